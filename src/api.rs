@@ -1,0 +1,134 @@
+//! The dispatch table and the small endpoints. Knows nothing of upstream connections.
+
+use std::rc::Rc;
+
+use serde::Serialize;
+
+use crate::chat;
+use crate::client::Client;
+use crate::clock::Alarm;
+use crate::error::{to_json, Error};
+use crate::head::RequestHead;
+use crate::proxy::Proxy;
+use crate::record::Record;
+use crate::reply::{Manner, Reply};
+
+const CHAT: &str = "/v1/chat/completions";
+const ENDPOINTS: [&str; 5] =
+    ["GET /", "GET /health", "POST /v1/reload", "GET /v1/models", "POST /v1/chat/completions"];
+
+/// Answers one request. Returns whether another may follow on the connection.
+pub async fn answer(
+    proxy: &Rc<Proxy>,
+    head: RequestHead,
+    client: &mut Client,
+    alarm: &Alarm,
+) -> bool {
+    proxy.stats.request();
+    let id = head.request_id.clone().unwrap_or_else(new_request_id);
+    let mut record = Record::new(id, client.peer, alarm.now());
+    let mut manner =
+        Manner { head_only: head.method == "HEAD", keep_alive: head.keep_alive, minor: head.minor };
+    let outcome = match (head.method.as_str(), head.path.as_str()) {
+        ("GET" | "HEAD", "/") => Ok(about(proxy)),
+        ("GET" | "HEAD", "/health") => {
+            let report = client.unless_gone(proxy.health.report(proxy)).await;
+            report.map(|body| Reply::json(200, body.to_vec()))
+        }
+        ("GET" | "HEAD", "/v1/models") => {
+            let list = client.unless_gone(proxy.catalogue.list(proxy)).await;
+            list.map(|body| Reply::json(200, body))
+        }
+        ("POST", "/v1/reload") => reload(proxy, &head, client),
+        ("POST", CHAT) => match chat::complete(proxy, head, client, alarm, &mut record).await {
+            Ok(in_step) => {
+                record.log(None, alarm.now());
+                proxy.stats.chat(&record, None);
+                return in_step && !proxy.is_draining();
+            }
+            Err(error) => {
+                record.status = error.status().unwrap_or(0);
+                record.log(Some(&error), alarm.now());
+                proxy.stats.chat(&record, Some(&error));
+                Err(error)
+            }
+        },
+        (_, path) => Err(match allowed(path) {
+            Some(methods) => Error::MethodNotAllowed(methods),
+            None => Error::NotFound(path.to_owned()),
+        }),
+    };
+    let reply = match &outcome {
+        Ok(_) => outcome.ok(),
+        Err(error) => Reply::error(error),
+    };
+    let Some(reply) = reply else { return false };
+    let status = reply.status;
+    manner.keep_alive &= client.can_discard() && !proxy.is_draining();
+    let bytes = reply.with("x-request-id", record.id.as_str()).encode(manner);
+    log::debug!("请求 {} 客户端: {} 状态: {status}", record.id, record.peer);
+    client.write_all(alarm, &bytes).await.is_ok()
+        && manner.keep_alive
+        && client.discard_body(alarm).await
+}
+
+/// Answers what is not a request; the connection must be closed afterwards.
+pub async fn refuse(proxy: &Proxy, error: &Error, client: &mut Client, alarm: &Alarm) {
+    proxy.stats.request();
+    proxy.stats.error("", error.kind());
+    log::warn!("客户端: {} 请求被拒绝: {error}", client.peer);
+    if let Some(reply) = Reply::error(error) {
+        let manner = Manner { head_only: false, keep_alive: false, minor: 1 };
+        let _ = client.write_all(alarm, &reply.encode(manner)).await;
+    }
+}
+
+/// The methods of a known path.
+fn allowed(path: &str) -> Option<&'static str> {
+    match path {
+        "/" | "/health" | "/v1/models" => Some("GET, HEAD"),
+        "/v1/reload" | CHAT => Some("POST"),
+        _ => None,
+    }
+}
+
+fn about(proxy: &Rc<Proxy>) -> Reply {
+    #[derive(Serialize)]
+    struct About {
+        service: &'static str,
+        version: &'static str,
+        endpoints: [&'static str; 5],
+        stats: serde_json::Value,
+    }
+    let about = About {
+        service: env!("CARGO_PKG_NAME"),
+        version: env!("CARGO_PKG_VERSION"),
+        endpoints: ENDPOINTS,
+        stats: proxy.stats.report(proxy.clients(), &proxy.pool),
+    };
+    Reply::json(200, to_json(&about).into_bytes())
+}
+
+/// Open to this machine; others need a token.
+fn reload(proxy: &Rc<Proxy>, head: &RequestHead, client: &Client) -> Result<Reply, Error> {
+    if !client.peer.ip().to_canonical().is_loopback() {
+        chat::authorise(&proxy.settings(), head)?;
+    }
+    let changes = proxy.reload().map_err(|error| {
+        log::error!("配置重新加载失败 (reload refused): {error}");
+        Error::ReloadRefused(error.to_string())
+    })?;
+    #[derive(Serialize)]
+    struct Reloaded {
+        message: &'static str,
+        providers_count: usize,
+        changes: Vec<String>,
+    }
+    let providers_count = proxy.settings().providers.len();
+    let reloaded = Reloaded { message: "配置重新加载成功", providers_count, changes };
+    Ok(Reply::json(200, to_json(&reloaded).into_bytes()))
+}
+
+fn new_request_id() -> String {
+    format!("{:016x}", fastrand::u64(..))
+}

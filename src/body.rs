@@ -1,0 +1,298 @@
+//! Message bodies: where one ends (RFC 9112 §6 and §7). A state machine that can be fed any split
+//! of the same bytes. Knows nothing of sockets.
+
+use std::fmt;
+use std::ops::Range;
+
+/// Bytes of chunk extensions on one line.
+const EXTENSION_BYTES_MAX: u32 = 4 * 1024;
+/// Bytes of the trailer section.
+const TRAILER_BYTES_MAX: u32 = 16 * 1024;
+
+/// How the end of a body is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Framing {
+    /// There can be no body (204, 304).
+    None,
+    /// After this many bytes.
+    Length(u64),
+    /// After the chunk of size 0.
+    Chunked,
+    /// When the connection is closed.
+    UntilClose,
+}
+
+/// Why a body is refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BodyError {
+    /// Against the grammar of the chunked coding.
+    Chunk,
+    /// The connection ended before the body did.
+    Truncated,
+}
+
+impl fmt::Display for BodyError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            BodyError::Chunk => "分块编码无效 (malformed chunked coding)",
+            BodyError::Truncated => "响应被截断 (body was cut short)",
+        })
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    Length(u64),
+    UntilClose,
+    /// Digits of a chunk size so far.
+    Size {
+        size: u64,
+        digits: u8,
+    },
+    /// White space after a size, before its extension or line end.
+    Padding {
+        size: u64,
+        bytes: u32,
+    },
+    Extension {
+        size: u64,
+        bytes: u32,
+    },
+    SizeFeed {
+        size: u64,
+    },
+    Data(u64),
+    DataReturn,
+    DataFeed,
+    Trailer {
+        line: u32,
+        bytes: u32,
+    },
+    TrailerFeed {
+        line: u32,
+        bytes: u32,
+    },
+    Done,
+    Broken(BodyError),
+}
+
+/// What one piece of input held.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Piece {
+    /// Where in the input the body's bytes now lie, in one run.
+    pub data: Range<usize>,
+    /// How much of the input belonged to the body and its framing.
+    pub consumed: usize,
+}
+
+/// Takes the framing off a body.
+#[derive(Debug)]
+pub struct Decoder {
+    state: State,
+    chunks: u64,
+}
+
+impl Decoder {
+    /// A decoder at the start of a body.
+    pub fn new(framing: Framing) -> Decoder {
+        let state = match framing {
+            Framing::None | Framing::Length(0) => State::Done,
+            Framing::Length(length) => State::Length(length),
+            Framing::Chunked => State::Size { size: 0, digits: 0 },
+            Framing::UntilClose => State::UntilClose,
+        };
+        Decoder { state, chunks: 0 }
+    }
+
+    /// Whether the body is complete.
+    pub fn is_done(&self) -> bool {
+        self.state == State::Done
+    }
+
+    /// Bytes still to come, where that is known.
+    pub fn left(&self) -> Option<u64> {
+        match self.state {
+            State::Done => Some(0),
+            State::Length(left) => Some(left),
+            _ => None,
+        }
+    }
+
+    /// Chunks begun so far.
+    pub fn chunks(&self) -> u64 {
+        self.chunks
+    }
+
+    /// Takes note that the connection was closed in order.
+    ///
+    /// # Errors
+    /// When the body was not complete.
+    pub fn end(&mut self) -> Result<(), BodyError> {
+        match self.state {
+            State::Done | State::UntilClose => {
+                self.state = State::Done;
+                Ok(())
+            }
+            State::Broken(error) => Err(error),
+            _ => Err(self.broken(BodyError::Truncated)),
+        }
+    }
+
+    /// Finds the body's bytes in `input` and moves them together. What follows the body is not
+    /// consumed. An error is terminal.
+    ///
+    /// # Errors
+    /// See [`BodyError::Chunk`].
+    pub fn decode(&mut self, input: &mut [u8]) -> Result<Piece, BodyError> {
+        let mut data = 0..0;
+        let mut at = 0;
+        while at < input.len() && self.state != State::Done {
+            let run = match self.state {
+                State::Length(left) | State::Data(left) => {
+                    usize::try_from(left).unwrap_or(usize::MAX).min(input.len() - at)
+                }
+                State::UntilClose => input.len() - at,
+                _ => {
+                    self.step(input[at])?;
+                    at += 1;
+                    continue;
+                }
+            };
+            if data.is_empty() {
+                data = at..at + run;
+            } else {
+                input.copy_within(at..at + run, data.end);
+                data.end += run;
+            }
+            at += run;
+            self.state = match self.state {
+                State::Length(left) if left == run as u64 => State::Done,
+                State::Length(left) => State::Length(left - run as u64),
+                State::Data(left) if left == run as u64 => State::DataReturn,
+                State::Data(left) => State::Data(left - run as u64),
+                other => other,
+            };
+        }
+        Ok(Piece { data, consumed: at })
+    }
+
+    /// One byte of the chunked coding's framing.
+    fn step(&mut self, byte: u8) -> Result<(), BodyError> {
+        self.state = match (self.state, byte) {
+            (State::Size { size, digits }, _) if byte.is_ascii_hexdigit() => {
+                // 15 digits cannot overflow.
+                if digits == 15 {
+                    return Err(self.broken(BodyError::Chunk));
+                }
+                let digit = char::from(byte).to_digit(16).unwrap_or(0);
+                State::Size { size: size * 16 + u64::from(digit), digits: digits + 1 }
+            }
+            (State::Size { digits: 0, .. }, _) => return Err(self.broken(BodyError::Chunk)),
+            (State::Size { size, .. } | State::Padding { size, .. }, b'\r') => {
+                State::SizeFeed { size }
+            }
+            (State::Size { size, .. } | State::Padding { size, .. }, b';') => {
+                State::Extension { size, bytes: 0 }
+            }
+            (State::Size { size, .. }, b' ' | b'\t') => State::Padding { size, bytes: 0 },
+            (State::Padding { size, bytes }, b' ' | b'\t') if bytes < EXTENSION_BYTES_MAX => {
+                State::Padding { size, bytes: bytes + 1 }
+            }
+            (State::Extension { size, .. }, b'\r') => State::SizeFeed { size },
+            (State::Extension { size, bytes }, _)
+                if bytes < EXTENSION_BYTES_MAX && !is_control(byte) =>
+            {
+                State::Extension { size, bytes: bytes + 1 }
+            }
+            (State::SizeFeed { size: 0 }, b'\n') => State::Trailer { line: 0, bytes: 0 },
+            (State::SizeFeed { size }, b'\n') => {
+                self.chunks += 1;
+                State::Data(size)
+            }
+            (State::DataReturn, b'\r') => State::DataFeed,
+            (State::DataFeed, b'\n') => State::Size { size: 0, digits: 0 },
+            (State::Trailer { line, bytes }, b'\r') => State::TrailerFeed { line, bytes },
+            (State::Trailer { line, bytes }, _)
+                if bytes < TRAILER_BYTES_MAX && !is_control(byte) =>
+            {
+                State::Trailer { line: line + 1, bytes: bytes + 1 }
+            }
+            (State::TrailerFeed { line: 0, .. }, b'\n') => State::Done,
+            (State::TrailerFeed { bytes, .. }, b'\n') => State::Trailer { line: 0, bytes },
+            (State::Broken(error), _) => return Err(error),
+            _ => return Err(self.broken(BodyError::Chunk)),
+        };
+        Ok(())
+    }
+
+    fn broken(&mut self, error: BodyError) -> BodyError {
+        self.state = State::Broken(error);
+        error
+    }
+}
+
+fn is_control(byte: u8) -> bool {
+    byte.is_ascii_control() && byte != b'\t'
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn decode_split(framing: Framing, bytes: &[u8], cut: usize) -> (Vec<u8>, usize, bool) {
+        let mut decoder = Decoder::new(framing);
+        let (mut body, mut consumed) = (Vec::new(), 0);
+        for part in [&bytes[..cut], &bytes[cut..]] {
+            let mut input = part.to_vec();
+            let Ok(piece) = decoder.decode(&mut input) else { break };
+            body.extend_from_slice(&input[piece.data]);
+            consumed += piece.consumed;
+        }
+        (body, consumed, decoder.is_done())
+    }
+
+    #[test]
+    fn chunks_with_extensions_and_trailers_are_read_in_any_split() {
+        let bytes = b"5;a=b\r\nhello\r\n1 \r\n,\r\n0006\r\n world\r\n0\r\nX-T: 1\r\n\r\nnext";
+        for cut in 0..bytes.len() {
+            let (body, consumed, done) = decode_split(Framing::Chunked, bytes, cut);
+            assert_eq!((&body[..], done), (&b"hello, world"[..], true), "cut at {cut}");
+            assert_eq!(consumed, bytes.len() - 4);
+        }
+    }
+
+    #[test]
+    fn malformed_chunks_are_refused_for_good() {
+        for bytes in [
+            "\r\n",
+            "5\nhello",
+            "g\r\n",
+            "5\r\nhelloX",
+            "-1\r\n",
+            "5\r\rhello",
+            "1000000000000000\r\n",
+        ] {
+            let mut decoder = Decoder::new(Framing::Chunked);
+            assert!(decoder.decode(&mut bytes.as_bytes().to_vec()).is_err(), "{bytes:?}");
+            assert!(decoder.decode(&mut b"0\r\n\r\n".to_vec()).is_err());
+            assert!(decoder.end().is_err());
+        }
+    }
+
+    #[test]
+    fn a_body_cut_before_its_end_is_not_complete() {
+        for (framing, bytes) in
+            [(Framing::Length(5), "hell"), (Framing::Chunked, "5\r\nhello\r\n0\r\n")]
+        {
+            let mut decoder = Decoder::new(framing);
+            decoder.decode(&mut bytes.as_bytes().to_vec()).unwrap();
+            assert_eq!(decoder.end(), Err(BodyError::Truncated));
+        }
+        assert_eq!(Decoder::new(Framing::UntilClose).end(), Ok(()));
+    }
+
+    #[test]
+    fn bytes_behind_a_body_are_left_alone() {
+        assert_eq!(decode_split(Framing::Length(2), b"hixx", 1), (b"hi".to_vec(), 2, true));
+    }
+}

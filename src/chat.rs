@@ -1,0 +1,141 @@
+//! `POST /v1/chat/completions`: who asks, which provider answers, and the request on its way.
+//! Knows nothing of sockets and TLS.
+
+use std::rc::Rc;
+
+use crate::client::Client;
+use crate::clock::{Alarm, Phase, Wait};
+use crate::config::Provider;
+use crate::error::Error;
+use crate::head::{push_field, RequestHead};
+use crate::pool::Turn;
+use crate::proxy::{Proxy, Settings};
+use crate::query::authorization;
+use crate::record::Record;
+use crate::relay::{relay, Manner, RelayError, StreamLimits};
+use crate::splice::ChatRequest;
+use crate::upstream::{exchange, ExchangeError, Message};
+
+/// The bearer's token must be on the list.
+///
+/// # Errors
+/// [`Error::NoToken`] or [`Error::BadToken`].
+pub fn authorise(settings: &Settings, head: &RequestHead) -> Result<(), Error> {
+    let bearer = head.bearer.as_deref().ok_or(Error::NoToken)?;
+    settings.token(bearer).map(drop).ok_or(Error::BadToken)
+}
+
+/// Where a request goes.
+struct Route {
+    index: usize,
+    streams: bool,
+    message: Message,
+}
+
+/// Relays one chat. Returns whether the client's connection is in step.
+///
+/// # Errors
+/// Whatever keeps an answer from being begun; what happens later stands in `record`.
+pub async fn complete(
+    proxy: &Rc<Proxy>,
+    mut head: RequestHead,
+    client: &mut Client,
+    alarm: &Alarm,
+    record: &mut Record,
+) -> Result<bool, Error> {
+    let settings = proxy.settings();
+    authorise(&settings, &head)?;
+    let body = client.read_body(alarm, head.framing, settings.max_request_size).await?;
+    let (minor, keep_alive) = (head.minor, head.keep_alive);
+    let relayed = std::mem::take(&mut head.relayed);
+    drop(head);
+    let route = route(&settings, relayed, body, record)?;
+    let provider = &settings.providers[route.index];
+    let patience = settings.patience(route.streams);
+    let origin = settings.origin(route.index);
+    let answer = exchange(&proxy.pool, origin, &route.message, patience, Turn::Queued, alarm);
+    let answer = client.unless_gone(answer).await?;
+    let mut answer = answer.map_err(|error| blame(provider, &settings, error))?;
+    let streams = route.streams;
+    // The request must not stay in memory while its answer streams.
+    drop(route);
+    record.status = answer.head.status;
+    record.first_byte = Some(alarm.now().saturating_duration_since(record.started));
+    record.reused = Some(answer.lease.reused);
+    if !answer.head.has_request_id {
+        push_field(&mut answer.head.relayed, "x-request-id", record.id.as_bytes());
+    }
+    let whole_by = Wait::new(Phase::WholeAnswer, answer.sent_at, settings.non_stream_timeout);
+    let manner = Manner {
+        minor,
+        keep_alive: keep_alive && !proxy.is_draining(),
+        whole_by: (!streams).then_some(whole_by),
+        body_bytes_max: settings.max_response_size,
+        stream: StreamLimits {
+            silence_max: settings.stream_timeout,
+            keep_alive_after: settings.sse_keepalive,
+        },
+    };
+    relay(answer, client, alarm, &manner, record).await.map_err(|error| match error {
+        RelayError::Client(error) => error,
+        RelayError::Upstream(error) => blame(provider, &settings, error),
+    })
+}
+
+/// Finds the provider and encodes the request for it.
+fn route(
+    settings: &Settings,
+    relayed: Vec<u8>,
+    mut body: Vec<u8>,
+    record: &mut Record,
+) -> Result<Route, Error> {
+    let request = ChatRequest::parse(&body).map_err(Error::BadRequest)?;
+    let unknown = || Error::ModelNotFound(request.model.clone());
+    record.model.clone_from(&request.model);
+    let (name, bare) = request.route().ok_or_else(unknown)?;
+    let index = settings.index_of(name).ok_or_else(unknown)?;
+    let provider = &settings.providers[index];
+    let listed = &provider.model_list;
+    let refused = bare.is_empty()
+        || !settings.allows(&request.model)
+        || (!listed.is_empty() && !listed.iter().any(|model| model == bare));
+    if refused {
+        return Err(unknown());
+    }
+    record.provider.clone_from(&provider.name);
+    request.splice(&mut body);
+    let head = request_head(provider, &relayed, body.len(), &record.id);
+    Ok(Route { index, streams: request.stream, message: Message::new(head, body) })
+}
+
+fn request_head(provider: &Provider, relayed: &[u8], body_length: usize, id: &str) -> Vec<u8> {
+    let base = &provider.base;
+    let mut head = Vec::with_capacity(relayed.len() + 512 + body_length.min(16 * 1024));
+    head.extend_from_slice(b"POST ");
+    head.extend_from_slice(base.target("/chat/completions").as_bytes());
+    head.extend_from_slice(b" HTTP/1.1\r\n");
+    push_field(&mut head, "Host", base.authority().as_bytes());
+    if let Some(value) = authorization(provider.token.as_ref(), base.credentials.as_ref()) {
+        push_field(&mut head, "Authorization", value.as_bytes());
+    }
+    head.extend_from_slice(relayed);
+    push_field(&mut head, "Accept-Encoding", b"identity");
+    push_field(&mut head, "X-Request-Id", id.as_bytes());
+    push_field(&mut head, "Content-Length", body_length.to_string().as_bytes());
+    head.extend_from_slice(b"\r\n");
+    head
+}
+
+/// The error of ours that a provider's failure becomes.
+fn blame(provider: &Provider, settings: &Settings, error: ExchangeError) -> Error {
+    let provider = provider.name.clone();
+    match error {
+        ExchangeError::Busy(wait) => Error::Busy(settings.max_connections, wait),
+        ExchangeError::Timeout(wait)
+        | ExchangeError::Connect(crate::connect::ConnectError::Timeout(wait)) => {
+            Error::UpstreamTimeout { provider, wait }
+        }
+        ExchangeError::TooLarge(limit) => Error::AnswerTooLarge { provider, limit },
+        other => Error::Upstream { provider, cause: other.to_string() },
+    }
+}

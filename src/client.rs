@@ -1,0 +1,286 @@
+//! One client's connection: heads and bodies come in, bytes go out, and somebody watches whether
+//! the client is still there. Knows nothing of routes and providers.
+
+use std::future::{poll_fn, Future};
+use std::net::SocketAddr;
+use std::pin::pin;
+use std::task::{ready, Context, Poll};
+use std::time::Duration;
+
+use crate::body::{Decoder, Framing};
+use crate::clock::{Alarm, Phase, Wait};
+use crate::error::Error;
+use crate::head::{HeadError, HeadScanner, RequestHead};
+use crate::socket::Socket;
+
+/// From the first byte of a head to its last.
+const HEAD_MAX: Duration = Duration::from_secs(10);
+/// Between two requests.
+const KEEP_ALIVE_MAX: Duration = Duration::from_secs(60);
+/// Without a byte of a body.
+const BODY_PROGRESS_MAX: Duration = Duration::from_secs(30);
+/// Without a byte of an answer being read.
+pub(crate) const WRITE_PROGRESS_MAX: Duration = Duration::from_secs(60);
+/// Pipelined bytes that are read while an answer is on its way. Behind more than this the end of
+/// the connection is not seen until the next write.
+const AHEAD_BYTES_MAX: usize = 64 * 1024;
+/// An unread request body of a known length up to this is read and thrown away to save the connection.
+const DISCARD_BYTES_MAX: u64 = 256 * 1024;
+/// How long a closing connection waits for the client to have read the answer.
+const LINGER_MAX: Duration = Duration::from_secs(2);
+
+const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
+
+/// A client's connection.
+pub struct Client {
+    socket: Socket,
+    /// Where it comes from.
+    pub peer: SocketAddr,
+    /// What the client sent beyond what was used so far.
+    ahead: Vec<u8>,
+    gone: bool,
+    /// The body that follows the current head, as far as it was not read.
+    unread: Option<Decoder>,
+    expects_continue: bool,
+}
+
+impl Client {
+    /// A fresh connection.
+    pub fn new(socket: Socket, peer: SocketAddr) -> Client {
+        let ahead = Vec::new();
+        Client { socket, peer, ahead, gone: false, unread: None, expects_continue: false }
+    }
+
+    /// The next request; `None` when the client has left or stayed silent too long, or when
+    /// `closing` says so while nothing has come.
+    ///
+    /// # Errors
+    /// A head that is malformed, too large or too slow. The connection must be closed.
+    pub async fn next_head(
+        &mut self,
+        alarm: &Alarm,
+        closing: impl Fn() -> bool,
+    ) -> Result<Option<RequestHead>, Error> {
+        if self.ahead.is_empty() {
+            self.ahead = Vec::new();
+            let wait = Wait::new(Phase::RequestHead, alarm.now(), KEEP_ALIVE_MAX);
+            let some = alarm.within(wait, self.fill_unless(&closing)).await;
+            if !matches!(some, Ok(true)) {
+                return Ok(None);
+            }
+        }
+        let wait = Wait::new(Phase::RequestHead, alarm.now(), HEAD_MAX);
+        let length = alarm.within(wait, self.head_length()).await.map_err(Error::ClientTimeout)?;
+        let Some(length) = length? else { return Ok(None) };
+        let head = RequestHead::parse(&self.ahead[..length]).map_err(Error::Head)?;
+        self.ahead.drain(..length);
+        self.unread = Some(Decoder::new(head.framing)).filter(|decoder| !decoder.is_done());
+        self.expects_continue = head.expects_continue && self.unread.is_some();
+        Ok(Some(head))
+    }
+
+    async fn fill_unless(&mut self, closing: impl Fn() -> bool) -> bool {
+        poll_fn(|context| {
+            if closing() && self.socket.is_quiet() {
+                return Poll::Ready(false);
+            }
+            self.poll_fill(context).map(|count| count > 0)
+        })
+        .await
+    }
+
+    /// Waits for a complete head and returns its length; `None` when the client left before.
+    async fn head_length(&mut self) -> Result<Option<usize>, Error> {
+        let mut scanner = HeadScanner::default();
+        loop {
+            // Empty lines before a request are tolerated (RFC 9112 §2.2).
+            let blank = self.ahead.iter().take_while(|byte| b"\r\n".contains(byte)).count();
+            self.ahead.drain(..blank);
+            // A TLS hello or other noise is refused at once, without waiting for its line end.
+            if self.ahead.first().is_some_and(|byte| !byte.is_ascii_alphabetic()) {
+                let reason = "不是HTTP请求 (not an HTTP request)";
+                return Err(Error::Head(HeadError::Malformed(reason)));
+            }
+            if let Some(length) = scanner.scan(&self.ahead).map_err(Error::Head)? {
+                return Ok(Some(length));
+            }
+            if poll_fn(|context| self.poll_fill(context)).await == 0 {
+                return Ok(None);
+            }
+        }
+    }
+
+    /// Reads what has come; 0 when the client has left.
+    fn poll_fill(&mut self, context: &Context<'_>) -> Poll<usize> {
+        if self.gone {
+            return Poll::Ready(0);
+        }
+        let count = ready!(self.socket.poll_fill(context, &mut self.ahead)).unwrap_or(0);
+        self.gone = count == 0;
+        Poll::Ready(count)
+    }
+
+    /// Reads the body of the current request.
+    ///
+    /// # Errors
+    /// A body that is over `limit` bytes, malformed or too slow, or a client that left.
+    pub async fn read_body(
+        &mut self,
+        alarm: &Alarm,
+        framing: Framing,
+        limit: u64,
+    ) -> Result<Vec<u8>, Error> {
+        if matches!(framing, Framing::Length(length) if length > limit) {
+            return Err(Error::RequestTooLarge(limit));
+        }
+        let mut body = Vec::new();
+        if self.expects_continue && self.ahead.is_empty() {
+            self.write_all(alarm, CONTINUE).await?;
+        }
+        self.expects_continue = false;
+        loop {
+            self.take_body(&mut body)?;
+            if body.len() as u64 > limit {
+                return Err(Error::RequestTooLarge(limit));
+            }
+            if self.unread.is_none() {
+                return Ok(body);
+            }
+            let wait = Wait::new(Phase::RequestBody, alarm.now(), BODY_PROGRESS_MAX);
+            let fill = poll_fn(|context| self.poll_fill(context));
+            if alarm.within(wait, fill).await.map_err(Error::ClientTimeout)? == 0 {
+                return Err(Error::ClientGone);
+            }
+        }
+    }
+
+    /// Moves what has come of the body from the bytes ahead.
+    fn take_body(&mut self, body: &mut Vec<u8>) -> Result<(), Error> {
+        let Some(decoder) = &mut self.unread else { return Ok(()) };
+        let piece = decoder
+            .decode(&mut self.ahead)
+            .map_err(|error| Error::BadRequest(format!("请求体无效: {error}")))?;
+        if decoder.is_done() {
+            self.unread = None;
+        }
+        if body.is_empty() && piece.data == (0..self.ahead.len()) {
+            *body = std::mem::take(&mut self.ahead);
+        } else {
+            body.extend_from_slice(&self.ahead[piece.data]);
+            self.ahead.drain(..piece.consumed);
+        }
+        Ok(())
+    }
+
+    /// Whether what is left of the request body is small enough to be thrown away, and will come.
+    pub fn can_discard(&self) -> bool {
+        let left = self.unread.as_ref().map_or(Some(0), Decoder::left);
+        !self.gone && !self.expects_continue && left.is_some_and(|left| left <= DISCARD_BYTES_MAX)
+    }
+
+    /// Throws away what is left of a request body, so that the next request can be read.
+    /// Returns whether the connection is in step.
+    pub async fn discard_body(&mut self, alarm: &Alarm) -> bool {
+        if !self.can_discard() {
+            return false;
+        }
+        if self.unread.is_none() {
+            return true;
+        }
+        let wait = Wait::new(Phase::RequestBody, alarm.now(), LINGER_MAX);
+        let discard = async {
+            loop {
+                if self.take_body(&mut Vec::new()).is_err() {
+                    return false;
+                }
+                if self.unread.is_none() {
+                    return true;
+                }
+                if poll_fn(|context| self.poll_fill(context)).await == 0 {
+                    return false;
+                }
+            }
+        };
+        alarm.within(wait, discard).await.unwrap_or(false)
+    }
+
+    /// Ready when the client has left. What it sends meanwhile is kept for the next request.
+    pub fn poll_gone(&mut self, context: &Context<'_>) -> Poll<()> {
+        while self.ahead.len() < AHEAD_BYTES_MAX {
+            if ready!(self.poll_fill(context)) == 0 {
+                return Poll::Ready(());
+            }
+        }
+        Poll::Pending
+    }
+
+    /// Waits for `future` while the client is there; drops it when the client leaves.
+    ///
+    /// # Errors
+    /// [`Error::ClientGone`].
+    pub async fn unless_gone<T>(&mut self, future: impl Future<Output = T>) -> Result<T, Error> {
+        let mut future = pin!(future);
+        poll_fn(|context| {
+            if let Poll::Ready(value) = future.as_mut().poll(context) {
+                return Poll::Ready(Ok(value));
+            }
+            self.poll_gone(context).map(|()| Err(Error::ClientGone))
+        })
+        .await
+    }
+
+    /// Writes some bytes.
+    ///
+    /// # Errors
+    /// [`Error::ClientGone`].
+    pub fn poll_write(
+        &mut self,
+        context: &Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<Result<usize, Error>> {
+        match ready!(self.socket.poll_write(context, bytes)) {
+            Ok(count) if count > 0 => Poll::Ready(Ok(count)),
+            _ => {
+                self.gone = true;
+                Poll::Ready(Err(Error::ClientGone))
+            }
+        }
+    }
+
+    /// Writes all bytes.
+    ///
+    /// # Errors
+    /// A client that left or does not read.
+    pub async fn write_all(&mut self, alarm: &Alarm, bytes: &[u8]) -> Result<(), Error> {
+        let mut written = 0;
+        while written < bytes.len() {
+            let wait = Wait::new(Phase::WriteToClient, alarm.now(), WRITE_PROGRESS_MAX);
+            let write = poll_fn(|context| self.poll_write(context, &bytes[written..]));
+            written += alarm.within(wait, write).await.map_err(Error::ClientTimeout)??;
+        }
+        Ok(())
+    }
+
+    /// Closes such that what was written arrives: a close with unread bytes would reset the
+    /// connection and take the answer with it (RFC 9112 §9.6).
+    pub async fn close(mut self, alarm: &Alarm) {
+        if self.gone {
+            return;
+        }
+        self.socket.shutdown_write();
+        let wait = Wait::new(Phase::RequestBody, alarm.now(), LINGER_MAX);
+        let drain = async {
+            while poll_fn(|context| self.poll_fill(context)).await > 0 {
+                self.ahead.clear();
+            }
+        };
+        let _ = alarm.within(wait, drain).await;
+    }
+
+    /// Makes the close a reset, so that an answer that ends with the connection cannot look
+    /// complete.
+    pub fn reset_on_close(&mut self) {
+        self.gone = true;
+        self.socket.reset_on_close();
+    }
+}

@@ -1,0 +1,158 @@
+//! New upstream connections: name resolution off the event loop, every address tried, TLS.
+//! Knows nothing of HTTP.
+
+use std::future::{poll_fn, Future};
+use std::io;
+use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::Poll;
+use std::time::Duration;
+
+use socket2::{Domain, Protocol, Socket as RawSocket, Type};
+
+use crate::clock::{Alarm, Phase, Wait};
+use crate::reactor::Reactor;
+use crate::socket::{Socket, Watched};
+use crate::tls::Tls;
+
+/// For name resolution and TCP together, and again for the TLS handshake.
+pub const CONNECT_MAX: Duration = Duration::from_secs(10);
+/// The next address is tried beside the first after this (RFC 8305 §5 recommends 250 ms).
+const NEXT_ADDRESS_AFTER: Duration = Duration::from_millis(250);
+/// Addresses of one name that are tried.
+const ADDRESSES_MAX: usize = 16;
+
+/// Where a connection leads: the key of the idle pool.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Origin {
+    /// Whether TLS is spoken.
+    pub https: bool,
+    /// A name or an address, IPv6 without brackets.
+    pub host: String,
+    /// The TCP port.
+    pub port: u16,
+}
+
+/// Why there is no connection.
+#[derive(Debug)]
+pub enum ConnectError {
+    /// The name has no address.
+    Resolve(io::Error),
+    /// No address accepted the connection; the last error.
+    Tcp(io::Error),
+    /// The TLS handshake failed, or the certificate is not to be trusted.
+    Tls(String),
+    /// A wait ran out.
+    Timeout(Wait),
+}
+
+impl From<Wait> for ConnectError {
+    fn from(wait: Wait) -> ConnectError {
+        ConnectError::Timeout(wait)
+    }
+}
+
+/// Opens a connection to `origin`.
+///
+/// # Errors
+/// See [`ConnectError`]; no wait is longer than [`CONNECT_MAX`].
+pub async fn connect(
+    reactor: &Rc<Reactor>,
+    tls: &Tls,
+    origin: &Origin,
+) -> Result<Socket, ConnectError> {
+    let alarm = Alarm::new(reactor);
+    let wait = Wait::new(Phase::Connect, alarm.now(), CONNECT_MAX);
+    let watched = alarm
+        .within(wait, async {
+            let addresses = resolve(origin).await.map_err(ConnectError::Resolve)?;
+            connect_any(reactor, &addresses).await.map_err(ConnectError::Tcp)
+        })
+        .await??;
+    if !origin.https {
+        return Ok(Socket::plain(watched));
+    }
+    let wait = Wait::new(Phase::Tls, alarm.now(), CONNECT_MAX);
+    let stream = alarm.within(wait, tls.handshake(&origin.host, watched)).await?;
+    stream.map(Socket::tls).map_err(ConnectError::Tls)
+}
+
+async fn resolve(origin: &Origin) -> io::Result<Vec<SocketAddr>> {
+    if let Ok(address) = origin.host.parse::<IpAddr>() {
+        return Ok(vec![SocketAddr::new(address, origin.port)]);
+    }
+    let (host, port) = (origin.host.clone(), origin.port);
+    let found = smol::unblock(move || {
+        (host.as_str(), port).to_socket_addrs().map(|all| all.take(ADDRESSES_MAX).collect())
+    });
+    let addresses: Vec<_> = found.await?;
+    if addresses.is_empty() {
+        return Err(io::Error::new(io::ErrorKind::NotFound, "no address"));
+    }
+    Ok(addresses)
+}
+
+type Attempt = Pin<Box<dyn Future<Output = io::Result<Watched>>>>;
+
+/// Tries the addresses in order, the next one as soon as one fails or is slow; the first that
+/// answers wins, the others are closed.
+async fn connect_any(reactor: &Rc<Reactor>, addresses: &[SocketAddr]) -> io::Result<Watched> {
+    let mut waiting = addresses.iter();
+    let mut attempts: Vec<Attempt> = Vec::new();
+    let mut last_error = None;
+    let stagger = Alarm::new(reactor);
+    poll_fn(|context| loop {
+        attempts.retain_mut(|attempt| {
+            !matches!(&last_error, Some(Ok(_))) && {
+                match attempt.as_mut().poll(context) {
+                    Poll::Pending => true,
+                    Poll::Ready(result) => {
+                        last_error = Some(result);
+                        false
+                    }
+                }
+            }
+        });
+        if let Some(Ok(_)) = last_error {
+            return Poll::Ready(last_error.take().unwrap_or_else(|| Err(no_address())));
+        }
+        if !attempts.is_empty() && !stagger.poll_due(context) {
+            return Poll::Pending;
+        }
+        match waiting.next() {
+            Some(address) => {
+                attempts.push(Box::pin(connect_one(reactor.clone(), *address)));
+                stagger.set(Some(stagger.now() + NEXT_ADDRESS_AFTER));
+            }
+            None if attempts.is_empty() => {
+                return Poll::Ready(last_error.take().unwrap_or_else(|| Err(no_address())));
+            }
+            None => {
+                stagger.set(None);
+                return Poll::Pending;
+            }
+        }
+    })
+    .await
+}
+
+fn no_address() -> io::Error {
+    io::Error::new(io::ErrorKind::NotFound, "no address")
+}
+
+async fn connect_one(reactor: Rc<Reactor>, address: SocketAddr) -> io::Result<Watched> {
+    let socket = RawSocket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    socket.set_nonblocking(true)?;
+    // Small requests must not wait for the acknowledgement of the one before.
+    socket.set_tcp_nodelay(true)?;
+    match socket.connect(&address.into()) {
+        Ok(()) => {}
+        Err(error)
+            if error.raw_os_error() == Some(rustix::io::Errno::INPROGRESS.raw_os_error()) => {}
+        Err(error) => return Err(error),
+    }
+    let watched = Watched::new(&reactor, socket.into())?;
+    poll_fn(|context| watched.poll_connected(context)).await?;
+    Ok(watched)
+}

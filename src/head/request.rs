@@ -1,0 +1,218 @@
+//! The head of a client's request, checked.
+
+use super::{list, push_field, trim, Control, HeadError, FIELDS_MAX};
+use crate::body::Framing;
+
+/// For us alone, or said anew to the provider.
+const NOT_FORWARDED: [&str; 7] = [
+    "host",
+    "authorization",
+    "content-length",
+    "expect",
+    "cookie",
+    "accept-encoding",
+    "x-request-id",
+];
+
+/// The longest request id that is taken over.
+const REQUEST_ID_BYTES_MAX: usize = 128;
+
+/// What the program needs to know of a request head; nothing in it borrows from the wire.
+pub struct RequestHead {
+    /// As sent: methods are case-sensitive.
+    pub method: String,
+    /// The path of the target, without query; percent-encoding is left as it is, so that no
+    /// encoded name can stand for another path.
+    pub path: String,
+    /// 1 for HTTP/1.1, 0 for HTTP/1.0.
+    pub minor: u8,
+    /// How the body is framed; `Length(0)` when there is none.
+    pub framing: Framing,
+    /// Whether the client wants another exchange on this connection.
+    pub keep_alive: bool,
+    /// Whether the client waits for `100 Continue` before it sends the body.
+    pub expects_continue: bool,
+    /// The credentials after `Bearer `, if the field is there in this form.
+    pub bearer: Option<Vec<u8>>,
+    /// The client's own request id, when it is plain.
+    pub request_id: Option<String>,
+    /// Whether the client prefers a page to JSON.
+    pub accepts_html: bool,
+    /// The end-to-end field lines for the provider.
+    pub relayed: Vec<u8>,
+}
+
+impl RequestHead {
+    /// Reads a complete head, as [`super::HeadScanner`] found it.
+    ///
+    /// # Errors
+    /// See [`HeadError`]; after any of them the connection cannot be trusted to be in step.
+    pub fn parse(bytes: &[u8]) -> Result<RequestHead, HeadError> {
+        let mut fields = [httparse::EMPTY_HEADER; FIELDS_MAX];
+        let mut raw = httparse::Request::new(&mut fields);
+        if raw.parse(bytes)?.is_partial() {
+            return Err(HeadError::Malformed("消息头不完整 (incomplete head)"));
+        }
+        let (Some(method), Some(target), Some(minor)) = (raw.method, raw.path, raw.version) else {
+            return Err(HeadError::Malformed("起始行无效 (malformed request line)"));
+        };
+        let fields = &*raw.headers;
+        let control = Control::read(fields)?;
+        check_host(fields, minor)?;
+        let mut head = RequestHead {
+            method: method.to_owned(),
+            path: path_of(method, target)?.to_owned(),
+            minor,
+            framing: control.framing(minor)?.unwrap_or(Framing::Length(0)),
+            keep_alive: control.persists(minor),
+            expects_continue: false,
+            bearer: None,
+            request_id: None,
+            accepts_html: false,
+            relayed: Vec::with_capacity(bytes.len()),
+        };
+        for field in fields {
+            head.take_note(field.name, trim(field.value))?;
+            let forwarded = !NOT_FORWARDED.iter().any(|name| field.name.eq_ignore_ascii_case(name))
+                && !control.hop_by_hop(field.name);
+            if forwarded && field.value.is_ascii() {
+                push_field(&mut head.relayed, field.name, trim(field.value));
+            }
+        }
+        Ok(head)
+    }
+
+    fn take_note(&mut self, name: &str, value: &[u8]) -> Result<(), HeadError> {
+        if name.eq_ignore_ascii_case("authorization") {
+            if self.bearer.is_none() {
+                self.bearer = bearer(value).map(<[u8]>::to_vec);
+            }
+        } else if name.eq_ignore_ascii_case("expect") {
+            // HTTP/1.0 knows no expectations (RFC 9110 §10.1.1).
+            if !value.eq_ignore_ascii_case(b"100-continue") {
+                return Err(HeadError::Expectation);
+            }
+            self.expects_continue = self.minor > 0;
+        } else if name.eq_ignore_ascii_case("x-request-id") {
+            let plain = !value.is_empty()
+                && value.len() <= REQUEST_ID_BYTES_MAX
+                && value.iter().all(u8::is_ascii_graphic);
+            let text = std::str::from_utf8(value).ok().filter(|_| plain);
+            self.request_id = text.map(str::to_owned);
+        } else if name.eq_ignore_ascii_case("accept") {
+            self.accepts_html |= list(value).any(|media| {
+                media
+                    .split(|byte| *byte == b';')
+                    .next()
+                    .is_some_and(|media| trim(media).eq_ignore_ascii_case(b"text/html"))
+            });
+        }
+        Ok(())
+    }
+}
+
+/// The token of `Bearer token` (RFC 6750 §2.1; the scheme's name has no case).
+fn bearer(value: &[u8]) -> Option<&[u8]> {
+    let (scheme, token) = value.split_at_checked(b"bearer ".len())?;
+    let token = trim(token);
+    (scheme.eq_ignore_ascii_case(b"bearer ") && !token.is_empty()).then_some(token)
+}
+
+/// Exactly one `Host`, which HTTP/1.0 may lack (RFC 9112 §3.2).
+fn check_host(fields: &[httparse::Header<'_>], minor: u8) -> Result<(), HeadError> {
+    let mut hosts = fields.iter().filter(|field| field.name.eq_ignore_ascii_case("host"));
+    let host = hosts.next();
+    if hosts.next().is_some() {
+        return Err(HeadError::Malformed("Host重复 (more than one Host)"));
+    }
+    let Some(host) = host else {
+        let allowed = minor == 0;
+        return if allowed { Ok(()) } else { Err(HeadError::Malformed("缺少Host (no Host)")) };
+    };
+    let plain = |byte: &u8| byte.is_ascii_graphic() && !b"/?#@,\\".contains(byte);
+    if trim(host.value).iter().all(plain) {
+        Ok(())
+    } else {
+        Err(HeadError::Malformed("Host无效 (malformed Host)"))
+    }
+}
+
+/// The path of an origin-form or absolute-form target (RFC 9112 §3.2).
+fn path_of<'t>(method: &str, target: &'t str) -> Result<&'t str, HeadError> {
+    let path = if target.starts_with('/') || (target == "*" && method == "OPTIONS") {
+        target
+    } else {
+        let (scheme, rest) = target.split_once("://").unwrap_or_default();
+        if !scheme.eq_ignore_ascii_case("http") && !scheme.eq_ignore_ascii_case("https") {
+            return Err(HeadError::Malformed("请求目标无效 (malformed request target)"));
+        }
+        match rest.find(['/', '?']) {
+            Some(end) if rest[end..].starts_with('/') => &rest[end..],
+            _ => "/",
+        }
+    };
+    Ok(path.split(['?', '#']).next().unwrap_or(path))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> Result<RequestHead, HeadError> {
+        RequestHead::parse(text.as_bytes())
+    }
+
+    #[test]
+    fn conflicting_lengths_are_refused() {
+        for fields in [
+            "Content-Length: 1\r\nContent-Length: 2",
+            "Content-Length: +2",
+            "Content-Length: 1, 2",
+            "Content-Length:",
+            "Content-Length: 99999999999999999999999",
+            "Content-Length: 2\r\nTransfer-Encoding: chunked",
+        ] {
+            let head = parse(&format!("POST / HTTP/1.1\r\nHost: a\r\n{fields}\r\n\r\n"));
+            assert!(matches!(head, Err(HeadError::Malformed(_))), "{fields}");
+        }
+    }
+
+    #[test]
+    fn only_chunked_is_a_known_coding() {
+        for (coding, known) in [
+            ("Chunked", true),
+            ("gzip, chunked", false),
+            ("gzip", false),
+            ("chunked, chunked", false),
+        ] {
+            let head = format!("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: {coding}\r\n\r\n");
+            assert_eq!(parse(&head).is_ok(), known, "{coding}");
+        }
+    }
+
+    #[test]
+    fn hop_by_hop_and_private_fields_stay_here() {
+        let head = parse(
+            "POST / HTTP/1.1\r\nHost: a\r\nX-Keep: 1\r\nConnection: x-drop, close\r\nX-Drop: 1\r\n\
+             Cookie: a\r\nAuthorization: Bearer t\r\nTE: trailers\r\nX-Name: \u{e4}\r\n\r\n",
+        );
+        let head = head.ok().unwrap();
+        assert_eq!(head.relayed, b"X-Keep: 1\r\n");
+        assert_eq!(head.bearer.as_deref(), Some(&b"t"[..]));
+        assert!(!head.keep_alive);
+    }
+
+    #[test]
+    fn targets_lose_query_and_authority_but_are_not_decoded() {
+        for (target, path) in [
+            ("/v1/models?x=1", "/v1/models"),
+            ("http://h/health", "/health"),
+            ("http://h", "/"),
+            ("http://h?x=/y", "/"),
+            ("/v1/%2e%2e/health", "/v1/%2e%2e/health"),
+        ] {
+            let head = parse(&format!("GET {target} HTTP/1.1\r\nHost: a\r\n\r\n"));
+            assert_eq!(head.ok().unwrap().path, path);
+        }
+    }
+}

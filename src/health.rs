@@ -1,0 +1,150 @@
+//! `GET /health`: all providers probed at the same time. Knows nothing of client connections.
+
+use std::cell::{Cell, RefCell};
+use std::future::poll_fn;
+use std::rc::Rc;
+use std::task::{Poll, Waker};
+
+use serde::{Serialize, Serializer};
+
+use crate::error::to_json;
+use crate::proxy::{Proxy, Settings};
+use crate::query;
+use crate::upstream::ExchangeError;
+
+/// The round of probes under way, which concurrent callers share, and the last result.
+#[derive(Default)]
+pub struct Health {
+    running: Cell<bool>,
+    rounds: Cell<u64>,
+    report: RefCell<Rc<Vec<u8>>>,
+    waiting: RefCell<Vec<Waker>>,
+}
+
+impl Health {
+    /// The result of a round of probes that ended after this was called, as the body of the answer.
+    pub async fn report(&self, proxy: &Rc<Proxy>) -> Rc<Vec<u8>> {
+        let wanted = self.rounds.get() + 1;
+        if !self.running.replace(true) {
+            let round = round(proxy.clone());
+            proxy.spawn(round);
+        }
+        poll_fn(|context| {
+            if self.rounds.get() >= wanted {
+                return Poll::Ready(());
+            }
+            self.waiting.borrow_mut().push(context.waker().clone());
+            Poll::Pending
+        })
+        .await;
+        self.report.borrow().clone()
+    }
+}
+
+async fn round(proxy: Rc<Proxy>) {
+    let settings = proxy.settings();
+    let probes: Vec<_> = (0..settings.providers.len())
+        .map(|index| proxy.executor.spawn(probe(proxy.clone(), settings.clone(), index)))
+        .collect();
+    let mut results = Vec::new();
+    for (provider, probe) in settings.providers.iter().zip(probes) {
+        results.push((provider.name.as_str(), probe.await));
+    }
+    let body = render(&results);
+    let health = &proxy.health;
+    health.report.replace(Rc::new(body));
+    health.rounds.set(health.rounds.get() + 1);
+    health.running.set(false);
+    health.waiting.take().into_iter().for_each(Waker::wake);
+}
+
+async fn probe(proxy: Rc<Proxy>, settings: Rc<Settings>, index: usize) -> bool {
+    let name = &settings.providers[index].name;
+    let result = query::models(&proxy, &settings, index).await;
+    let healthy = is_healthy(&result);
+    match result {
+        _ if healthy => log::info!("健康检查: {name} 正常 (healthy)"),
+        Ok((status, _)) => log::warn!("健康检查: {name} 异常: 状态 {status} (unhealthy)"),
+        Err(error) => log::warn!("健康检查: {name} 异常: {error} (unhealthy)"),
+    }
+    if !healthy {
+        proxy.stats.error(name, "unhealthy");
+    }
+    healthy
+}
+
+/// A provider without a list (404, 405) is reachable all the same; a bad key (401, 403) and 5xx
+/// mean that chats would fail.
+fn is_healthy(result: &Result<(u16, Vec<u8>), ExchangeError>) -> bool {
+    match result {
+        Ok((404 | 405, _)) | Err(ExchangeError::TooLarge(_)) => true,
+        Ok((status, _)) => *status < 400,
+        Err(_) => false,
+    }
+}
+
+fn render(results: &[(&str, bool)]) -> Vec<u8> {
+    let healthy = results.iter().filter(|(_, healthy)| *healthy).count();
+    let status = match healthy {
+        0 => "unhealthy",
+        _ if healthy == results.len() => "healthy",
+        _ => "degraded",
+    };
+    let report = Report {
+        status,
+        providers: Probes(results),
+        healthy_providers: healthy,
+        total_providers: results.len(),
+    };
+    to_json(&report).into_bytes()
+}
+
+#[derive(Serialize)]
+struct Report<'a> {
+    status: &'static str,
+    providers: Probes<'a>,
+    healthy_providers: usize,
+    total_providers: usize,
+}
+
+/// In the order of the configuration, which a map would lose.
+struct Probes<'a>(&'a [(&'a str, bool)]);
+
+impl Serialize for Probes<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.0.iter().copied())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_answers_that_let_a_chat_succeed_count_as_healthy() {
+        for (status, healthy) in [
+            (200, true),
+            (404, true),
+            (405, true),
+            (401, false),
+            (403, false),
+            (429, false),
+            (500, false),
+        ] {
+            assert_eq!(is_healthy(&Ok((status, Vec::new()))), healthy, "{status}");
+        }
+    }
+
+    #[test]
+    fn the_status_sums_up_the_providers() {
+        for (results, status) in [
+            (&[("a", true), ("b", true)][..], "\"healthy\""),
+            (&[("a", true), ("b", false)], "\"degraded\""),
+            (&[("a", false)], "\"unhealthy\""),
+            (&[], "\"unhealthy\""),
+        ] {
+            let body = String::from_utf8(render(results)).unwrap();
+            assert!(body.contains(&format!("\"status\":{status}")), "{body}");
+        }
+    }
+}

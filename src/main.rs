@@ -1,0 +1,49 @@
+//! Arguments in, exit code out: 0 done, 1 cannot run, 2 bad arguments or configuration.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use ai_proxy::cli::{self, Action};
+use ai_proxy::config::Config;
+use ai_proxy::start::{run, Source};
+
+const DEFAULT_FILE: &str = "config.json";
+
+fn main() -> ExitCode {
+    match start() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err((code, line)) => {
+            eprintln!("ai_proxy: {line}");
+            ExitCode::from(code)
+        }
+    }
+}
+
+fn start() -> Result<(), (u8, String)> {
+    let arguments = cli::arguments().map_err(|line| (2, line))?;
+    match arguments.action {
+        Action::Help => print!("{}", cli::HELP),
+        Action::Version => println!("ai_proxy {}", env!("CARGO_PKG_VERSION")),
+        Action::Schema => print!("{}", cli::SCHEMA),
+        Action::Check => {
+            let file = arguments.config.unwrap_or_else(|| PathBuf::from(DEFAULT_FILE));
+            print!("{}", cli::describe(&load(&file)?, &file.display().to_string()));
+        }
+        Action::Run => {
+            let source = match arguments.config {
+                Some(file) => Source::File(Box::new(load(&file)?), file),
+                None if Path::new(DEFAULT_FILE).exists() => {
+                    let file = PathBuf::from(DEFAULT_FILE);
+                    Source::File(Box::new(load(&file)?), file)
+                }
+                None => Source::Demo,
+            };
+            run(source).map_err(|line| (1, line))?;
+        }
+    }
+    Ok(())
+}
+
+fn load(file: &Path) -> Result<Config, (u8, String)> {
+    Config::load(file).map_err(|error| (2, error.to_string()))
+}

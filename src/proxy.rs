@@ -1,0 +1,209 @@
+//! The state that all tasks share, and what is under the running configuration.
+
+use std::cell::{Cell, RefCell};
+use std::ops::Deref;
+use std::path::PathBuf;
+use std::rc::Rc;
+use std::task::Waker;
+use std::time::Duration;
+
+use smol::LocalExecutor;
+
+use crate::config::{Config, ConfigError};
+use crate::connect::Origin;
+use crate::health::Health;
+use crate::logging;
+use crate::models::Catalogue;
+use crate::pool::{Pool, PoolLimits};
+use crate::reactor::Reactor;
+use crate::stats::Stats;
+use crate::upstream::Patience;
+
+/// One configuration, checked and ready for use. A request holds on to the one it began with.
+pub struct Settings {
+    config: Config,
+    origins: Vec<Rc<Origin>>,
+}
+
+impl Settings {
+    fn new(config: Config) -> Rc<Settings> {
+        let origin = |provider: &crate::config::Provider| {
+            let base = &provider.base;
+            Rc::new(Origin { https: base.https, host: base.host.clone(), port: base.port })
+        };
+        let origins = config.providers.iter().map(origin).collect();
+        Rc::new(Settings { config, origins })
+    }
+
+    /// The index of a provider.
+    pub fn index_of(&self, name: &str) -> Option<usize> {
+        self.config.providers.iter().position(|provider| provider.name == name)
+    }
+
+    /// Where a provider's connections lead.
+    pub fn origin(&self, index: usize) -> &Rc<Origin> {
+        &self.origins[index]
+    }
+
+    /// How long a request may wait for a connection and for its answer.
+    pub fn patience(&self, streams: bool) -> Patience {
+        use crate::clock::Phase;
+        let (answer, phase) = if streams {
+            (self.config.stream_timeout, Phase::FirstByte)
+        } else {
+            (self.config.non_stream_timeout, Phase::WholeAnswer)
+        };
+        Patience { queue: self.config.non_stream_timeout, answer, phase }
+    }
+
+    fn pool_limits(&self) -> PoolLimits {
+        PoolLimits {
+            leases_max: self.config.max_connections,
+            idle_max: self.config.max_keepalive_connections,
+            idle_age_max: self.config.keepalive_expiry,
+        }
+    }
+}
+
+impl Deref for Settings {
+    type Target = Config;
+
+    fn deref(&self) -> &Config {
+        &self.config
+    }
+}
+
+/// The state of the program.
+pub struct Proxy {
+    /// Sockets and deadlines.
+    pub reactor: Rc<Reactor>,
+    /// Where tasks run.
+    pub executor: Rc<LocalExecutor<'static>>,
+    /// Upstream connections.
+    pub pool: Rc<Pool>,
+    /// Model lists.
+    pub catalogue: Catalogue,
+    /// Probes.
+    pub health: Health,
+    /// Counters.
+    pub stats: Stats,
+    settings: RefCell<Rc<Settings>>,
+    /// Where the configuration is read again from; `None` for the demo.
+    file: Option<PathBuf>,
+    clients: Cell<usize>,
+    clients_max: Cell<usize>,
+    /// Tasks that wait for a client to leave.
+    vacancies: RefCell<Vec<Waker>>,
+    draining: Cell<bool>,
+}
+
+impl Proxy {
+    /// The program's state under its first configuration.
+    pub fn new(
+        reactor: Rc<Reactor>,
+        executor: Rc<LocalExecutor<'static>>,
+        config: Config,
+        file: Option<PathBuf>,
+    ) -> Rc<Proxy> {
+        let settings = Settings::new(config);
+        let proxy = Rc::new(Proxy {
+            pool: Pool::new(&reactor, settings.pool_limits()),
+            reactor,
+            executor,
+            catalogue: Catalogue::default(),
+            health: Health::default(),
+            stats: Stats::default(),
+            clients: Cell::new(0),
+            clients_max: Cell::new(settings.max_client_connections),
+            vacancies: RefCell::default(),
+            draining: Cell::new(false),
+            settings: RefCell::new(settings),
+            file,
+        });
+        proxy.catalogue.refresh(&proxy);
+        proxy
+    }
+
+    /// The configuration for a request that begins now.
+    pub fn settings(&self) -> Rc<Settings> {
+        self.settings.borrow().clone()
+    }
+
+    /// Reads the configuration file again and puts it in force, or changes nothing.
+    /// Returns what changed, one line each.
+    ///
+    /// # Errors
+    /// What is wrong with the file.
+    pub fn reload(self: &Rc<Self>) -> Result<Vec<String>, ConfigError> {
+        let Some(file) = &self.file else { return Ok(Vec::new()) };
+        let new = Settings::new(Config::load(file)?);
+        for warning in &new.warnings {
+            log::warn!("{warning}");
+        }
+        let old = self.settings.replace(new.clone());
+        let changes = crate::changes::between(&old, &new);
+        logging::set_level(new.log_level);
+        self.pool.set_limits(new.pool_limits());
+        self.pool.retain(|origin| new.origins.iter().any(|wanted| **wanted == *origin));
+        self.pool.tls.reload();
+        self.set_clients_max(new.max_client_connections);
+        self.catalogue.refresh(self);
+        log::info!("配置重新加载成功 (configuration reloaded): {}", changes.join("; "));
+        Ok(changes)
+    }
+
+    /// Client connections now.
+    pub fn clients(&self) -> usize {
+        self.clients.get()
+    }
+
+    /// Limits client connections.
+    pub fn set_clients_max(&self, limit: usize) {
+        self.clients_max.set(limit.min(crate::limits::clients_that_fit(limit)));
+        self.wake_vacancies();
+    }
+
+    /// A place for one more client, if there is one; if not, `waker` is woken when there is.
+    pub fn admit(self: &Rc<Self>, waker: &Waker) -> Option<Admission> {
+        if self.clients.get() >= self.clients_max.get() {
+            self.vacancies.borrow_mut().push(waker.clone());
+            return None;
+        }
+        self.clients.set(self.clients.get() + 1);
+        Some(Admission(self.clone()))
+    }
+
+    fn wake_vacancies(&self) {
+        self.vacancies.take().into_iter().for_each(Waker::wake);
+    }
+
+    /// Whether the program is shutting down.
+    pub fn is_draining(&self) -> bool {
+        self.draining.get()
+    }
+
+    /// Begins to shut down: no new connections, no further request on those that are idle.
+    pub fn drain(&self) {
+        self.draining.set(true);
+        self.wake_vacancies();
+        self.reactor.clock.wake_all();
+    }
+
+    /// Uptime in whole seconds is not kept here: the log tells when the program started.
+    pub fn spawn(self: &Rc<Self>, future: impl std::future::Future<Output = ()> + 'static) {
+        self.executor.spawn(future).detach();
+    }
+
+    /// How long a provider may take for its model list or a probe.
+    pub const QUERY_MAX: Duration = Duration::from_secs(5);
+}
+
+/// One client's place among the connections.
+pub struct Admission(Rc<Proxy>);
+
+impl Drop for Admission {
+    fn drop(&mut self) {
+        self.0.clients.set(self.0.clients.get() - 1);
+        self.0.wake_vacancies();
+    }
+}

@@ -1,0 +1,94 @@
+//! The one request we make on our own behalf: `GET baseurl/models`, for the list and as a probe,
+//! which spends no tokens. Knows nothing of clients.
+
+use std::rc::Rc;
+
+use async_h1::client::Encoder;
+use futures_lite::future::block_on;
+use futures_lite::io::AsyncReadExt;
+use http_types::auth::BasicAuth;
+use http_types::{Method, Request, Url};
+
+use crate::clock::{Alarm, Phase, Wait};
+use crate::config::Provider;
+use crate::pool::Turn;
+use crate::proxy::{Proxy, Settings};
+use crate::secret::Secret;
+use crate::upstream::{exchange, ExchangeError, Message};
+
+/// Anthropic answers `/models` only in its own manner.
+const ANTHROPIC_HOST: &str = "api.anthropic.com";
+const ANTHROPIC_VERSION: &str = "2023-06-01";
+
+/// Asks the provider at `index` for its models; returns status and body.
+///
+/// # Errors
+/// See [`ExchangeError`]; all of it takes [`Proxy::QUERY_MAX`] at most.
+pub async fn models(
+    proxy: &Rc<Proxy>,
+    settings: &Settings,
+    index: usize,
+) -> Result<(u16, Vec<u8>), ExchangeError> {
+    let provider = &settings.providers[index];
+    let message = Message::new(request_head(provider), Vec::new());
+    let outer = Alarm::new(&proxy.reactor);
+    let inner = Alarm::new(&proxy.reactor);
+    let wait = Wait::new(Phase::WholeAnswer, outer.now(), Proxy::QUERY_MAX);
+    let mut patience = settings.patience(false);
+    patience.answer = Proxy::QUERY_MAX;
+    let origin = settings.origin(index);
+    outer
+        .within(wait, async {
+            let turn = Turn::Exempt;
+            let answer = exchange(&proxy.pool, origin, &message, patience, turn, &inner).await?;
+            let status = answer.head.status;
+            Ok((status, answer.collect(settings.max_response_size).await?))
+        })
+        .await
+        .map_err(ExchangeError::Timeout)?
+}
+
+fn request_head(provider: &Provider) -> Vec<u8> {
+    let base = &provider.base;
+    let anthropic = base.host == ANTHROPIC_HOST;
+    let scheme = if base.https { "https" } else { "http" };
+    let mut target = base.target("/models");
+    if anthropic {
+        target.push_str(if target.contains('?') { "&limit=1000" } else { "?limit=1000" });
+    }
+    let Ok(url) = Url::parse(&format!("{scheme}://{}{target}", base.authority())) else {
+        // The configuration was checked to hold a URL.
+        return Vec::new();
+    };
+    let mut request = Request::new(Method::Get, url);
+    request.insert_header("accept", "application/json");
+    request.insert_header("accept-encoding", "identity");
+    request.insert_header("user-agent", concat!("ai_proxy/", env!("CARGO_PKG_VERSION")));
+    match (&provider.token, &base.credentials) {
+        (Some(token), _) if anthropic => {
+            request.insert_header("x-api-key", token.expose());
+            request.insert_header("anthropic-version", ANTHROPIC_VERSION);
+        }
+        (token, credentials) => {
+            if let Some(value) = authorization(token.as_ref(), credentials.as_ref()) {
+                request.insert_header("authorization", value);
+            }
+        }
+    }
+    let mut head = Vec::new();
+    // From memory to memory: ready at once, and it cannot fail.
+    let _ = block_on(Encoder::new(request).read_to_end(&mut head));
+    head
+}
+
+/// What a provider is told in `Authorization`: its token, else the credentials of its URL.
+pub fn authorization(token: Option<&Secret>, credentials: Option<&Secret>) -> Option<String> {
+    match (token, credentials) {
+        (Some(token), _) => Some(format!("Bearer {}", token.expose())),
+        (None, Some(pair)) => {
+            let (user, password) = pair.expose().split_once(':').unwrap_or((pair.expose(), ""));
+            Some(BasicAuth::new(user, password).value().as_str().to_owned())
+        }
+        (None, None) => None,
+    }
+}

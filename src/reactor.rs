@@ -1,0 +1,264 @@
+//! Readiness: which sockets can be read or written, and whose deadline has passed.
+//!
+//! One edge-triggered epoll set for one thread. smol's own reactor (async-io 2.6 on polling 3.11)
+//! re-arms each socket after every event, and spends five system calls on every visit
+//! (`timerfd_settime`, `epoll_ctl`, `epoll_wait`, `read`, `epoll_ctl`) and keeps a second thread;
+//! here a socket is registered once in its life and a visit is one `epoll_wait`.
+//! Knows nothing of HTTP.
+
+use std::cell::{Cell, RefCell};
+use std::future::Future;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::pin::pin;
+use std::rc::Rc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::Arc;
+use std::task::{Context, Poll, Wake, Waker};
+use std::time::{Duration, Instant};
+
+use rustix::event::{epoll, eventfd, EventfdFlags, Timespec};
+use slab::Slab;
+
+use crate::clock::Clock;
+
+/// Events taken from the kernel in one visit.
+const EVENTS_MAX: usize = 128;
+/// Read from a socket at once.
+pub(crate) const SCRATCH_BYTES: usize = 64 * 1024;
+/// The key of the eventfd by which other threads wake this one.
+const NOTIFY_KEY: u64 = u64::MAX;
+
+/// What one socket is ready for, and who waits for it.
+#[derive(Default)]
+struct Source {
+    readable: bool,
+    writable: bool,
+    /// The peer sent its end-of-file or the connection broke: a short read is not the last one.
+    hung_up: bool,
+    reader: Option<Waker>,
+    writer: Option<Waker>,
+}
+
+/// The epoll set and the deadlines of one thread.
+pub struct Reactor {
+    epoll: OwnedFd,
+    sources: RefCell<Slab<Source>>,
+    /// Deadlines of all waits.
+    pub clock: Clock,
+    parker: Arc<Parker>,
+    /// Called whenever the thread is about to sleep.
+    on_idle: Cell<Option<fn()>>,
+    /// Every read goes here first: connections keep only what belongs to them.
+    pub(crate) scratch: RefCell<Box<[u8]>>,
+}
+
+impl Reactor {
+    /// Opens the epoll set.
+    ///
+    /// # Errors
+    /// When the kernel refuses an epoll or event descriptor.
+    pub fn new() -> io::Result<Rc<Reactor>> {
+        let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
+        let event = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
+        let flags = epoll::EventFlags::IN | epoll::EventFlags::ET;
+        epoll::add(&epoll, &event, epoll::EventData::new_u64(NOTIFY_KEY), flags)?;
+        Ok(Rc::new(Reactor {
+            epoll,
+            sources: RefCell::new(Slab::new()),
+            clock: Clock::new(),
+            parker: Arc::new(Parker {
+                event,
+                woken: AtomicBool::new(true),
+                asleep: AtomicBool::new(false),
+            }),
+            on_idle: Cell::new(None),
+            scratch: RefCell::new(vec![0; SCRATCH_BYTES].into_boxed_slice()),
+        }))
+    }
+
+    /// Sets what is called before the thread sleeps (the log is written out then).
+    pub fn on_idle(&self, callback: fn()) {
+        self.on_idle.set(Some(callback));
+    }
+
+    /// Watches a descriptor until the registration is dropped.
+    ///
+    /// # Errors
+    /// When the kernel refuses (out of memory, over its limit of watches).
+    pub fn register(self: &Rc<Self>, descriptor: impl AsFd) -> io::Result<Registration> {
+        let key = self.sources.borrow_mut().insert(Source::default());
+        let flags = epoll::EventFlags::IN
+            | epoll::EventFlags::OUT
+            | epoll::EventFlags::RDHUP
+            | epoll::EventFlags::ET;
+        let data = epoll::EventData::new_u64(key as u64);
+        if let Err(error) = epoll::add(&self.epoll, descriptor, data, flags) {
+            self.sources.borrow_mut().remove(key);
+            return Err(error.into());
+        }
+        Ok(Registration { reactor: self.clone(), key })
+    }
+
+    /// Runs `future` to its end, sleeping in the kernel whenever it waits.
+    pub fn block_on<T>(&self, future: impl Future<Output = T>) -> T {
+        let mut future = pin!(future);
+        let waker = Waker::from(self.parker.clone());
+        let mut context = Context::from_waker(&waker);
+        let mut events = Vec::with_capacity(EVENTS_MAX);
+        loop {
+            // Cleared before the poll: a wake-up during it must not be lost.
+            self.parker.woken.store(false, Ordering::SeqCst);
+            if let Poll::Ready(value) = future.as_mut().poll(&mut context) {
+                return value;
+            }
+            self.wait(&mut events);
+        }
+    }
+
+    /// One visit to the kernel: sleeps only when nothing is due and nobody was woken.
+    fn wait(&self, events: &mut Vec<epoll::Event>) {
+        let mut timeout = Some(Duration::ZERO);
+        if !self.parker.woken.load(Ordering::Acquire) {
+            if let Some(callback) = self.on_idle.get() {
+                callback();
+            }
+            self.parker.asleep.store(true, Ordering::SeqCst);
+            if !self.parker.woken.load(Ordering::SeqCst) {
+                timeout = self.clock.until_next();
+            }
+        }
+        let timeout = timeout.map(|length| Timespec {
+            tv_sec: length.as_secs().try_into().unwrap_or(i64::MAX),
+            tv_nsec: i64::from(length.subsec_nanos()),
+        });
+        events.clear();
+        // The only errors are EINTR, after which the next visit does the work, and misuse.
+        let _ = epoll::wait(&self.epoll, rustix::buffer::spare_capacity(events), timeout.as_ref());
+        self.parker.asleep.store(false, Ordering::SeqCst);
+        self.clock.advance(Instant::now());
+        for event in events.iter() {
+            self.deliver(event);
+        }
+    }
+
+    fn deliver(&self, event: &epoll::Event) {
+        use epoll::EventFlags as Flags;
+        let key = event.data.u64();
+        if key == NOTIFY_KEY {
+            let mut count = [0; 8];
+            let _ = rustix::io::read(&self.parker.event, &mut count);
+            return;
+        }
+        let flags = event.flags;
+        let mut sources = self.sources.borrow_mut();
+        // A key may name a socket closed, or opened in its place, since the kernel queued the
+        // event: then nobody waits yet, or a read that finds nothing clears the flag.
+        let Some(source) = usize::try_from(key).ok().and_then(|key| sources.get_mut(key)) else {
+            return;
+        };
+        let broken = flags.intersects(Flags::RDHUP | Flags::HUP | Flags::ERR);
+        source.hung_up |= broken;
+        let mut reader = None;
+        let mut writer = None;
+        if broken || flags.contains(Flags::IN) {
+            source.readable = true;
+            reader = source.reader.take();
+        }
+        if flags.intersects(Flags::OUT | Flags::HUP | Flags::ERR) {
+            source.writable = true;
+            writer = source.writer.take();
+        }
+        drop(sources);
+        for waker in [reader, writer].into_iter().flatten() {
+            waker.wake();
+        }
+    }
+}
+
+/// A watched descriptor. Dropping it forgets the socket; closing the socket tells the kernel.
+pub struct Registration {
+    reactor: Rc<Reactor>,
+    key: usize,
+}
+
+impl Registration {
+    fn with<T>(&self, work: impl FnOnce(&mut Source) -> T) -> T {
+        work(&mut self.reactor.sources.borrow_mut()[self.key])
+    }
+
+    /// The reactor that watches.
+    pub(crate) fn reactor(&self) -> &Rc<Reactor> {
+        &self.reactor
+    }
+
+    /// Whether a read may find something.
+    pub fn readable(&self) -> bool {
+        self.with(|source| source.readable)
+    }
+
+    /// Whether a write may find room.
+    pub fn writable(&self) -> bool {
+        self.with(|source| source.writable)
+    }
+
+    /// Takes note that a read found nothing, or less than it had room for.
+    pub fn drained(&self, empty: bool) {
+        self.with(|source| {
+            // The end-of-file behind a short read raises no second edge.
+            if empty || !source.hung_up {
+                source.readable = false;
+            }
+        });
+    }
+
+    /// Takes note that a write found no room.
+    pub fn filled(&self) {
+        self.with(|source| source.writable = false);
+    }
+
+    /// The task to wake when the socket becomes readable.
+    pub fn wake_reader(&self, waker: &Waker) {
+        self.with(|source| keep(&mut source.reader, waker));
+    }
+
+    /// The task to wake when the socket becomes writable.
+    pub fn wake_writer(&self, waker: &Waker) {
+        self.with(|source| keep(&mut source.writer, waker));
+    }
+}
+
+impl Drop for Registration {
+    fn drop(&mut self) {
+        let source = self.reactor.sources.borrow_mut().remove(self.key);
+        // A waker may own the last reference to a task that owns another registration.
+        drop(source);
+    }
+}
+
+/// Stores a clone of `waker` unless an equal one is there.
+pub(crate) fn keep(slot: &mut Option<Waker>, waker: &Waker) {
+    if !slot.as_ref().is_some_and(|old| old.will_wake(waker)) {
+        *slot = Some(waker.clone());
+    }
+}
+
+/// Wakes the thread, through the eventfd only when it sleeps.
+struct Parker {
+    event: OwnedFd,
+    woken: AtomicBool,
+    asleep: AtomicBool,
+}
+
+impl Wake for Parker {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        self.woken.store(true, Ordering::SeqCst);
+        if self.asleep.swap(false, Ordering::SeqCst) {
+            let _ = rustix::io::write(&self.event, &1u64.to_ne_bytes());
+        }
+    }
+}

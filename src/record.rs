@@ -1,0 +1,151 @@
+//! What is remembered of one request for its line in the log.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use crate::clock::Wait;
+use crate::error::Error;
+use crate::upstream::ExchangeError;
+
+/// How a request ended.
+#[derive(Debug)]
+pub enum Ending {
+    /// Not yet, or by an error of ours that was answered as such.
+    Open,
+    /// The whole answer went out.
+    Complete,
+    /// The client left before that.
+    ClientGone,
+    /// The client stopped reading.
+    ClientSlow(Wait),
+    /// The provider broke off after the head was out.
+    Cut(ExchangeError),
+}
+
+impl fmt::Display for Ending {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Ending::Open => f.write_str("出错 (error)"),
+            Ending::Complete => f.write_str("完成 (complete)"),
+            Ending::ClientGone => f.write_str("客户端断开 (client gone)"),
+            Ending::ClientSlow(wait) => {
+                write!(f, "客户端不读取 (client timed out after {} s)", wait.length.as_secs_f64())
+            }
+            Ending::Cut(ExchangeError::Timeout(wait)) => {
+                write!(f, "上游超时 (timed out: {}, {} s)", wait.phase, wait.length.as_secs_f64())
+            }
+            Ending::Cut(cause) => write!(f, "上游中断 (cut by provider: {cause})"),
+        }
+    }
+}
+
+/// One request, as the log will tell it.
+pub struct Record {
+    /// The request's id.
+    pub id: String,
+    /// Where it came from.
+    pub peer: SocketAddr,
+    /// `provider/model`, once known.
+    pub model: String,
+    /// The provider's name, once known.
+    pub provider: String,
+    /// The status the client got; 0 when it got none.
+    pub status: u16,
+    /// Body bytes that went to the client.
+    pub bytes: u64,
+    /// Chunks that came from the provider.
+    pub chunks: u64,
+    /// From the request's head to the answer's head.
+    pub first_byte: Option<Duration>,
+    /// Whether an idle upstream connection served it.
+    pub reused: Option<bool>,
+    /// How it ended.
+    pub ending: Ending,
+    /// When its head was complete.
+    pub started: Instant,
+}
+
+impl Record {
+    /// A request that has just begun.
+    pub fn new(id: String, peer: SocketAddr, started: Instant) -> Record {
+        Record {
+            id,
+            peer,
+            model: String::new(),
+            provider: String::new(),
+            status: 0,
+            bytes: 0,
+            chunks: 0,
+            first_byte: None,
+            reused: None,
+            ending: Ending::Open,
+            started,
+        }
+    }
+
+    /// Writes the request's line. Its level is that of what happened.
+    pub fn log(&self, error: Option<&Error>, now: Instant) {
+        let level = match (error, &self.ending) {
+            (Some(Error::ClientGone), _) => log::Level::Info,
+            (Some(error), _) if error.status().is_some_and(|status| status >= 500) => {
+                log::Level::Error
+            }
+            (Some(_), _) | (None, Ending::ClientSlow(_)) => log::Level::Warn,
+            (None, Ending::Cut(_)) => log::Level::Error,
+            _ => log::Level::Info,
+        };
+        if log::log_enabled!(level) {
+            log::log!(level, "{}", Line { record: self, error, now });
+        }
+    }
+}
+
+struct Line<'a> {
+    record: &'a Record,
+    error: Option<&'a Error>,
+    now: Instant,
+}
+
+impl fmt::Display for Line<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let record = self.record;
+        write!(f, "请求 {} 客户端: {}", record.id, record.peer)?;
+        if !record.model.is_empty() {
+            write!(f, " 模型: {}", Plain(&record.model))?;
+        }
+        if !record.provider.is_empty() {
+            write!(f, " 提供商: {}", record.provider)?;
+        }
+        write!(f, " 状态: {} 大小: {} 字节", record.status, record.bytes)?;
+        if record.chunks > 0 {
+            write!(f, " 数据块: {}", record.chunks)?;
+        }
+        if let Some(first_byte) = record.first_byte {
+            write!(f, " 首字节: {:.3} 秒", first_byte.as_secs_f64())?;
+        }
+        if let Some(reused) = record.reused {
+            f.write_str(if reused { " 连接: 复用" } else { " 连接: 新建" })?;
+        }
+        match self.error {
+            Some(Error::ClientGone) => write!(f, " 结束: {}", Ending::ClientGone)?,
+            Some(error) => write!(f, " 结束: {}", Plain(&error.to_string()))?,
+            None => write!(f, " 结束: {}", record.ending)?,
+        }
+        let elapsed = self.now.saturating_duration_since(record.started);
+        write!(f, " 耗时: {:.3} 秒", elapsed.as_secs_f64())
+    }
+}
+
+/// Text from outside: one line, of limited length.
+pub struct Plain<'a>(pub &'a str);
+
+impl fmt::Display for Plain<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for character in self.0.chars().take(400) {
+            let shown = if character.is_control() { '?' } else { character };
+            fmt::Write::write_char(f, shown)?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,140 @@
+//! An answer's way from the provider to the client.
+//!
+//! Nothing is read from the provider before the client has taken the previous piece, and a buffer
+//! is kept only while the client is slow. Knows nothing of routing.
+
+mod stream;
+
+use std::future::poll_fn;
+
+use crate::body::Framing;
+use crate::client::Client;
+use crate::clock::{Alarm, Phase, Wait};
+use crate::head::{push_field, Content};
+use crate::record::{Ending, Record};
+use crate::reply::connection_option;
+use crate::upstream::{Answer, ExchangeError};
+
+use stream::Stream;
+pub use stream::StreamLimits;
+
+/// A body that does not stream is held back until it is whole or larger than this: until then a
+/// provider that dies gives the client an honest error in place of half an answer.
+const HOLD_BYTES_MAX: usize = 1024 * 1024;
+
+/// How an answer is relayed.
+pub struct Manner {
+    /// The client's minor HTTP version: 1.0 knows no chunks.
+    pub minor: u8,
+    /// Whether another request may follow on the client's connection.
+    pub keep_alive: bool,
+    /// Until when an answer that does not stream must be whole; `None` when the request asked to
+    /// stream, then only progress counts.
+    pub whole_by: Option<Wait>,
+    /// The largest answer that does not stream, in bytes.
+    pub body_bytes_max: u64,
+    /// For answers that stream.
+    pub stream: StreamLimits,
+}
+
+/// Relays `answer`. Returns whether the client's connection is in step afterwards.
+///
+/// # Errors
+/// Only while nothing was sent to the client, so that it can still be told. Later trouble cuts the
+/// connection and stands in `record`.
+pub async fn relay(
+    mut answer: Answer,
+    client: &mut Client,
+    alarm: &Alarm,
+    manner: &Manner,
+    record: &mut Record,
+) -> Result<bool, RelayError> {
+    let streams = answer.head.content != Content::Whole;
+    let mut held = Vec::new();
+    if let (false, Framing::Length(length)) = (streams, answer.head.framing) {
+        if length > manner.body_bytes_max {
+            return Err(RelayError::Upstream(ExchangeError::TooLarge(manner.body_bytes_max)));
+        }
+    }
+    let known_large =
+        matches!(answer.head.framing, Framing::Length(length) if length > HOLD_BYTES_MAX as u64);
+    if !streams && !known_large && hold(&mut answer, &mut held, client, alarm, manner).await? {
+        return send_whole(answer, held, client, alarm, manner, record).await;
+    }
+    let stream = Stream::new(answer, held, alarm, manner);
+    Ok(stream.run(client, alarm, record).await)
+}
+
+/// Why an answer could not be relayed before anything was sent.
+pub enum RelayError {
+    /// The provider is to blame.
+    Upstream(ExchangeError),
+    /// The client has left or does not read.
+    Client(crate::error::Error),
+}
+
+/// Holds a body back. Returns whether it is whole; if not it is too large to be held.
+async fn hold(
+    answer: &mut Answer,
+    held: &mut Vec<u8>,
+    client: &mut Client,
+    alarm: &Alarm,
+    manner: &Manner,
+) -> Result<bool, RelayError> {
+    loop {
+        let wait = manner
+            .whole_by
+            .unwrap_or_else(|| Wait::new(Phase::NextBytes, alarm.now(), manner.stream.silence_max));
+        let body = client.unless_gone(poll_fn(|context| answer.poll_body(context, held)));
+        let body = alarm.within(wait, body).await;
+        let body = body.map_err(|wait| RelayError::Upstream(ExchangeError::Timeout(wait)))?;
+        let done = body.map_err(RelayError::Client)?.map_err(RelayError::Upstream)?;
+        if held.len() as u64 > manner.body_bytes_max {
+            return Err(RelayError::Upstream(ExchangeError::TooLarge(manner.body_bytes_max)));
+        }
+        if done || held.len() > HOLD_BYTES_MAX {
+            return Ok(done);
+        }
+    }
+}
+
+/// Sends a whole answer in one write.
+async fn send_whole(
+    mut answer: Answer,
+    body: Vec<u8>,
+    client: &mut Client,
+    alarm: &Alarm,
+    manner: &Manner,
+    record: &mut Record,
+) -> Result<bool, RelayError> {
+    let mut bytes = std::mem::take(&mut answer.head.relayed);
+    record.chunks = answer.decoder.chunks();
+    record.bytes = body.len() as u64;
+    let framing = match answer.head.framing {
+        Framing::None => Framing::None,
+        _ => Framing::Length(body.len() as u64),
+    };
+    // Returned before the client is served: whoever waits for a connection need not wait for it.
+    answer.finish();
+    end_head(&mut bytes, framing, manner.keep_alive, manner.minor);
+    bytes.extend_from_slice(&body);
+    drop(body);
+    client.write_all(alarm, &bytes).await.map_err(RelayError::Client)?;
+    record.ending = Ending::Complete;
+    Ok(manner.keep_alive)
+}
+
+/// Adds the fields that frame the body and manage the connection, and the empty line.
+fn end_head(head: &mut Vec<u8>, framing: Framing, keep_alive: bool, minor: u8) {
+    match framing {
+        Framing::Length(length) => {
+            push_field(head, "content-length", length.to_string().as_bytes());
+        }
+        Framing::Chunked => push_field(head, "transfer-encoding", b"chunked"),
+        Framing::None | Framing::UntilClose => {}
+    }
+    if let Some(option) = connection_option(keep_alive, minor) {
+        push_field(head, "connection", option.as_bytes());
+    }
+    head.extend_from_slice(b"\r\n");
+}

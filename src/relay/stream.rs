@@ -1,0 +1,422 @@
+//! A body that goes out as it comes.
+
+use std::future::poll_fn;
+use std::io;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use super::{end_head, Manner};
+use crate::body::Framing;
+use crate::client::{Client, WRITE_PROGRESS_MAX};
+use crate::clock::{Alarm, Phase, Wait};
+use crate::error::error_json;
+use crate::head::{push_field, Content};
+use crate::reactor::SCRATCH_BYTES;
+use crate::record::{Ending, Record};
+use crate::upstream::{Answer, ExchangeError};
+
+/// Room for our own chunk head before the bytes of a read, and for a chunk's end behind them.
+const HEADROOM: usize = 16;
+const LAST_CHUNK: &[u8] = b"0\r\n\r\n";
+const KEEP_ALIVE_COMMENT: &[u8] = b": keep-alive\n\n";
+/// Reads in a row before other tasks get their turn.
+const READS_MAX: u32 = 8;
+
+const _: () = assert!(SCRATCH_BYTES > 4 * HEADROOM);
+
+/// The limits of an answer that streams.
+#[derive(Clone, Copy, Debug)]
+pub struct StreamLimits {
+    /// The longest wait for the next bytes.
+    pub silence_max: Duration,
+    /// After this much silence an event stream gets a comment line.
+    pub keep_alive_after: Option<Duration>,
+}
+
+/// The state of one streaming answer: all that is kept of it.
+pub(super) struct Stream {
+    answer: Answer,
+    /// What the client did not take yet.
+    pending: Vec<u8>,
+    written: usize,
+    /// How the client is told where the body ends.
+    framing: Framing,
+    keep_alive: bool,
+    tail: Option<EventTail>,
+    limits: StreamLimits,
+    whole_by: Option<Wait>,
+    body_bytes_max: u64,
+    bytes: u64,
+    /// When the provider last sent, the client last took, and either got something.
+    heard_at: Instant,
+    taken_at: Instant,
+    ending: Option<Ending>,
+}
+
+impl Stream {
+    /// `held` is what is already known of the body.
+    pub(super) fn new(mut answer: Answer, held: Vec<u8>, alarm: &Alarm, manner: &Manner) -> Stream {
+        let framing = match answer.head.framing {
+            Framing::Chunked | Framing::UntilClose if manner.minor > 0 => Framing::Chunked,
+            Framing::Chunked | Framing::UntilClose => Framing::UntilClose,
+            known => known,
+        };
+        let events = answer.head.content == Content::Events;
+        let keep_alive = manner.keep_alive && framing != Framing::UntilClose;
+        let mut pending = std::mem::take(&mut answer.head.relayed);
+        if events {
+            // So that nginx in front of us passes each event on at once.
+            if !answer.head.has_cache_control {
+                push_field(&mut pending, "cache-control", b"no-cache");
+            }
+            if !answer.head.has_accel_buffering {
+                push_field(&mut pending, "x-accel-buffering", b"no");
+            }
+        }
+        end_head(&mut pending, framing, keep_alive, manner.minor);
+        let whole = answer.head.content == Content::Whole;
+        let now = alarm.now();
+        let mut stream = Stream {
+            answer,
+            pending,
+            written: 0,
+            framing,
+            keep_alive,
+            tail: events.then(EventTail::default),
+            limits: manner.stream,
+            whole_by: manner.whole_by.filter(|_| whole),
+            body_bytes_max: if whole { manner.body_bytes_max } else { u64::MAX },
+            bytes: 0,
+            heard_at: now,
+            taken_at: now,
+            ending: None,
+        };
+        if !held.is_empty() {
+            stream.push_data(&held);
+        }
+        stream.take_buffer();
+        stream
+    }
+
+    /// The body bytes that came in one read with the head.
+    fn take_buffer(&mut self) {
+        let mut buffer = std::mem::take(&mut self.answer.buffer);
+        match self.answer.decoder.decode(&mut buffer) {
+            Ok(piece) => {
+                self.answer.reusable &= piece.consumed == buffer.len();
+                self.push_data(&buffer[piece.data]);
+                if self.answer.decoder.is_done() {
+                    self.complete();
+                }
+            }
+            Err(error) => self.cut(ExchangeError::Body(error)),
+        }
+    }
+
+    /// Relays until the body ends or somebody leaves. Returns whether the client's connection is in
+    /// step.
+    pub(super) async fn run(
+        mut self,
+        client: &mut Client,
+        alarm: &Alarm,
+        record: &mut Record,
+    ) -> bool {
+        let ending = poll_fn(|context| self.poll(context, client, alarm)).await;
+        alarm.set(None);
+        record.bytes = self.bytes;
+        record.chunks = self.answer.decoder.chunks();
+        let complete = matches!(ending, Ending::Complete);
+        record.ending = ending;
+        if complete {
+            self.answer.finish();
+        } else if self.framing == Framing::UntilClose {
+            client.reset_on_close();
+        }
+        complete && self.keep_alive
+    }
+
+    fn poll(&mut self, context: &Context<'_>, client: &mut Client, alarm: &Alarm) -> Poll<Ending> {
+        for _ in 0..READS_MAX {
+            match self.poll_flush(context, client, alarm) {
+                Poll::Ready(Ok(())) => {}
+                Poll::Ready(Err(ending)) => return Poll::Ready(ending),
+                Poll::Pending => return self.poll_wait(context, client, alarm, true),
+            }
+            if let Some(ending) = self.ending.take() {
+                return Poll::Ready(ending);
+            }
+            if self.poll_piece(context, client, alarm).is_pending() {
+                return self.poll_wait(context, client, alarm, false);
+            }
+        }
+        context.waker().wake_by_ref();
+        Poll::Pending
+    }
+
+    /// Writes what is pending.
+    fn poll_flush(
+        &mut self,
+        context: &Context<'_>,
+        client: &mut Client,
+        alarm: &Alarm,
+    ) -> Poll<Result<(), Ending>> {
+        while self.written < self.pending.len() {
+            match client.poll_write(context, &self.pending[self.written..]) {
+                Poll::Ready(Ok(count)) => {
+                    self.written += count;
+                    self.taken_at = alarm.now();
+                }
+                Poll::Ready(Err(_)) => return Poll::Ready(Err(Ending::ClientGone)),
+                Poll::Pending => return Poll::Pending,
+            }
+        }
+        if self.written > 0 {
+            self.pending = Vec::new();
+            self.written = 0;
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// Reads one piece from the provider and offers it to the client; what the client does not
+    /// take at once is pending.
+    fn poll_piece(
+        &mut self,
+        context: &Context<'_>,
+        client: &mut Client,
+        alarm: &Alarm,
+    ) -> Poll<()> {
+        let reactor = alarm.reactor().clone();
+        let mut scratch = reactor.scratch.borrow_mut();
+        let end = SCRATCH_BYTES - HEADROOM;
+        let count = match self.answer.lease.socket.poll_read(context, &mut scratch[HEADROOM..end]) {
+            Poll::Pending => return Poll::Pending,
+            Poll::Ready(Ok(count)) => count,
+            Poll::Ready(Err(error)) => {
+                self.cut(ExchangeError::Io(error));
+                return Poll::Ready(());
+            }
+        };
+        self.heard_at = alarm.now();
+        if count == 0 {
+            match self.answer.decoder.end() {
+                Ok(()) => self.complete(),
+                Err(error) => self.cut(ExchangeError::Body(error)),
+            }
+            return Poll::Ready(());
+        }
+        let read = &mut scratch[HEADROOM..HEADROOM + count];
+        let piece = match self.answer.decoder.decode(read) {
+            Ok(piece) => piece,
+            Err(error) => {
+                self.cut(ExchangeError::Body(error));
+                return Poll::Ready(());
+            }
+        };
+        self.answer.reusable &= piece.consumed == count;
+        let data = HEADROOM + piece.data.start..HEADROOM + piece.data.end;
+        self.note(&scratch[data.clone()]);
+        let done = self.answer.decoder.is_done();
+        let framed = match self.framing {
+            Framing::Chunked => frame(&mut scratch, data, done),
+            _ => data,
+        };
+        if done {
+            self.ending = Some(Ending::Complete);
+        }
+        if self.bytes > self.body_bytes_max {
+            self.cut(ExchangeError::TooLarge(self.body_bytes_max));
+            return Poll::Ready(());
+        }
+        self.offer(context, client, &scratch[framed]);
+        Poll::Ready(())
+    }
+
+    /// Writes what the client takes at once and keeps the rest.
+    fn offer(&mut self, context: &Context<'_>, client: &mut Client, bytes: &[u8]) {
+        if bytes.is_empty() {
+            return;
+        }
+        match client.poll_write(context, bytes) {
+            Poll::Ready(Ok(count)) => {
+                self.taken_at = self.heard_at;
+                self.pending.extend_from_slice(&bytes[count..]);
+            }
+            Poll::Ready(Err(_)) => self.ending = Some(Ending::ClientGone),
+            Poll::Pending => {
+                self.taken_at = self.heard_at;
+                self.pending.extend_from_slice(bytes);
+            }
+        }
+    }
+
+    /// Nothing can be done now: watches the client and the clock.
+    fn poll_wait(
+        &mut self,
+        context: &Context<'_>,
+        client: &mut Client,
+        alarm: &Alarm,
+        client_is_slow: bool,
+    ) -> Poll<Ending> {
+        if client.poll_gone(context).is_ready() {
+            return Poll::Ready(Ending::ClientGone);
+        }
+        let now = alarm.now();
+        if client_is_slow {
+            let wait = Wait::new(Phase::WriteToClient, self.taken_at, WRITE_PROGRESS_MAX);
+            alarm.set(Some(wait.until));
+            let due = alarm.poll_due(context);
+            return if due { Poll::Ready(Ending::ClientSlow(wait)) } else { Poll::Pending };
+        }
+        let silence = Wait::new(Phase::NextBytes, self.heard_at, self.limits.silence_max);
+        let wait = self.whole_by.filter(|whole| whole.until < silence.until).unwrap_or(silence);
+        if wait.until <= now {
+            self.cut(ExchangeError::Timeout(wait));
+            context.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        let comment_at = self.comment_at();
+        if comment_at.is_some_and(|at| at <= now) {
+            self.push_framed(KEEP_ALIVE_COMMENT);
+            self.taken_at = now;
+            context.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        alarm.set(Some(comment_at.map_or(wait.until, |at| at.min(wait.until))));
+        if alarm.poll_due(context) {
+            context.waker().wake_by_ref();
+        }
+        Poll::Pending
+    }
+
+    /// When a silent event stream needs a comment line; only between events.
+    fn comment_at(&self) -> Option<Instant> {
+        let after = self.limits.keep_alive_after?;
+        let between = self.tail.as_ref().is_some_and(EventTail::between_events);
+        between.then(|| self.heard_at.max(self.taken_at) + after)
+    }
+
+    /// Takes note of body bytes that go to the client.
+    fn note(&mut self, data: &[u8]) {
+        self.bytes += data.len() as u64;
+        if let Some(tail) = &mut self.tail {
+            tail.push(data);
+        }
+    }
+
+    fn push_data(&mut self, data: &[u8]) {
+        self.note(data);
+        self.push_framed(data);
+    }
+
+    /// Appends bytes to what is pending, as a chunk where chunks are spoken.
+    fn push_framed(&mut self, data: &[u8]) {
+        if data.is_empty() {
+            return;
+        }
+        if self.framing == Framing::Chunked {
+            self.pending.extend_from_slice(format!("{:x}\r\n", data.len()).as_bytes());
+            self.pending.extend_from_slice(data);
+            self.pending.extend_from_slice(b"\r\n");
+        } else {
+            self.pending.extend_from_slice(data);
+        }
+    }
+
+    fn complete(&mut self) {
+        if self.framing == Framing::Chunked {
+            self.pending.extend_from_slice(LAST_CHUNK);
+        }
+        self.ending = Some(Ending::Complete);
+    }
+
+    /// Ends the stream such that the client notices: with an error event where one can stand, and
+    /// always without the end that the framing asks for.
+    fn cut(&mut self, cause: ExchangeError) {
+        let between = self.tail.as_ref().is_some_and(EventTail::between_events);
+        let chunkable = matches!(self.framing, Framing::Chunked | Framing::UntilClose);
+        if between && chunkable {
+            let code = if matches!(cause, ExchangeError::Timeout(_)) { 504 } else { 502 };
+            let event = format!("data: {}\n\n", error_json(&cause.to_string(), code));
+            self.push_framed(event.as_bytes());
+        }
+        self.ending = Some(Ending::Cut(cause));
+    }
+}
+
+/// Writes a chunk head before `data` and its end behind it; returns where the whole now lies.
+fn frame(scratch: &mut [u8], data: std::ops::Range<usize>, last: bool) -> std::ops::Range<usize> {
+    use io::Write;
+    let mut start = data.start;
+    let mut end = data.end;
+    if !data.is_empty() {
+        let mut head = [0; HEADROOM];
+        let mut room = &mut head[..];
+        // At most 5 digits and a line end.
+        let _ = write!(room, "{:x}\r\n", data.len());
+        let length = HEADROOM - room.len();
+        start -= length;
+        scratch[start..data.start].copy_from_slice(&head[..length]);
+        scratch[end..end + 2].copy_from_slice(b"\r\n");
+        end += 2;
+    }
+    if last {
+        scratch[end..end + LAST_CHUNK.len()].copy_from_slice(LAST_CHUNK);
+        end += LAST_CHUNK.len();
+    }
+    start..end
+}
+
+/// The last bytes of an event stream: enough to see whether an event has just ended.
+#[derive(Default)]
+struct EventTail {
+    last: [u8; 4],
+    started: bool,
+}
+
+impl EventTail {
+    fn push(&mut self, data: &[u8]) {
+        self.started |= !data.is_empty();
+        let from = data.len().saturating_sub(self.last.len());
+        let tail = &data[from..];
+        self.last.rotate_left(tail.len());
+        let keep = self.last.len() - tail.len();
+        self.last[keep..].copy_from_slice(tail);
+    }
+
+    /// An empty line ends an event, whatever its line ends.
+    fn between_events(&self) -> bool {
+        !self.started
+            || self.last.ends_with(b"\n\n")
+            || self.last.ends_with(b"\r\r")
+            || self.last.ends_with(b"\r\n\r\n")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_end_of_an_event_is_seen_in_any_split() {
+        for text in ["data: a\n\n", "data: a\r\n\r\n", "data: a\r\r"] {
+            for cut in 0..text.len() {
+                let mut tail = EventTail::default();
+                assert!(tail.between_events());
+                tail.push(&text.as_bytes()[..cut]);
+                assert!(cut == 0 || !tail.between_events(), "{text:?} at {cut}");
+                tail.push(&text.as_bytes()[cut..]);
+                assert!(tail.between_events(), "{text:?} at {cut}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_chunk_is_framed_in_place() {
+        let mut scratch = vec![0; 64];
+        scratch[16..28].copy_from_slice(b"hello, world");
+        let framed = frame(&mut scratch, 16..28, true);
+        assert_eq!(&scratch[framed], b"c\r\nhello, world\r\n0\r\n\r\n");
+        let framed = frame(&mut scratch, 16..16, true);
+        assert_eq!(&scratch[framed], LAST_CHUNK);
+    }
+}

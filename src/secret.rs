@@ -1,0 +1,70 @@
+//! Text that must never be printed: client tokens, provider keys, a URL's `user:password`.
+//! It knows how to hide and compare itself, and nothing about where it came from.
+
+use std::fmt;
+
+use subtle::ConstantTimeEq;
+
+/// A text that `Debug` hides, that has no `Display`, and that compares in constant time.
+#[derive(Clone)]
+pub struct Secret(String);
+
+impl Secret {
+    /// Wraps a text. An empty one is allowed; callers use `Option<Secret>` for "none".
+    pub fn new(text: impl Into<String>) -> Self {
+        Self(text.into())
+    }
+
+    /// The text itself, for the one place that puts it on the wire.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+
+    /// Whether `candidate` is this secret. The time taken depends on the two lengths only, never
+    /// on the bytes (subtle 2.6 answers at once when the lengths differ).
+    pub fn matches(&self, candidate: &[u8]) -> bool {
+        self.0.as_bytes().ct_eq(candidate).into()
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("[redacted]")
+    }
+}
+
+impl PartialEq for Secret {
+    fn eq(&self, other: &Self) -> bool {
+        self.matches(other.0.as_bytes())
+    }
+}
+
+impl Eq for Secret {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn debug_output_hides_the_text_even_when_pretty_printed_or_nested() {
+        let secret = Secret::new("sk-very-secret");
+        assert_eq!(format!("{secret:?}"), "[redacted]");
+        assert!(!format!("{:#?}", Some(vec![secret])).contains("sk-"));
+    }
+
+    #[test]
+    fn only_the_same_bytes_match() {
+        let secret = Secret::new("sk-测试");
+        assert!(secret.matches("sk-测试".as_bytes()));
+        for other in ["", "sk-", "sk-测诗", "SK-测试", "sk-测试 "] {
+            assert!(!secret.matches(other.as_bytes()), "{other:?}");
+        }
+        assert!(!secret.matches(b"\xff\xfe"));
+    }
+
+    #[test]
+    fn equality_follows_the_text() {
+        assert_eq!(Secret::new("a"), Secret::new("a"));
+        assert_ne!(Secret::new("a"), Secret::new("b"));
+    }
+}

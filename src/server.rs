@@ -1,0 +1,176 @@
+//! Listening, one task per client, and the end of it all. Knows nothing of providers.
+
+use std::future::poll_fn;
+use std::io;
+use std::net::{SocketAddr, TcpListener, TcpStream, ToSocketAddrs};
+use std::rc::Rc;
+use std::task::Poll;
+use std::time::Duration;
+
+use futures_lite::future::yield_now;
+use smol::LocalExecutor;
+use socket2::{Domain, Protocol, Socket as RawSocket, Type};
+
+use crate::api;
+use crate::client::Client;
+use crate::clock::Alarm;
+use crate::proxy::{Admission, Proxy};
+use crate::socket::{Listener, Socket, Watched};
+
+/// Connections the kernel keeps for us while we are busy or at our limit.
+const BACKLOG: i32 = 1024;
+/// Connections accepted in a row before other tasks get their turn.
+const ACCEPTS_MAX: u32 = 64;
+/// How long to wait when the kernel has no descriptor for a new connection.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// Tasks run between two visits to the kernel: few, so that no socket waits long.
+const TASKS_PER_VISIT: u32 = 16;
+/// How long answers in flight may take once the program is told to stop.
+pub const DRAIN_MAX: Duration = Duration::from_secs(10);
+
+/// Opens a listening socket on every address of `host`. With port 0 all get the same free one.
+///
+/// # Errors
+/// When no address can be listened on.
+pub fn bind(host: &str, port: u16, reuse_port: bool) -> io::Result<Vec<TcpListener>> {
+    let addresses: Vec<SocketAddr> = (host, port).to_socket_addrs()?.collect();
+    let mut listeners: Vec<TcpListener> = Vec::new();
+    let mut last_error = io::Error::new(io::ErrorKind::NotFound, "no address");
+    let mut chosen = port;
+    for mut address in addresses {
+        address.set_port(chosen);
+        match bind_one(address, reuse_port) {
+            Ok(listener) => {
+                chosen = listener.local_addr()?.port();
+                listeners.push(listener);
+            }
+            // A machine without IPv6 still resolves localhost to ::1.
+            Err(error) => last_error = error,
+        }
+    }
+    let taken = last_error.kind() == io::ErrorKind::AddrInUse;
+    if listeners.is_empty() || (taken && port != 0) {
+        return Err(last_error);
+    }
+    Ok(listeners)
+}
+
+fn bind_one(address: SocketAddr, reuse_port: bool) -> io::Result<TcpListener> {
+    let socket = RawSocket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    if address.is_ipv6() {
+        socket.set_only_v6(true)?;
+    }
+    socket.set_reuse_address(true)?;
+    if reuse_port {
+        socket.set_reuse_port(true)?;
+    }
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    Ok(socket.into())
+}
+
+/// Runs tasks for ever, visiting the kernel between every few of them.
+pub async fn drive(executor: &LocalExecutor<'_>) {
+    loop {
+        executor.tick().await;
+        let mut left = TASKS_PER_VISIT - 1;
+        while left > 0 && executor.try_tick() {
+            left -= 1;
+        }
+        if left == 0 {
+            yield_now().await;
+        }
+    }
+}
+
+/// Accepts connections until the program shuts down.
+pub async fn accept(proxy: Rc<Proxy>, listener: TcpListener) {
+    let listener = match Listener::new(&proxy.reactor, listener) {
+        Ok(listener) => listener,
+        Err(error) => return log::error!(target: "critical", "无法监听 (cannot listen): {error}"),
+    };
+    let alarm = Alarm::new(&proxy.reactor);
+    while !proxy.is_draining() {
+        for _ in 0..ACCEPTS_MAX {
+            match next(&proxy, &listener).await {
+                Ok(Some((stream, peer, admission))) => {
+                    proxy.spawn(serve(proxy.clone(), stream, peer, admission));
+                }
+                Ok(None) => return,
+                Err(error) => {
+                    log::error!("无法接受连接 (cannot accept): {error}");
+                    alarm.sleep(ACCEPT_PAUSE).await;
+                }
+            }
+        }
+        yield_now().await;
+    }
+}
+
+type Accepted = (TcpStream, SocketAddr, Admission);
+
+/// The next connection, once there is a place for it; `None` at shut-down.
+async fn next(proxy: &Rc<Proxy>, listener: &Listener) -> io::Result<Option<Accepted>> {
+    let mut admission = None;
+    poll_fn(|context| loop {
+        if proxy.is_draining() {
+            return Poll::Ready(Ok(None));
+        }
+        if admission.is_none() {
+            // At the limit connections wait in the kernel's queue.
+            admission = proxy.admit(context.waker());
+        }
+        let Some(place) = admission.take() else { return Poll::Pending };
+        match listener.poll_accept(context) {
+            Poll::Ready(Ok((stream, peer))) => {
+                return Poll::Ready(Ok(Some((stream, peer, place))));
+            }
+            Poll::Ready(Err(error)) if is_of_one_connection(&error) => admission = Some(place),
+            Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+            Poll::Pending => return Poll::Pending,
+        }
+    })
+    .await
+}
+
+/// The connection died before we took it; the next one may be fine.
+fn is_of_one_connection(error: &io::Error) -> bool {
+    use io::ErrorKind as Kind;
+    matches!(
+        error.kind(),
+        Kind::ConnectionAborted | Kind::ConnectionReset | Kind::Interrupted | Kind::TimedOut
+    )
+}
+
+/// One client, from its first request to its last.
+async fn serve(proxy: Rc<Proxy>, stream: TcpStream, peer: SocketAddr, _admission: Admission) {
+    let _ = stream.set_nodelay(true);
+    let Ok(watched) = Watched::new(&proxy.reactor, stream) else { return };
+    let alarm = Alarm::new(&proxy.reactor);
+    let mut client = Client::new(Socket::plain(watched), peer);
+    loop {
+        match client.next_head(&alarm, || proxy.is_draining()).await {
+            // Boxed, so that a connection between two requests stays small.
+            Ok(Some(head)) => {
+                if !Box::pin(api::answer(&proxy, head, &mut client, &alarm)).await {
+                    break;
+                }
+            }
+            Ok(None) => break,
+            Err(error) => {
+                api::refuse(&proxy, &error, &mut client, &alarm).await;
+                break;
+            }
+        }
+    }
+    client.close(&alarm).await;
+}
+
+/// Waits until every client has its answer, for [`DRAIN_MAX`] at most.
+pub async fn drained(proxy: &Proxy) {
+    let alarm = Alarm::new(&proxy.reactor);
+    let end = alarm.now() + DRAIN_MAX;
+    while proxy.clients() > 0 && alarm.now() < end {
+        alarm.sleep(Duration::from_millis(10)).await;
+    }
+}

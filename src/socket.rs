@@ -1,0 +1,231 @@
+//! One TCP connection, plain or under TLS, that never blocks. Knows nothing of HTTP.
+//!
+//! Readiness is remembered, so that no read is made that is bound to find nothing.
+
+use std::io::{self, Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::os::fd::AsFd;
+use std::rc::Rc;
+use std::task::{ready, Context, Poll};
+use std::time::Duration;
+
+use crate::reactor::{Reactor, Registration};
+
+/// A non-blocking TCP stream that the reactor watches.
+pub struct Watched {
+    // Dropped first: the key must be free before the descriptor's number is.
+    registration: Registration,
+    stream: TcpStream,
+}
+
+impl Watched {
+    /// Makes `stream` non-blocking and watches it.
+    ///
+    /// # Errors
+    /// When the kernel refuses.
+    pub fn new(reactor: &Rc<Reactor>, stream: TcpStream) -> io::Result<Watched> {
+        stream.set_nonblocking(true)?;
+        let registration = reactor.register(stream.as_fd())?;
+        Ok(Watched { registration, stream })
+    }
+
+    /// Waits for the end of a connect that was begun without blocking.
+    pub(crate) fn poll_connected(&self, context: &Context<'_>) -> Poll<io::Result<()>> {
+        if !self.registration.writable() {
+            self.registration.wake_writer(context.waker());
+            return Poll::Pending;
+        }
+        Poll::Ready(match self.stream.take_error() {
+            Ok(None) => self.stream.peer_addr().map(drop),
+            Ok(Some(error)) | Err(error) => Err(error),
+        })
+    }
+
+    /// Wakes the task on any readiness: TLS may want to read in order to write.
+    pub(crate) fn wake_on_any(&self, context: &Context<'_>) {
+        self.registration.wake_reader(context.waker());
+        self.registration.wake_writer(context.waker());
+    }
+}
+
+fn would_block() -> io::Error {
+    io::ErrorKind::WouldBlock.into()
+}
+
+impl Read for Watched {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if !self.registration.readable() {
+            return Err(would_block());
+        }
+        loop {
+            match self.stream.read(buffer) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    self.registration.drained(true);
+                    return Err(error);
+                }
+                Ok(count) if count > 0 && count < buffer.len() => {
+                    self.registration.drained(false);
+                    return Ok(count);
+                }
+                other => return other,
+            }
+        }
+    }
+}
+
+impl Write for Watched {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        loop {
+            match self.stream.write(bytes) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    self.registration.filled();
+                    return Err(error);
+                }
+                other => return other,
+            }
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// A listening socket that the reactor watches.
+pub struct Listener {
+    registration: Registration,
+    listener: TcpListener,
+}
+
+impl Listener {
+    /// Makes `listener` non-blocking and watches it.
+    ///
+    /// # Errors
+    /// When the kernel refuses.
+    pub fn new(reactor: &Rc<Reactor>, listener: TcpListener) -> io::Result<Listener> {
+        listener.set_nonblocking(true)?;
+        let registration = reactor.register(listener.as_fd())?;
+        Ok(Listener { registration, listener })
+    }
+
+    /// The next connection.
+    pub fn poll_accept(&self, context: &Context<'_>) -> Poll<io::Result<(TcpStream, SocketAddr)>> {
+        match self.listener.accept() {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                self.registration.wake_reader(context.waker());
+                Poll::Pending
+            }
+            other => Poll::Ready(other),
+        }
+    }
+}
+
+enum Kind {
+    Plain(Watched),
+    Tls(Box<native_tls::TlsStream<Watched>>),
+}
+
+/// A connection to a client or to a provider.
+pub struct Socket(Kind);
+
+impl Socket {
+    /// A connection without encryption.
+    pub fn plain(watched: Watched) -> Socket {
+        Socket(Kind::Plain(watched))
+    }
+
+    /// A connection whose TLS handshake is done.
+    pub fn tls(stream: native_tls::TlsStream<Watched>) -> Socket {
+        Socket(Kind::Tls(Box::new(stream)))
+    }
+
+    fn watched(&self) -> &Watched {
+        match &self.0 {
+            Kind::Plain(watched) => watched,
+            Kind::Tls(stream) => stream.get_ref(),
+        }
+    }
+
+    /// Reads some bytes; 0 is the end of the stream.
+    pub fn poll_read(
+        &mut self,
+        context: &Context<'_>,
+        buffer: &mut [u8],
+    ) -> Poll<io::Result<usize>> {
+        let result = match &mut self.0 {
+            Kind::Plain(watched) => watched.read(buffer),
+            Kind::Tls(stream) => stream.read(buffer),
+        };
+        self.pending_on_block(context, result, false)
+    }
+
+    /// Reads what has come, at most [`SCRATCH_BYTES`], and appends it; 0 is the end of the stream.
+    pub fn poll_fill(
+        &mut self,
+        context: &Context<'_>,
+        bytes: &mut Vec<u8>,
+    ) -> Poll<io::Result<usize>> {
+        let reactor = self.watched().registration.reactor().clone();
+        let mut scratch = reactor.scratch.borrow_mut();
+        let result = ready!(self.poll_read(context, &mut scratch));
+        if let Ok(count) = result {
+            bytes.extend_from_slice(&scratch[..count]);
+        }
+        Poll::Ready(result)
+    }
+
+    /// Writes some bytes.
+    pub fn poll_write(&mut self, context: &Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let result = match &mut self.0 {
+            Kind::Plain(watched) => watched.write(bytes),
+            Kind::Tls(stream) => stream.write(bytes),
+        };
+        self.pending_on_block(context, result, true)
+    }
+
+    fn pending_on_block(
+        &self,
+        context: &Context<'_>,
+        result: io::Result<usize>,
+        writing: bool,
+    ) -> Poll<io::Result<usize>> {
+        match result {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                let watched = self.watched();
+                match (&self.0, writing) {
+                    (Kind::Tls(_), _) => watched.wake_on_any(context),
+                    (Kind::Plain(_), false) => watched.registration.wake_reader(context.waker()),
+                    (Kind::Plain(_), true) => watched.registration.wake_writer(context.waker()),
+                }
+                Poll::Pending
+            }
+            other => Poll::Ready(other),
+        }
+    }
+
+    /// Whether nothing has come since the last read: an idle connection that is not quiet is
+    /// closed or out of step.
+    pub fn is_quiet(&self) -> bool {
+        !self.watched().registration.readable()
+    }
+
+    /// Wakes the task as soon as the connection is no longer quiet.
+    pub fn wake_when_readable(&self, context: &Context<'_>) {
+        self.watched().registration.wake_reader(context.waker());
+    }
+
+    /// Tells the peer that nothing more will be sent.
+    pub fn shutdown_write(&mut self) {
+        if let Kind::Tls(stream) = &mut self.0 {
+            let _ = stream.shutdown();
+        }
+        let _ = self.watched().stream.shutdown(Shutdown::Write);
+    }
+
+    /// Makes the close that follows a reset, so that a cut body cannot look complete.
+    pub fn reset_on_close(&self) {
+        let _ = socket2::SockRef::from(&self.watched().stream).set_linger(Some(Duration::ZERO));
+    }
+}

@@ -1,0 +1,198 @@
+//! From a configuration to a running program, what it says on the terminal, and its end.
+
+use std::fmt::Write as _;
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+use std::time::Duration;
+
+use futures_lite::future::or;
+use smol::LocalExecutor;
+
+use crate::clock::Alarm;
+use crate::config::Config;
+use crate::proxy::Proxy;
+use crate::reactor::Reactor;
+use crate::signals::{Signal, Signals};
+use crate::{demo, limits, logging, server};
+
+/// How often the counters are logged when something happened.
+const STATS_EVERY: Duration = Duration::from_secs(60);
+
+/// What is run: a file's configuration, or the demo.
+pub enum Source {
+    /// A configuration and the file it is read again from.
+    File(Box<Config>, PathBuf),
+    /// No configuration: the embedded provider.
+    Demo,
+}
+
+/// Runs until told to stop.
+///
+/// # Errors
+/// When it cannot listen, or the kernel refuses what it needs; one line for the terminal.
+pub fn run(source: Source) -> Result<(), String> {
+    let reactor = Reactor::new().map_err(|error| format!("epoll: {error}"))?;
+    let executor = Rc::new(LocalExecutor::new());
+    let (config, file) = match source {
+        Source::File(config, file) => (*config, Some(file)),
+        Source::Demo => (start_demo(&reactor, &executor)?, None),
+    };
+    logging::init(config.log_level).map_err(|error| error.to_string())?;
+    limits::raise();
+    let (host, port) = (config.host.clone(), config.port);
+    let listeners = server::bind(&host, port, config.reuse_port).map_err(|error| {
+        let line = format!("无法监听 {host}:{port} (cannot listen): {error}");
+        log::error!(target: logging::CRITICAL, "{line}");
+        logging::flush();
+        line
+    })?;
+    let addresses: Vec<_> =
+        listeners.iter().filter_map(|listener| listener.local_addr().ok()).collect();
+    let signals = Signals::new(&reactor).map_err(|error| format!("signals: {error}"))?;
+    announce(&config, &addresses, file.as_deref());
+    let proxy = Proxy::new(reactor.clone(), executor.clone(), config, file);
+    proxy.set_clients_max(proxy.settings().max_client_connections);
+    reactor.on_idle(logging::flush);
+    reactor.block_on(or(serve(proxy, listeners, signals), server::drive(&executor)));
+    log::warn!("已停止 (stopped)");
+    logging::flush();
+    Ok(())
+}
+
+fn start_demo(
+    reactor: &Rc<Reactor>,
+    executor: &Rc<LocalExecutor<'static>>,
+) -> Result<Config, String> {
+    let listener = demo::bind().map_err(|error| format!("demo: {error}"))?;
+    let port = listener.local_addr().map_err(|error| format!("demo: {error}"))?.port();
+    executor.spawn(demo::accept(reactor.clone(), executor.clone(), listener)).detach();
+    Ok(Config::demo(port))
+}
+
+async fn serve(proxy: Rc<Proxy>, listeners: Vec<TcpListener>, signals: Signals) {
+    for listener in listeners {
+        proxy.spawn(server::accept(proxy.clone(), listener));
+    }
+    proxy.spawn(sweep(proxy.clone()));
+    proxy.spawn(log_stats(proxy.clone()));
+    while let Signal::Reload = signals.next().await {
+        logging::reopen();
+        if let Err(error) = proxy.reload() {
+            log::error!("配置重新加载失败 (reload refused): {error}");
+        }
+    }
+    log::warn!("收到停止信号，等待 {} 个连接 (stopping)", proxy.clients());
+    proxy.drain();
+    let second = async { while signals.next().await != Signal::Stop {} };
+    or(server::drained(&proxy), second).await;
+}
+
+async fn sweep(proxy: Rc<Proxy>) {
+    proxy.pool.sweep().await;
+}
+
+async fn log_stats(proxy: Rc<Proxy>) {
+    let alarm = Alarm::new(&proxy.reactor);
+    loop {
+        alarm.sleep(STATS_EVERY).await;
+        if proxy.stats.news().is_some() {
+            log::info!("统计 (stats): {}", proxy.stats.report(proxy.clients(), &proxy.pool));
+        }
+    }
+}
+
+/// The banner on the terminal, and the same warnings in the log.
+fn announce(config: &Config, addresses: &[SocketAddr], file: Option<&Path>) {
+    let mut text = String::new();
+    for address in addresses {
+        let _ =
+            writeln!(text, "ai_proxy {} listening on http://{address}", env!("CARGO_PKG_VERSION"));
+    }
+    match file {
+        Some(file) => {
+            let names: Vec<&str> =
+                config.providers.iter().map(|provider| provider.name.as_str()).collect();
+            let _ = writeln!(text, "配置 (configuration): {}", file.display());
+            let _ = writeln!(text, "提供商 (providers): {} {}", names.len(), names.join(", "));
+        }
+        None => text.push_str(&demo_help(config)),
+    }
+    let _ = writeln!(text, "日志 (log): {}", logging::FILE_NAME);
+    print(&text);
+    log::warn!("ai_proxy {} 已启动 (started) {addresses:?}", env!("CARGO_PKG_VERSION"));
+    for warning in config.warnings.iter().cloned().chain(warnings(config, addresses)) {
+        log::warn!("{warning}");
+        eprintln!("警告 (warning): {warning}");
+    }
+}
+
+/// Prints to a terminal that may be gone.
+fn print(text: &str) {
+    use io::Write;
+    let _ = io::stdout().write_all(text.as_bytes());
+    let _ = io::stdout().flush();
+}
+
+/// What the operator should know, though it is allowed.
+fn warnings(config: &Config, addresses: &[SocketAddr]) -> Vec<String> {
+    let mut warnings = Vec::new();
+    if config.tokens.is_empty() {
+        warnings.push(
+            "tokens 为空，所有聊天请求都会被拒绝 (no tokens: every chat will be refused)"
+                .to_owned(),
+        );
+    }
+    if config.providers.is_empty() {
+        warnings
+            .push("providers 为空，没有可用的模型 (no providers: there are no models)".to_owned());
+    }
+    if let Some(address) = addresses.iter().find(|address| !address.ip().is_loopback()) {
+        warnings.push(format!(
+            "监听在 {address}，其他机器可以访问 (listening beyond loopback: other machines can connect)"
+        ));
+    }
+    for provider in &config.providers {
+        let base = &provider.base;
+        let local = base.host == "localhost"
+            || base.host.parse().is_ok_and(|ip: std::net::IpAddr| ip.is_loopback());
+        if !base.https && !local && (provider.token.is_some() || base.credentials.is_some()) {
+            warnings.push(format!(
+                "提供商 {} 通过明文 http 发送密钥 (provider {} gets its key over plain http)",
+                provider.name, provider.name
+            ));
+        }
+    }
+    let (wanted, fit) =
+        (config.max_client_connections, limits::clients_that_fit(config.max_client_connections));
+    if fit < wanted {
+        warnings.push(format!(
+            "文件描述符上限只够 {fit} 个客户端连接 (max_client_connections lowered from {wanted} to {fit}: file descriptor limit)"
+        ));
+    }
+    if let Some(file) = std::env::var_os("SSL_CERT_FILE").filter(|file| !Path::new(file).exists()) {
+        let file = file.to_string_lossy().into_owned();
+        warnings.push(format!("SSL_CERT_FILE 不存在 (does not exist): {file}"));
+    }
+    warnings
+}
+
+fn demo_help(config: &Config) -> String {
+    let url = format!("http://localhost:{}", config.port);
+    let token = config.tokens.first().map_or("", |token| token.secret.expose());
+    let chat = |stream: &str, flag: &str| {
+        format!(
+            "curl {flag}{url}/v1/chat/completions -H 'Authorization: Bearer {token}' \
+             -H 'Content-Type: application/json' \
+             -d '{{\"model\":\"demo/echo\",{stream}\"messages\":[{{\"role\":\"user\",\"content\":\"Hello from the demo\"}}]}}'\n"
+        )
+    };
+    format!(
+        "没有 config.json，使用内置演示 (no config.json: running the demo). Try:\n\n\
+         curl {url}/v1/models\n\n{}\n{}\n\
+         正式使用 (for real): cp config.json.example config.json\n",
+        chat("", ""),
+        chat("\"stream\":true,", "-N ")
+    )
+}
