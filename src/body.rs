@@ -118,6 +118,14 @@ impl Decoder {
         }
     }
 
+    /// Bytes that are sure to be still to come.
+    pub fn announced(&self) -> u64 {
+        match self.state {
+            State::Length(left) | State::Data(left) => left,
+            _ => 0,
+        }
+    }
+
     /// Chunks begun so far.
     pub fn chunks(&self) -> u64 {
         self.chunks

@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use crate::client::Client;
 use crate::clock::{Alarm, Phase, Wait};
-use crate::config::Provider;
+use crate::config::{Provider, Token};
 use crate::error::Error;
 use crate::head::{push_field, RequestHead};
 use crate::pool::Turn;
@@ -20,9 +20,9 @@ use crate::upstream::{exchange, ExchangeError, Message};
 ///
 /// # Errors
 /// [`Error::NoToken`] or [`Error::BadToken`].
-pub fn authorise(settings: &Settings, head: &RequestHead) -> Result<(), Error> {
+pub fn authorise<'s>(settings: &'s Settings, head: &RequestHead) -> Result<&'s Token, Error> {
     let bearer = head.bearer.as_deref().ok_or(Error::NoToken)?;
-    settings.token(bearer).map(drop).ok_or(Error::BadToken)
+    settings.token(bearer).ok_or(Error::BadToken)
 }
 
 /// Where a request goes.
@@ -44,7 +44,7 @@ pub async fn complete(
     record: &mut Record,
 ) -> Result<bool, Error> {
     let settings = proxy.settings();
-    authorise(&settings, &head)?;
+    record.client.clone_from(&authorise(&settings, &head)?.description);
     let body = client.read_body(alarm, head.framing, settings.max_request_size).await?;
     let (minor, keep_alive) = (head.minor, head.keep_alive);
     let relayed = std::mem::take(&mut head.relayed);

@@ -21,8 +21,7 @@ const KEEP_ALIVE_MAX: Duration = Duration::from_secs(60);
 const BODY_PROGRESS_MAX: Duration = Duration::from_secs(30);
 /// Without a byte of an answer being read.
 pub(crate) const WRITE_PROGRESS_MAX: Duration = Duration::from_secs(60);
-/// Pipelined bytes that are read while an answer is on its way. Behind more than this the end of
-/// the connection is not seen until the next write.
+/// Pipelined bytes that are read while an answer is on its way; more wait in the kernel.
 const AHEAD_BYTES_MAX: usize = 64 * 1024;
 /// An unread request body of a known length up to this is read and thrown away to save the connection.
 const DISCARD_BYTES_MAX: u64 = 256 * 1024;
@@ -140,7 +139,9 @@ impl Client {
         self.expects_continue = false;
         loop {
             self.take_body(&mut body)?;
-            if body.len() as u64 > limit {
+            // A huge chunk is refused by its size alone.
+            let announced = self.unread.as_ref().map_or(0, Decoder::announced);
+            if announced.saturating_add(body.len() as u64) > limit {
                 return Err(Error::RequestTooLarge(limit));
             }
             if self.unread.is_none() {
@@ -211,6 +212,10 @@ impl Client {
                 return Poll::Ready(());
             }
         }
+        if self.socket.hung_up() {
+            return Poll::Ready(());
+        }
+        self.socket.wake_when_readable(context);
         Poll::Pending
     }
 

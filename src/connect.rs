@@ -37,8 +37,8 @@ pub struct Origin {
 /// Why there is no connection.
 #[derive(Debug)]
 pub enum ConnectError {
-    /// The name has no address.
-    Resolve(io::Error),
+    /// This name has no address.
+    Resolve(String, io::Error),
     /// No address accepted the connection; the last error.
     Tcp(io::Error),
     /// The TLS handshake failed, or the certificate is not to be trusted.
@@ -66,7 +66,9 @@ pub async fn connect(
     let wait = Wait::new(Phase::Connect, alarm.now(), CONNECT_MAX);
     let watched = alarm
         .within(wait, async {
-            let addresses = resolve(origin).await.map_err(ConnectError::Resolve)?;
+            let addresses = resolve(origin).await;
+            let addresses =
+                addresses.map_err(|error| ConnectError::Resolve(origin.host.clone(), error))?;
             connect_any(reactor, &addresses).await.map_err(ConnectError::Tcp)
         })
         .await??;

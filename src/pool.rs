@@ -170,7 +170,7 @@ impl Pool {
         let oldest = self.reactor.clock.now().checked_sub(state.limits.idle_age_max);
         loop {
             let index = state.idle.iter().rposition(|idle| idle.origin == *origin)?;
-            let idle = state.idle.remove(index)?;
+            let mut idle = state.idle.remove(index)?;
             let expired = oldest.is_some_and(|oldest| idle.since <= oldest);
             if idle.socket.is_quiet() && !expired {
                 return Some(idle.socket);
@@ -189,7 +189,7 @@ impl Pool {
         drop(closed);
     }
 
-    fn put_idle(&self, origin: Rc<Origin>, socket: Socket) {
+    fn put_idle(&self, origin: Rc<Origin>, mut socket: Socket) {
         let mut state = self.state.borrow_mut();
         let limits = state.limits;
         if limits.idle_max == 0 || limits.idle_age_max.is_zero() || !socket.is_quiet() {
@@ -213,10 +213,14 @@ impl Pool {
             alarm.poll_due(context);
             let mut state = self.state.borrow_mut();
             let (now, age_max) = (alarm.now(), state.limits.idle_age_max);
-            let all = std::mem::take(&mut state.idle);
-            let (kept, closed): (VecDeque<_>, VecDeque<_>) = all
-                .into_iter()
-                .partition(|idle| idle.socket.is_quiet() && idle.since + age_max > now);
+            let (mut kept, mut closed) = (VecDeque::new(), Vec::new());
+            for mut idle in std::mem::take(&mut state.idle) {
+                if idle.socket.is_quiet() && idle.since + age_max > now {
+                    kept.push_back(idle);
+                } else {
+                    closed.push(idle);
+                }
+            }
             for idle in &kept {
                 idle.socket.wake_when_readable(context);
             }

@@ -202,6 +202,11 @@ impl Registration {
         self.with(|source| source.writable)
     }
 
+    /// Whether the peer has closed its side, or the connection broke.
+    pub fn hung_up(&self) -> bool {
+        self.with(|source| source.hung_up)
+    }
+
     /// Takes note that a read found nothing, or less than it had room for.
     pub fn drained(&self, empty: bool) {
         self.with(|source| {

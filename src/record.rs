@@ -46,6 +46,8 @@ pub struct Record {
     pub id: String,
     /// Where it came from.
     pub peer: SocketAddr,
+    /// The description of the client's token, once it was accepted.
+    pub client: String,
     /// `provider/model`, once known.
     pub model: String,
     /// The provider's name, once known.
@@ -72,6 +74,7 @@ impl Record {
         Record {
             id,
             peer,
+            client: String::new(),
             model: String::new(),
             provider: String::new(),
             status: 0,
@@ -110,7 +113,11 @@ struct Line<'a> {
 impl fmt::Display for Line<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let record = self.record;
-        write!(f, "请求 {} 客户端: {}", record.id, record.peer)?;
+        write!(f, "请求 {} 客户端: ", record.id)?;
+        if !record.client.is_empty() {
+            write!(f, "{}@", Plain(&record.client))?;
+        }
+        write!(f, "{}", record.peer)?;
         if !record.model.is_empty() {
             write!(f, " 模型: {}", Plain(&record.model))?;
         }

@@ -207,8 +207,23 @@ impl Socket {
 
     /// Whether nothing has come since the last read: an idle connection that is not quiet is
     /// closed or out of step.
-    pub fn is_quiet(&self) -> bool {
-        !self.watched().registration.readable()
+    pub fn is_quiet(&mut self) -> bool {
+        if !self.watched().registration.readable() {
+            return true;
+        }
+        match &mut self.0 {
+            Kind::Plain(_) => false,
+            // Under TLS session tickets and half-read records are no news: OpenSSL tells.
+            Kind::Tls(stream) => {
+                let news = stream.read(&mut [0]);
+                news.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
+            }
+        }
+    }
+
+    /// Whether the peer has closed its side, or the connection broke, whatever is still unread.
+    pub fn hung_up(&self) -> bool {
+        self.watched().registration.hung_up()
     }
 
     /// Wakes the task as soon as the connection is no longer quiet.

@@ -102,8 +102,8 @@ impl fmt::Display for ExchangeError {
             | ExchangeError::Connect(ConnectError::Timeout(wait)) => {
                 write!(f, "{}超时 (timed out after {} s)", wait.phase, wait.length.as_secs_f64())
             }
-            ExchangeError::Connect(ConnectError::Resolve(error)) => {
-                write!(f, "域名解析失败 (name not resolved): {error}")
+            ExchangeError::Connect(ConnectError::Resolve(host, error)) => {
+                write!(f, "域名 {host} 解析失败 (name not resolved): {error}")
             }
             ExchangeError::Connect(ConnectError::Tcp(error)) => {
                 write!(f, "无法连接 (cannot connect): {error}")

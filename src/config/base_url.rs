@@ -46,6 +46,11 @@ impl BaseUrl {
                         (must not contain white space or control characters)"
                 .to_owned());
         }
+        // The URL parser would take the path for a host, and a backslash for a slash.
+        let rest = text.split_once("://").map_or("", |(_, rest)| rest);
+        if rest.starts_with(['/', '?', '#', '\\']) || text.contains('\\') {
+            return Err("缺少主机名 (no host)".to_owned());
+        }
         let url =
             Url::parse(text).map_err(|error| format!("网址无效: {error} (not a valid URL)"))?;
         if url.fragment().is_some() {
