@@ -7,7 +7,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::rc::Rc;
-use std::task::{Poll, Waker};
+use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use crate::clock::Alarm;
@@ -45,6 +45,7 @@ struct State {
     /// Oldest first.
     idle: VecDeque<Idle>,
     waiting: VecDeque<Rc<Waiter>>,
+    /// Wakes [`Pool::sweep`].
     sweeper: Option<Waker>,
 }
 
@@ -54,6 +55,8 @@ pub struct Pool {
     /// The TLS context of all connections.
     pub tls: Tls,
     state: RefCell<State>,
+    /// When the oldest idle connection expires.
+    sweep_alarm: Alarm,
     reused: Cell<u64>,
     opened: Cell<u64>,
 }
@@ -81,6 +84,7 @@ impl Pool {
             reactor: reactor.clone(),
             tls: Tls::default(),
             state: RefCell::new(state),
+            sweep_alarm: Alarm::new(reactor),
             reused: Cell::new(0),
             opened: Cell::new(0),
         })
@@ -199,19 +203,25 @@ impl Pool {
         if state.idle.len() >= limits.idle_max {
             closed = state.idle.pop_front();
         }
-        state.idle.push_back(Idle { origin, socket, since: self.reactor.clock.now() });
-        let waker = if state.idle.len() == 1 { state.sweeper.take() } else { None };
+        if let Some(sweeper) = &state.sweeper {
+            socket.wake_when_readable(&Context::from_waker(sweeper));
+        }
+        let since = self.reactor.clock.now();
+        if state.idle.is_empty() {
+            self.sweep_alarm.set(Some(since + limits.idle_age_max));
+        }
+        state.idle.push_back(Idle { origin, socket, since });
         drop(state);
         drop(closed);
-        waker.into_iter().for_each(Waker::wake);
     }
 
     /// Closes idle connections as they expire or as their peers close them, for ever.
     pub async fn sweep(&self) {
-        let alarm = Alarm::new(&self.reactor);
+        let alarm = &self.sweep_alarm;
         poll_fn(|context| {
             alarm.poll_due(context);
             let mut state = self.state.borrow_mut();
+            keep(&mut state.sweeper, context.waker());
             let (now, age_max) = (alarm.now(), state.limits.idle_age_max);
             let (mut kept, mut closed) = (VecDeque::new(), Vec::new());
             for mut idle in std::mem::take(&mut state.idle) {
@@ -225,9 +235,6 @@ impl Pool {
                 idle.socket.wake_when_readable(context);
             }
             alarm.set(kept.front().map(|idle| idle.since + age_max));
-            if kept.is_empty() {
-                keep(&mut state.sweeper, context.waker());
-            }
             state.idle = kept;
             drop(state);
             drop(closed);
