@@ -8,7 +8,6 @@ use crate::clock::{Alarm, Phase, Wait};
 use crate::config::{Provider, Token};
 use crate::error::Error;
 use crate::head::{push_field, RequestHead};
-use crate::pool::Turn;
 use crate::proxy::{Proxy, Settings};
 use crate::query::authorization;
 use crate::record::Record;
@@ -53,7 +52,7 @@ pub async fn complete(
     let provider = &settings.providers[route.index];
     let patience = settings.patience(route.streams);
     let origin = settings.origin(route.index);
-    let answer = exchange(&proxy.pool, origin, &route.message, patience, Turn::Queued, alarm);
+    let answer = exchange(&proxy.pool, origin, &route.message, patience, alarm);
     let answer = client.unless_gone(answer).await?;
     let mut answer = answer.map_err(|error| blame(provider, &settings, error))?;
     let streams = route.streams;

@@ -35,4 +35,5 @@ pub mod splice;
 pub mod start;
 pub mod stats;
 pub mod tls;
+pub mod turns;
 pub mod upstream;

@@ -1,4 +1,4 @@
-//! Upstream connections: how many there may be, who waits for one, which idle one is reused.
+//! Upstream connections: which idle one is reused, when a new one is made, when one is closed.
 //!
 //! A lease is borrowed for one exchange. Releasing it says that the connection is in step and may
 //! serve another; dropping it closes the connection, so that cancel is drop. Knows nothing of HTTP.
@@ -15,6 +15,7 @@ use crate::connect::{connect, ConnectError, Origin};
 use crate::reactor::{keep, Reactor};
 use crate::socket::Socket;
 use crate::tls::Tls;
+use crate::turns::{Turn, Turns};
 
 /// The configured limits of the pool.
 #[derive(Clone, Copy, Debug)]
@@ -33,18 +34,10 @@ struct Idle {
     since: Instant,
 }
 
-#[derive(Default)]
-struct Waiter {
-    granted: Cell<bool>,
-    waker: RefCell<Option<Waker>>,
-}
-
 struct State {
     limits: PoolLimits,
-    leased: usize,
     /// Oldest first.
     idle: VecDeque<Idle>,
-    waiting: VecDeque<Rc<Waiter>>,
     /// Wakes [`Pool::sweep`].
     sweeper: Option<Waker>,
 }
@@ -54,6 +47,8 @@ pub struct Pool {
     reactor: Rc<Reactor>,
     /// The TLS context of all connections.
     pub tls: Tls,
+    /// The right to a connection: whoever leases one takes a turn first.
+    pub turns: Rc<Turns>,
     state: RefCell<State>,
     /// When the oldest idle connection expires.
     sweep_alarm: Alarm,
@@ -61,28 +56,14 @@ pub struct Pool {
     opened: Cell<u64>,
 }
 
-/// Whether an exchange takes its turn under the limit of connections.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Turn {
-    /// Waits in order.
-    Queued,
-    /// Does not wait: probes and listings, of which there is one per provider.
-    Exempt,
-}
-
 impl Pool {
     /// An empty pool.
     pub fn new(reactor: &Rc<Reactor>, limits: PoolLimits) -> Rc<Pool> {
-        let state = State {
-            limits,
-            leased: 0,
-            idle: VecDeque::new(),
-            waiting: VecDeque::new(),
-            sweeper: None,
-        };
+        let state = State { limits, idle: VecDeque::new(), sweeper: None };
         Rc::new(Pool {
             reactor: reactor.clone(),
             tls: Tls::default(),
+            turns: Turns::new(limits.leases_max),
             state: RefCell::new(state),
             sweep_alarm: Alarm::new(reactor),
             reused: Cell::new(0),
@@ -90,10 +71,9 @@ impl Pool {
         })
     }
 
-    /// Leases given and idle connections.
-    pub fn open(&self) -> (usize, usize) {
-        let state = self.state.borrow();
-        (state.leased, state.idle.len())
+    /// Idle connections now.
+    pub fn idle(&self) -> usize {
+        self.state.borrow().idle.len()
     }
 
     /// Exchanges on a reused and on a new connection since the start.
@@ -107,10 +87,9 @@ impl Pool {
         state.limits = limits;
         let excess = state.idle.len().saturating_sub(limits.idle_max);
         let closed: Vec<_> = state.idle.drain(..excess).collect();
-        let woken = state.grant();
         drop(state);
         drop(closed);
-        woken.into_iter().for_each(Waker::wake);
+        self.turns.set_limit(limits.leases_max);
     }
 
     /// Closes idle connections to origins that `wanted` refuses.
@@ -124,49 +103,37 @@ impl Pool {
         drop(closed);
     }
 
-    /// Waits for a turn. The permit is given back when dropped.
-    pub async fn permit(self: &Rc<Self>, turn: Turn) -> Permit {
-        if turn == Turn::Exempt {
-            return Permit { pool: self.clone(), counted: false };
-        }
-        if let Some(place) = self.queue() {
-            place.turn().await;
-        }
-        Permit { pool: self.clone(), counted: true }
-    }
-
-    /// Takes a turn at once, or a place in the queue.
-    fn queue(&self) -> Option<Place<'_>> {
-        let mut state = self.state.borrow_mut();
-        if state.waiting.is_empty() && state.leased < state.limits.leases_max {
-            state.leased += 1;
-            return None;
-        }
-        let waiter = Rc::new(Waiter::default());
-        state.waiting.push_back(waiter.clone());
-        Some(Place { pool: self, waiter })
-    }
-
-    /// Turns a permit into a connection: the newest quiet idle one, unless `fresh`, else a new one.
+    /// A connection: the newest quiet idle one, unless `fresh`, else a new one. Probes and listings,
+    /// of which there is one per provider, come without a turn.
     ///
     /// # Errors
     /// See [`ConnectError`].
     pub async fn lease(
-        &self,
-        permit: Permit,
+        self: &Rc<Self>,
+        turn: Option<Turn>,
         origin: &Rc<Origin>,
         fresh: bool,
     ) -> Result<Lease, ConnectError> {
         if !fresh {
             if let Some(socket) = self.take_idle(origin) {
                 self.reused.set(self.reused.get() + 1);
-                return Ok(Lease { socket, origin: origin.clone(), permit, reused: true });
+                return Ok(self.lend(socket, origin, turn, true));
             }
         }
         self.make_room();
         let socket = connect(&self.reactor, &self.tls, origin).await?;
         self.opened.set(self.opened.get() + 1);
-        Ok(Lease { socket, origin: origin.clone(), permit, reused: false })
+        Ok(self.lend(socket, origin, turn, false))
+    }
+
+    fn lend(
+        self: &Rc<Self>,
+        socket: Socket,
+        origin: &Rc<Origin>,
+        turn: Option<Turn>,
+        reused: bool,
+    ) -> Lease {
+        Lease { socket, pool: self.clone(), origin: origin.clone(), turn, reused }
     }
 
     fn take_idle(&self, origin: &Rc<Origin>) -> Option<Socket> {
@@ -186,7 +153,7 @@ impl Pool {
     fn make_room(&self) {
         let mut state = self.state.borrow_mut();
         let mut closed = None;
-        if state.leased + state.idle.len() > state.limits.leases_max {
+        if self.turns.taken() + state.idle.len() > state.limits.leases_max {
             closed = state.idle.pop_front();
         }
         drop(state);
@@ -244,82 +211,13 @@ impl Pool {
     }
 }
 
-impl State {
-    /// Gives free turns to those who wait longest.
-    fn grant(&mut self) -> Vec<Waker> {
-        let mut woken = Vec::new();
-        while self.leased < self.limits.leases_max {
-            let Some(waiter) = self.waiting.pop_front() else { break };
-            self.leased += 1;
-            waiter.granted.set(true);
-            woken.extend(waiter.waker.borrow_mut().take());
-        }
-        woken
-    }
-}
-
-/// The right to one connection at a time.
-pub struct Permit {
-    pool: Rc<Pool>,
-    counted: bool,
-}
-
-impl Permit {
-    fn give_back(pool: &Pool) {
-        let mut state = pool.state.borrow_mut();
-        state.leased -= 1;
-        let woken = state.grant();
-        drop(state);
-        woken.into_iter().for_each(Waker::wake);
-    }
-}
-
-impl Drop for Permit {
-    fn drop(&mut self) {
-        if self.counted {
-            Permit::give_back(&self.pool);
-        }
-    }
-}
-
-/// A place in the queue; leaving it while it is being served passes the turn on.
-struct Place<'a> {
-    pool: &'a Pool,
-    waiter: Rc<Waiter>,
-}
-
-impl Place<'_> {
-    async fn turn(self) {
-        poll_fn(|context| {
-            keep(&mut self.waiter.waker.borrow_mut(), context.waker());
-            if self.waiter.granted.get() {
-                Poll::Ready(())
-            } else {
-                Poll::Pending
-            }
-        })
-        .await;
-        self.waiter.granted.set(false);
-    }
-}
-
-impl Drop for Place<'_> {
-    fn drop(&mut self) {
-        if self.waiter.granted.get() {
-            Permit::give_back(self.pool);
-        } else {
-            let mut state = self.pool.state.borrow_mut();
-            state.waiting.retain(|other| !Rc::ptr_eq(other, &self.waiter));
-        }
-    }
-}
-
 /// A connection borrowed for one exchange.
 pub struct Lease {
     /// The connection.
     pub socket: Socket,
+    pool: Rc<Pool>,
     origin: Rc<Origin>,
-    permit: Permit,
+    turn: Option<Turn>,
     /// Whether an earlier exchange used it: then it may have died of age.
     pub reused: bool,
 }
@@ -328,12 +226,14 @@ impl Lease {
     /// Returns the connection for reuse. Call only after the last byte of an answer that was
     /// framed and complete; dropping a lease closes its connection.
     pub fn release(self) {
-        let Lease { socket, origin, permit, .. } = self;
-        permit.pool.put_idle(origin, socket);
+        // The turn goes back last: whoever gets it finds the connection.
+        let Lease { socket, pool, origin, turn, .. } = self;
+        pool.put_idle(origin, socket);
+        drop(turn);
     }
 
     /// Closes the connection and keeps the turn, for a retry.
-    pub fn into_permit(self) -> Permit {
-        self.permit
+    pub fn into_turn(self) -> Option<Turn> {
+        self.turn
     }
 }

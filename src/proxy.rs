@@ -53,7 +53,7 @@ impl Settings {
         } else {
             (self.config.non_stream_timeout, Phase::WholeAnswer)
         };
-        Patience { queue: self.config.non_stream_timeout, answer, phase }
+        Patience { queue: Some(self.config.non_stream_timeout), answer, phase }
     }
 
     fn pool_limits(&self) -> PoolLimits {
@@ -189,7 +189,7 @@ impl Proxy {
         self.reactor.clock.wake_all();
     }
 
-    /// Uptime in whole seconds is not kept here: the log tells when the program started.
+    /// Runs `future` beside everything else.
     pub fn spawn(self: &Rc<Self>, future: impl std::future::Future<Output = ()> + 'static) {
         self.executor.spawn(future).detach();
     }

@@ -11,7 +11,6 @@ use http_types::{Method, Request, Url};
 
 use crate::clock::{Alarm, Phase, Wait};
 use crate::config::Provider;
-use crate::pool::Turn;
 use crate::proxy::{Proxy, Settings};
 use crate::secret::Secret;
 use crate::upstream::{exchange, ExchangeError, Message};
@@ -36,11 +35,11 @@ pub async fn models(
     let wait = Wait::new(Phase::WholeAnswer, outer.now(), Proxy::QUERY_MAX);
     let mut patience = settings.patience(false);
     patience.answer = Proxy::QUERY_MAX;
+    patience.queue = None;
     let origin = settings.origin(index);
     outer
         .within(wait, async {
-            let turn = Turn::Exempt;
-            let answer = exchange(&proxy.pool, origin, &message, patience, turn, &inner).await?;
+            let answer = exchange(&proxy.pool, origin, &message, patience, &inner).await?;
             let status = answer.head.status;
             Ok((status, answer.collect(settings.max_response_size).await?))
         })

@@ -87,7 +87,9 @@ impl Reactor {
     /// # Errors
     /// When the kernel refuses (out of memory, over its limit of watches).
     pub fn register(self: &Rc<Self>, descriptor: impl AsFd) -> io::Result<Registration> {
-        let key = self.sources.borrow_mut().insert(Source::default());
+        // The first edge may be older than the registration: the first read finds out.
+        let source = Source { readable: true, ..Source::default() };
+        let key = self.sources.borrow_mut().insert(source);
         let flags = epoll::EventFlags::IN
             | epoll::EventFlags::OUT
             | epoll::EventFlags::RDHUP

@@ -3,6 +3,7 @@
 //! Nothing is read from the provider before the client has taken the previous piece, and a buffer
 //! is kept only while the client is slow. Knows nothing of routing.
 
+mod framing;
 mod stream;
 
 use std::future::poll_fn;
@@ -10,6 +11,7 @@ use std::future::poll_fn;
 use crate::body::Framing;
 use crate::client::Client;
 use crate::clock::{Alarm, Phase, Wait};
+use crate::error::Error;
 use crate::head::{push_field, Content};
 use crate::record::{Ending, Record};
 use crate::reply::connection_option;
@@ -58,8 +60,13 @@ pub async fn relay(
     }
     let known_large =
         matches!(answer.head.framing, Framing::Length(length) if length > HOLD_BYTES_MAX as u64);
-    if !streams && !known_large && hold(&mut answer, &mut held, client, alarm, manner).await? {
-        return send_whole(answer, held, client, alarm, manner, record).await;
+    if !streams && !known_large {
+        if hold(&mut answer, &mut held, client, alarm, manner).await? {
+            return Ok(send_whole(answer, held, client, alarm, manner, record).await);
+        }
+    } else {
+        // What came with the head can still be refused with an honest error.
+        held = answer.take_buffer().map_err(RelayError::Upstream)?;
     }
     let stream = Stream::new(answer, held, alarm, manner);
     Ok(stream.run(client, alarm, record).await)
@@ -70,7 +77,7 @@ pub enum RelayError {
     /// The provider is to blame.
     Upstream(ExchangeError),
     /// The client has left or does not read.
-    Client(crate::error::Error),
+    Client(Error),
 }
 
 /// Holds a body back. Returns whether it is whole; if not it is too large to be held.
@@ -98,7 +105,7 @@ async fn hold(
     }
 }
 
-/// Sends a whole answer in one write.
+/// Sends a whole answer in one write. Returns whether the client's connection is in step.
 async fn send_whole(
     mut answer: Answer,
     body: Vec<u8>,
@@ -106,7 +113,7 @@ async fn send_whole(
     alarm: &Alarm,
     manner: &Manner,
     record: &mut Record,
-) -> Result<bool, RelayError> {
+) -> bool {
     let mut bytes = std::mem::take(&mut answer.head.relayed);
     record.chunks = answer.decoder.chunks();
     record.bytes = body.len() as u64;
@@ -119,9 +126,12 @@ async fn send_whole(
     end_head(&mut bytes, framing, manner.keep_alive, manner.minor);
     bytes.extend_from_slice(&body);
     drop(body);
-    client.write_all(alarm, &bytes).await.map_err(RelayError::Client)?;
-    record.ending = Ending::Complete;
-    Ok(manner.keep_alive)
+    record.ending = match client.write_all(alarm, &bytes).await {
+        Ok(()) => Ending::Complete,
+        Err(Error::ClientTimeout(wait)) => Ending::ClientSlow(wait),
+        Err(_) => Ending::ClientGone,
+    };
+    manner.keep_alive && matches!(record.ending, Ending::Complete)
 }
 
 /// Adds the fields that frame the body and manage the connection, and the empty line.

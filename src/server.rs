@@ -8,6 +8,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use futures_lite::future::yield_now;
+use listenfd::ListenFd;
 use smol::LocalExecutor;
 use socket2::{Domain, Protocol, Socket as RawSocket, Type};
 
@@ -27,6 +28,13 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 const TASKS_PER_VISIT: u32 = 16;
 /// How long answers in flight may take once the program is told to stop.
 pub const DRAIN_MAX: Duration = Duration::from_secs(10);
+
+/// The sockets that systemd opened for us (`LISTEN_FDS`, sd_listen_fds(3)), so that no connection
+/// is refused while the program restarts.
+pub fn inherited() -> Vec<TcpListener> {
+    let mut sockets = ListenFd::from_env();
+    (0..sockets.len()).filter_map(|index| sockets.take_tcp_listener(index).ok().flatten()).collect()
+}
 
 /// Opens a listening socket on every address of `host`. With port 0 all get the same free one.
 ///
@@ -90,13 +98,14 @@ pub async fn accept(proxy: Rc<Proxy>, listener: TcpListener) {
         Err(error) => return log::error!(target: "critical", "无法监听 (cannot listen): {error}"),
     };
     let alarm = Alarm::new(&proxy.reactor);
-    while !proxy.is_draining() {
+    loop {
         for _ in 0..ACCEPTS_MAX {
             match next(&proxy, &listener).await {
                 Ok(Some((stream, peer, admission))) => {
                     proxy.spawn(serve(proxy.clone(), stream, peer, admission));
                 }
                 Ok(None) => return,
+                Err(_) if proxy.is_draining() => return,
                 Err(error) => {
                     log::error!("无法接受连接 (cannot accept): {error}");
                     alarm.sleep(ACCEPT_PAUSE).await;
@@ -113,21 +122,20 @@ type Accepted = (TcpStream, SocketAddr, Admission);
 async fn next(proxy: &Rc<Proxy>, listener: &Listener) -> io::Result<Option<Accepted>> {
     let mut admission = None;
     poll_fn(|context| loop {
-        if proxy.is_draining() {
-            return Poll::Ready(Ok(None));
-        }
         if admission.is_none() {
             // At the limit connections wait in the kernel's queue.
             admission = proxy.admit(context.waker());
         }
-        let Some(place) = admission.take() else { return Poll::Pending };
+        // At shut-down whoever has already connected is still served.
+        let done = if proxy.is_draining() { Poll::Ready(Ok(None)) } else { Poll::Pending };
+        let Some(place) = admission.take() else { return done };
         match listener.poll_accept(context) {
             Poll::Ready(Ok((stream, peer))) => {
                 return Poll::Ready(Ok(Some((stream, peer, place))));
             }
             Poll::Ready(Err(error)) if is_of_one_connection(&error) => admission = Some(place),
             Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
-            Poll::Pending => return Poll::Pending,
+            Poll::Pending => return done,
         }
     })
     .await

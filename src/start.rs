@@ -42,12 +42,15 @@ pub fn run(source: Source) -> Result<(), String> {
     logging::init(config.log_level).map_err(|error| error.to_string())?;
     limits::raise();
     let (host, port) = (config.host.clone(), config.port);
-    let listeners = server::bind(&host, port, config.reuse_port).map_err(|error| {
-        let line = format!("无法监听 {host}:{port} (cannot listen): {error}");
-        log::error!(target: logging::CRITICAL, "{line}");
-        logging::flush();
-        line
-    })?;
+    let mut listeners = server::inherited();
+    if listeners.is_empty() {
+        listeners = server::bind(&host, port, config.reuse_port).map_err(|error| {
+            let line = format!("无法监听 {host}:{port} (cannot listen): {error}");
+            log::error!(target: logging::CRITICAL, "{line}");
+            logging::flush();
+            line
+        })?;
+    }
     let addresses: Vec<_> =
         listeners.iter().filter_map(|listener| listener.local_addr().ok()).collect();
     let signals = Signals::new(&reactor).map_err(|error| format!("signals: {error}"))?;
@@ -112,10 +115,16 @@ fn announce(config: &Config, addresses: &[SocketAddr], file: Option<&Path>) {
     }
     match file {
         Some(file) => {
-            let names: Vec<&str> =
-                config.providers.iter().map(|provider| provider.name.as_str()).collect();
             let _ = writeln!(text, "配置 (configuration): {}", file.display());
-            let _ = writeln!(text, "提供商 (providers): {} {}", names.len(), names.join(", "));
+            let _ = writeln!(text, "提供商 (providers): {}", config.providers.len());
+            for provider in &config.providers {
+                let models = match provider.model_list.len() {
+                    0 => "自动获取 (fetched)".to_owned(),
+                    count => format!("{count} (listed)"),
+                };
+                let _ =
+                    writeln!(text, "  {} {} 模型 (models): {models}", provider.name, provider.base);
+            }
         }
         None => text.push_str(&demo_help(config)),
     }

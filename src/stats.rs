@@ -65,7 +65,7 @@ impl Stats {
         for ((provider, kind), count) in self.errors.borrow().iter() {
             errors.entry(provider.clone()).or_default().insert(kind, *count);
         }
-        let (leased, idle) = pool.open();
+        let (leased, idle) = (pool.turns.taken(), pool.idle());
         let (reused, opened) = pool.hits();
         json!({
             "requests": self.requests.get(),

@@ -1,18 +1,21 @@
 //! One exchange with a provider: lease a connection, send the request, wait for the answer's head,
 //! retry once where that is safe. Knows nothing of clients and of the configuration file.
 
-use std::fmt;
+mod error;
+
 use std::future::poll_fn;
 use std::io;
 use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use crate::body::{BodyError, Decoder};
+use crate::body::Decoder;
 use crate::clock::{Alarm, Phase, Wait};
-use crate::connect::{ConnectError, Origin};
+use crate::connect::Origin;
 use crate::head::{AnswerHead, HeadError, HeadScanner};
-use crate::pool::{Lease, Pool, Turn};
+use crate::pool::{Lease, Pool};
+
+pub use error::ExchangeError;
 
 /// 1xx answers before the real one.
 const INTERIM_MAX: u32 = 16;
@@ -49,8 +52,9 @@ impl Message {
 /// How long an exchange may wait.
 #[derive(Clone, Copy, Debug)]
 pub struct Patience {
-    /// For a free connection.
-    pub queue: Duration,
+    /// For its turn to have a connection; `None` for requests that do not take turns: probes and
+    /// listings, of which there is one per provider.
+    pub queue: Option<Duration>,
     /// From sending the request to its answer.
     pub answer: Duration,
     /// How running out of the latter is named.
@@ -73,58 +77,6 @@ pub struct Answer {
     pub reusable: bool,
 }
 
-/// Why there is no usable answer.
-#[derive(Debug)]
-pub enum ExchangeError {
-    /// No turn came within this time.
-    Busy(Wait),
-    /// No connection.
-    Connect(ConnectError),
-    /// The answer did not come in time.
-    Timeout(Wait),
-    /// The connection broke.
-    Io(io::Error),
-    /// The connection was closed; whether part of an answer had come.
-    Closed(bool),
-    /// The answer's head is refused.
-    Head(HeadError),
-    /// The answer's body is refused.
-    Body(BodyError),
-    /// The answer is larger than allowed, in bytes.
-    TooLarge(u64),
-}
-
-impl fmt::Display for ExchangeError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            ExchangeError::Busy(wait)
-            | ExchangeError::Timeout(wait)
-            | ExchangeError::Connect(ConnectError::Timeout(wait)) => {
-                write!(f, "{}超时 (timed out after {} s)", wait.phase, wait.length.as_secs_f64())
-            }
-            ExchangeError::Connect(ConnectError::Resolve(host, error)) => {
-                write!(f, "域名 {host} 解析失败 (name not resolved): {error}")
-            }
-            ExchangeError::Connect(ConnectError::Tcp(error)) => {
-                write!(f, "无法连接 (cannot connect): {error}")
-            }
-            ExchangeError::Connect(ConnectError::Tls(cause)) => {
-                write!(f, "TLS失败 (TLS failed): {cause}")
-            }
-            ExchangeError::Io(error) => write!(f, "连接中断 (connection broke): {error}"),
-            ExchangeError::Closed(false) => {
-                f.write_str("连接在响应前被关闭 (closed before an answer)")
-            }
-            ExchangeError::Closed(true) => f.write_str("响应头被截断 (answer was cut short)"),
-            ExchangeError::Head(error) => write!(f, "响应无效 (invalid answer): {error}"),
-            ExchangeError::Body(error) => write!(f, "响应体无效 (invalid body): {error}"),
-            ExchangeError::TooLarge(limit) => {
-                write!(f, "响应过大，上限 {limit} 字节 (answer over {limit} bytes)")
-            }
-        }
-    }
-}
-
 /// Sends `message` to `origin` and waits for the head of the answer.
 ///
 /// # Errors
@@ -134,14 +86,16 @@ pub async fn exchange(
     origin: &Rc<Origin>,
     message: &Message,
     patience: Patience,
-    turn: Turn,
     alarm: &Alarm,
 ) -> Result<Answer, ExchangeError> {
-    let queue = Wait::new(Phase::Queue, alarm.now(), patience.queue);
-    let mut permit = alarm.within(queue, pool.permit(turn)).await.map_err(ExchangeError::Busy)?;
+    let mut turn = None;
+    if let Some(length) = patience.queue {
+        let wait = Wait::new(Phase::Queue, alarm.now(), length);
+        turn = Some(alarm.within(wait, pool.turns.take()).await.map_err(ExchangeError::Busy)?);
+    }
     let mut attempt = 0;
     loop {
-        let lease = pool.lease(permit, origin, attempt > 0).await;
+        let lease = pool.lease(turn, origin, attempt > 0).await;
         let lease = lease.map_err(ExchangeError::Connect)?;
         let mut sending = Sending::new(lease, alarm.now());
         let wait = Wait::new(patience.phase, sending.sent_at, patience.answer);
@@ -152,7 +106,7 @@ pub async fn exchange(
                 if may_retry(attempt, sending.lease.reused, sending.answer_bytes, &error) =>
             {
                 attempt += 1;
-                permit = sending.lease.into_permit();
+                turn = sending.lease.into_turn();
             }
             Err(error) => return Err(error),
         }
@@ -287,20 +241,30 @@ impl Answer {
                 Poll::Ready(Ok(_)) => {}
             }
         }
-        let piece = match self.decoder.decode(&mut self.buffer) {
+        let piece = match self.take_buffer() {
             Ok(piece) => piece,
-            Err(error) => return Poll::Ready(Err(ExchangeError::Body(error))),
+            Err(error) => return Poll::Ready(Err(error)),
         };
-        // What is left over means that the connection is out of step.
-        self.reusable &= piece.consumed == self.buffer.len();
-        if body.is_empty() && piece.data.start == 0 {
-            self.buffer.truncate(piece.data.end);
-            *body = std::mem::take(&mut self.buffer);
+        if body.is_empty() {
+            *body = piece;
         } else {
-            body.extend_from_slice(&self.buffer[piece.data]);
-            self.buffer.clear();
+            body.extend_from_slice(&piece);
         }
         Poll::Ready(Ok(self.decoder.is_done()))
+    }
+
+    /// What has come of the body and was not taken yet, without its framing.
+    ///
+    /// # Errors
+    /// [`ExchangeError::Body`].
+    pub fn take_buffer(&mut self) -> Result<Vec<u8>, ExchangeError> {
+        let mut bytes = std::mem::take(&mut self.buffer);
+        let piece = self.decoder.decode(&mut bytes).map_err(ExchangeError::Body)?;
+        // What is left over means that the connection is out of step.
+        self.reusable &= piece.consumed == bytes.len();
+        bytes.truncate(piece.data.end);
+        bytes.drain(..piece.data.start);
+        Ok(bytes)
     }
 
     /// The whole body, at most `limit` bytes. Returns the connection.

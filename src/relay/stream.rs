@@ -1,10 +1,10 @@
 //! A body that goes out as it comes.
 
 use std::future::poll_fn;
-use std::io;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
+use super::framing::{frame, push_chunk, EventTail, HEADROOM, LAST_CHUNK};
 use super::{end_head, Manner};
 use crate::body::Framing;
 use crate::client::{Client, WRITE_PROGRESS_MAX};
@@ -15,14 +15,9 @@ use crate::reactor::SCRATCH_BYTES;
 use crate::record::{Ending, Record};
 use crate::upstream::{Answer, ExchangeError};
 
-/// Room for our own chunk head before the bytes of a read, and for a chunk's end behind them.
-const HEADROOM: usize = 16;
-const LAST_CHUNK: &[u8] = b"0\r\n\r\n";
 const KEEP_ALIVE_COMMENT: &[u8] = b": keep-alive\n\n";
 /// Reads in a row before other tasks get their turn.
 const READS_MAX: u32 = 8;
-
-const _: () = assert!(SCRATCH_BYTES > 4 * HEADROOM);
 
 /// The limits of an answer that streams.
 #[derive(Clone, Copy, Debug)]
@@ -91,26 +86,11 @@ impl Stream {
             taken_at: now,
             ending: None,
         };
-        if !held.is_empty() {
-            stream.push_data(&held);
+        stream.push_data(&held);
+        if stream.answer.decoder.is_done() {
+            stream.complete();
         }
-        stream.take_buffer();
         stream
-    }
-
-    /// The body bytes that came in one read with the head.
-    fn take_buffer(&mut self) {
-        let mut buffer = std::mem::take(&mut self.answer.buffer);
-        match self.answer.decoder.decode(&mut buffer) {
-            Ok(piece) => {
-                self.answer.reusable &= piece.consumed == buffer.len();
-                self.push_data(&buffer[piece.data]);
-                if self.answer.decoder.is_done() {
-                    self.complete();
-                }
-            }
-            Err(error) => self.cut(ExchangeError::Body(error)),
-        }
     }
 
     /// Relays until the body ends or somebody leaves. Returns whether the client's connection is in
@@ -291,8 +271,13 @@ impl Stream {
     /// When a silent event stream needs a comment line; only between events.
     fn comment_at(&self) -> Option<Instant> {
         let after = self.limits.keep_alive_after?;
-        let between = self.tail.as_ref().is_some_and(EventTail::between_events);
-        between.then(|| self.heard_at.max(self.taken_at) + after)
+        self.between_events().then(|| self.heard_at.max(self.taken_at) + after)
+    }
+
+    /// Whether an event of ours can stand here: between two others, and in no counted body.
+    fn between_events(&self) -> bool {
+        matches!(self.framing, Framing::Chunked | Framing::UntilClose)
+            && self.tail.as_ref().is_some_and(EventTail::between_events)
     }
 
     /// Takes note of body bytes that go to the client.
@@ -310,13 +295,8 @@ impl Stream {
 
     /// Appends bytes to what is pending, as a chunk where chunks are spoken.
     fn push_framed(&mut self, data: &[u8]) {
-        if data.is_empty() {
-            return;
-        }
         if self.framing == Framing::Chunked {
-            self.pending.extend_from_slice(format!("{:x}\r\n", data.len()).as_bytes());
-            self.pending.extend_from_slice(data);
-            self.pending.extend_from_slice(b"\r\n");
+            push_chunk(&mut self.pending, data);
         } else {
             self.pending.extend_from_slice(data);
         }
@@ -332,91 +312,11 @@ impl Stream {
     /// Ends the stream such that the client notices: with an error event where one can stand, and
     /// always without the end that the framing asks for.
     fn cut(&mut self, cause: ExchangeError) {
-        let between = self.tail.as_ref().is_some_and(EventTail::between_events);
-        let chunkable = matches!(self.framing, Framing::Chunked | Framing::UntilClose);
-        if between && chunkable {
+        if self.between_events() {
             let code = if matches!(cause, ExchangeError::Timeout(_)) { 504 } else { 502 };
             let event = format!("data: {}\n\n", error_json(&cause.to_string(), code));
             self.push_framed(event.as_bytes());
         }
         self.ending = Some(Ending::Cut(cause));
-    }
-}
-
-/// Writes a chunk head before `data` and its end behind it; returns where the whole now lies.
-fn frame(scratch: &mut [u8], data: std::ops::Range<usize>, last: bool) -> std::ops::Range<usize> {
-    use io::Write;
-    let mut start = data.start;
-    let mut end = data.end;
-    if !data.is_empty() {
-        let mut head = [0; HEADROOM];
-        let mut room = &mut head[..];
-        // At most 5 digits and a line end.
-        let _ = write!(room, "{:x}\r\n", data.len());
-        let length = HEADROOM - room.len();
-        start -= length;
-        scratch[start..data.start].copy_from_slice(&head[..length]);
-        scratch[end..end + 2].copy_from_slice(b"\r\n");
-        end += 2;
-    }
-    if last {
-        scratch[end..end + LAST_CHUNK.len()].copy_from_slice(LAST_CHUNK);
-        end += LAST_CHUNK.len();
-    }
-    start..end
-}
-
-/// The last bytes of an event stream: enough to see whether an event has just ended.
-#[derive(Default)]
-struct EventTail {
-    last: [u8; 4],
-    started: bool,
-}
-
-impl EventTail {
-    fn push(&mut self, data: &[u8]) {
-        self.started |= !data.is_empty();
-        let from = data.len().saturating_sub(self.last.len());
-        let tail = &data[from..];
-        self.last.rotate_left(tail.len());
-        let keep = self.last.len() - tail.len();
-        self.last[keep..].copy_from_slice(tail);
-    }
-
-    /// An empty line ends an event, whatever its line ends.
-    fn between_events(&self) -> bool {
-        !self.started
-            || self.last.ends_with(b"\n\n")
-            || self.last.ends_with(b"\r\r")
-            || self.last.ends_with(b"\r\n\r\n")
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_end_of_an_event_is_seen_in_any_split() {
-        for text in ["data: a\n\n", "data: a\r\n\r\n", "data: a\r\r"] {
-            for cut in 0..text.len() {
-                let mut tail = EventTail::default();
-                assert!(tail.between_events());
-                tail.push(&text.as_bytes()[..cut]);
-                assert!(cut == 0 || !tail.between_events(), "{text:?} at {cut}");
-                tail.push(&text.as_bytes()[cut..]);
-                assert!(tail.between_events(), "{text:?} at {cut}");
-            }
-        }
-    }
-
-    #[test]
-    fn a_chunk_is_framed_in_place() {
-        let mut scratch = vec![0; 64];
-        scratch[16..28].copy_from_slice(b"hello, world");
-        let framed = frame(&mut scratch, 16..28, true);
-        assert_eq!(&scratch[framed], b"c\r\nhello, world\r\n0\r\n\r\n");
-        let framed = frame(&mut scratch, 16..16, true);
-        assert_eq!(&scratch[framed], LAST_CHUNK);
     }
 }

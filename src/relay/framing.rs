@@ -1,0 +1,101 @@
+//! How the bytes of a stream are framed for the client, and where its events end. Pure functions.
+
+use std::io::Write;
+use std::ops::Range;
+
+use crate::reactor::SCRATCH_BYTES;
+
+/// Room for our own chunk head before the bytes of a read, and for a chunk's end behind them.
+pub(super) const HEADROOM: usize = 16;
+/// The end of a chunked body.
+pub(super) const LAST_CHUNK: &[u8] = b"0\r\n\r\n";
+
+const _: () = assert!(SCRATCH_BYTES > 4 * HEADROOM && SCRATCH_BYTES < 0x10_0000);
+
+/// Appends `data` as a chunk; no data is no chunk, for an empty one would end the body.
+pub(super) fn push_chunk(bytes: &mut Vec<u8>, data: &[u8]) {
+    if !data.is_empty() {
+        // Writing to a `Vec` cannot fail.
+        let _ = write!(bytes, "{:x}\r\n", data.len());
+        bytes.extend_from_slice(data);
+        bytes.extend_from_slice(b"\r\n");
+    }
+}
+
+/// Writes a chunk head before `data` and its end behind it; returns where the whole now lies.
+pub(super) fn frame(scratch: &mut [u8], data: Range<usize>, last: bool) -> Range<usize> {
+    let mut start = data.start;
+    let mut end = data.end;
+    if !data.is_empty() {
+        let mut head = [0; HEADROOM];
+        let mut room = &mut head[..];
+        // At most 5 digits and a line end.
+        let _ = write!(room, "{:x}\r\n", data.len());
+        let length = HEADROOM - room.len();
+        start -= length;
+        scratch[start..data.start].copy_from_slice(&head[..length]);
+        scratch[end..end + 2].copy_from_slice(b"\r\n");
+        end += 2;
+    }
+    if last {
+        scratch[end..end + LAST_CHUNK.len()].copy_from_slice(LAST_CHUNK);
+        end += LAST_CHUNK.len();
+    }
+    start..end
+}
+
+/// The last bytes of an event stream: enough to see whether an event has just ended.
+#[derive(Default)]
+pub(super) struct EventTail {
+    last: [u8; 4],
+    started: bool,
+}
+
+impl EventTail {
+    /// Takes note of bytes that go to the client.
+    pub(super) fn push(&mut self, data: &[u8]) {
+        self.started |= !data.is_empty();
+        let from = data.len().saturating_sub(self.last.len());
+        let tail = &data[from..];
+        self.last.rotate_left(tail.len());
+        let keep = self.last.len() - tail.len();
+        self.last[keep..].copy_from_slice(tail);
+    }
+
+    /// An empty line ends an event, whatever its line ends.
+    pub(super) fn between_events(&self) -> bool {
+        !self.started
+            || self.last.ends_with(b"\n\n")
+            || self.last.ends_with(b"\r\r")
+            || self.last.ends_with(b"\r\n\r\n")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_end_of_an_event_is_seen_in_any_split() {
+        for text in ["data: a\n\n", "data: a\r\n\r\n", "data: a\r\r"] {
+            for cut in 0..text.len() {
+                let mut tail = EventTail::default();
+                assert!(tail.between_events());
+                tail.push(&text.as_bytes()[..cut]);
+                assert!(cut == 0 || !tail.between_events(), "{text:?} at {cut}");
+                tail.push(&text.as_bytes()[cut..]);
+                assert!(tail.between_events(), "{text:?} at {cut}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_chunk_is_framed_in_place() {
+        let mut scratch = vec![0; 64];
+        scratch[16..28].copy_from_slice(b"hello, world");
+        let framed = frame(&mut scratch, 16..28, true);
+        assert_eq!(&scratch[framed], b"c\r\nhello, world\r\n0\r\n\r\n");
+        let framed = frame(&mut scratch, 16..16, true);
+        assert_eq!(&scratch[framed], LAST_CHUNK);
+    }
+}
