@@ -79,11 +79,9 @@ impl Client {
     }
 
     async fn fill_unless(&mut self, closing: impl Fn() -> bool) -> bool {
-        poll_fn(|context| {
-            if closing() && self.socket.is_quiet() {
-                return Poll::Ready(false);
-            }
-            self.poll_fill(context).map(|count| count > 0)
+        poll_fn(|context| match self.poll_fill(context) {
+            Poll::Pending if closing() => Poll::Ready(false),
+            filled => filled.map(|count| count > 0),
         })
         .await
     }

@@ -24,7 +24,9 @@ pub struct AnswerHead {
     pub content: Content,
     /// Whether the provider keeps the connection open.
     pub keep_alive: bool,
-    /// Whether these fields are there, so that we need not add ours.
+    /// Whether the body is compressed or otherwise encoded: nothing of ours can stand in it.
+    pub encoded: bool,
+    /// `X-Request-Id` is there.
     pub has_request_id: bool,
     /// `Cache-Control` is there.
     pub has_cache_control: bool,
@@ -68,6 +70,7 @@ impl AnswerHead {
                 Content::Other
             },
             keep_alive: control.persists(minor) && (bodiless || framing.is_some()),
+            encoded: false,
             has_request_id: false,
             has_cache_control: false,
             has_accel_buffering: false,
@@ -103,6 +106,8 @@ impl AnswerHead {
             {
                 self.content = Content::Whole;
             }
+        } else if name.eq_ignore_ascii_case("content-encoding") {
+            self.encoded |= !value.is_empty() && !value.eq_ignore_ascii_case(b"identity");
         } else if name.eq_ignore_ascii_case("x-request-id") {
             self.has_request_id = true;
         } else if name.eq_ignore_ascii_case("cache-control") {

@@ -72,12 +72,11 @@ impl Stream {
         let whole = answer.head.content == Content::Whole;
         let now = alarm.now();
         let mut stream = Stream {
-            answer,
             pending,
             written: 0,
             framing,
             keep_alive,
-            tail: events.then(EventTail::default),
+            tail: (events && !answer.head.encoded).then(EventTail::default),
             limits: manner.stream,
             whole_by: manner.whole_by.filter(|_| whole),
             body_bytes_max: if whole { manner.body_bytes_max } else { u64::MAX },
@@ -85,6 +84,7 @@ impl Stream {
             heard_at: now,
             taken_at: now,
             ending: None,
+            answer,
         };
         stream.push_data(&held);
         if stream.answer.decoder.is_done() {

@@ -1,0 +1,48 @@
+"""What the client tests share: where things are, as run.py has put it into the environment."""
+
+import itertools
+import json
+import os
+import time
+import unittest
+import urllib.request
+
+BASE_URL = os.environ["BASE_URL"]
+API_KEY = os.environ["API_KEY"]
+UPSTREAM_URL = os.environ["UPSTREAM_URL"]
+LOG_FILE = os.environ["LOG_FILE"]
+DEMO_BANNER = os.environ["DEMO_BANNER"]
+NON_STREAM_TIMEOUT = float(os.environ["NON_STREAM_TIMEOUT"])
+STREAM_TIMEOUT = float(os.environ["STREAM_TIMEOUT"])
+REQUEST_BYTES_MAX = int(os.environ["REQUEST_BYTES_MAX"])
+
+# The promise: whoever hangs up drops the provider's connection within a second.
+CLOSED_WITHIN = 1.0
+
+UNICODE = "你好，世界 🌍👩‍👩‍👧‍👦 naïve Ω \u202eשלום\u202c \\ \"quoted\" \u2028 \x7f 𝒜 é ½ ﷽"
+
+_numbers = itertools.count()
+
+
+def model(script, provider="scripted"):
+    """A model id with a tag of its own, and the tag."""
+    tag = f"py{next(_numbers)}"
+    return f"{provider}/{script}/{tag}", tag
+
+
+def seen(tag, closed=False):
+    """What the provider saw under this tag; with `closed`, once the proxy has hung up."""
+    url = f"{UPSTREAM_URL}/seen/{tag}" + ("/closed" if closed else "")
+    with urllib.request.urlopen(url) as answer:
+        return json.load(answer)
+
+
+def user(text):
+    return [{"role": "user", "content": text}]
+
+
+class ClientTest(unittest.TestCase):
+    def assert_closed(self, tag, since):
+        """The proxy has hung up on the provider, and soon enough."""
+        self.assertTrue(seen(tag, closed=True)["closed"], "the provider's connection stays open")
+        self.assertLess(time.monotonic() - since, CLOSED_WITHIN)

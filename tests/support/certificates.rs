@@ -1,0 +1,121 @@
+//! A certificate authority made at run time, and the leaves it signs. Only `tls.rs` uses it.
+
+use std::net::TcpStream;
+
+use native_tls::{Identity, TlsAcceptor};
+use openssl::asn1::Asn1Time;
+use openssl::bn::BigNum;
+use openssl::ec::{EcGroup, EcKey};
+use openssl::hash::MessageDigest;
+use openssl::nid::Nid;
+use openssl::pkey::{PKey, Private};
+use openssl::x509::extension::{BasicConstraints, KeyUsage, SubjectAlternativeName};
+use openssl::x509::{X509Builder, X509Name, X509};
+
+use crate::support::{Connection, Upstream};
+
+/// An authority of one test.
+pub struct Authority {
+    certificate: X509,
+    key: PKey<Private>,
+}
+
+/// Which certificate a server shows.
+pub struct Leaf<'a> {
+    pub dns: &'a [&'a str],
+    pub ip: &'a [&'a str],
+    pub expired: bool,
+}
+
+/// A leaf that is right for an upstream on this machine.
+pub const GOOD: Leaf<'_> = Leaf { dns: &["localhost"], ip: &["127.0.0.1"], expired: false };
+
+impl Authority {
+    /// Makes a key and a self-signed certificate.
+    pub fn new(name: &str) -> Self {
+        let key = new_key();
+        let subject = subject(name);
+        let mut builder = builder(&subject, &subject, &key, false);
+        let authority = BasicConstraints::new().critical().ca().build().expect("an extension");
+        builder.append_extension(authority).expect("an extension");
+        let usage = KeyUsage::new().critical().key_cert_sign().crl_sign().build();
+        builder.append_extension(usage.expect("an extension")).expect("an extension");
+        builder.sign(&key, MessageDigest::sha256()).expect("a signature");
+        Self { certificate: builder.build(), key }
+    }
+
+    /// The certificate for `SSL_CERT_FILE`.
+    pub fn pem(&self) -> Vec<u8> {
+        self.certificate.to_pem().expect("PEM")
+    }
+
+    /// An acceptor that shows a new certificate signed by this authority.
+    pub fn acceptor(&self, leaf: &Leaf<'_>) -> TlsAcceptor {
+        let key = new_key();
+        let issuer = self.certificate.subject_name();
+        let mut builder = builder(&subject("leaf"), issuer, &key, leaf.expired);
+        let mut names = SubjectAlternativeName::new();
+        for dns in leaf.dns {
+            names.dns(dns);
+        }
+        for ip in leaf.ip {
+            names.ip(ip);
+        }
+        let names = names.build(&builder.x509v3_context(Some(&self.certificate), None));
+        builder.append_extension(names.expect("an extension")).expect("an extension");
+        builder.sign(&self.key, MessageDigest::sha256()).expect("a signature");
+        let certificate = builder.build().to_pem().expect("PEM");
+        let key = key.private_key_to_pem_pkcs8().expect("PEM");
+        let identity = Identity::from_pkcs8(&certificate, &key).expect("an identity");
+        TlsAcceptor::new(identity).expect("an acceptor")
+    }
+
+    /// An https upstream that shows this leaf; connections whose handshake fails run no script.
+    pub fn serve(
+        &self,
+        leaf: &Leaf<'_>,
+        script: impl Fn(&mut Connection) + Send + Sync + 'static,
+    ) -> Upstream {
+        let acceptor = self.acceptor(leaf);
+        let wrap = move |socket: TcpStream| {
+            let stream = acceptor.accept(socket).ok()?;
+            Some(Box::new(stream) as Box<dyn crate::support::Duplex>)
+        };
+        Upstream::serve_tls(Box::new(wrap), script)
+    }
+}
+
+fn new_key() -> PKey<Private> {
+    let group = EcGroup::from_curve_name(Nid::X9_62_PRIME256V1).expect("P-256");
+    PKey::from_ec_key(EcKey::generate(&group).expect("a key")).expect("a key")
+}
+
+fn subject(name: &str) -> X509Name {
+    let mut subject = X509Name::builder().expect("a name");
+    subject.append_entry_by_nid(Nid::COMMONNAME, name).expect("a name");
+    subject.build()
+}
+
+fn builder(
+    subject: &X509Name,
+    issuer: &openssl::x509::X509NameRef,
+    key: &PKey<Private>,
+    expired: bool,
+) -> X509Builder {
+    let mut builder = X509::builder().expect("a builder");
+    builder.set_version(2).expect("version 3");
+    let mut serial = BigNum::new().expect("a number");
+    serial.rand(64, openssl::bn::MsbOption::MAYBE_ZERO, false).expect("a number");
+    builder
+        .set_serial_number(&serial.to_asn1_integer().expect("a number"))
+        .expect("a serial number");
+    builder.set_subject_name(subject).expect("a subject");
+    builder.set_issuer_name(issuer).expect("an issuer");
+    builder.set_pubkey(key).expect("a key");
+    let from = Asn1Time::from_unix(1_000_000_000).expect("a time");
+    let until =
+        if expired { Asn1Time::from_unix(1_000_086_400) } else { Asn1Time::days_from_now(1) };
+    builder.set_not_before(&from).expect("a time");
+    builder.set_not_after(&until.expect("a time")).expect("a time");
+    builder
+}

@@ -1,0 +1,207 @@
+//! Slow and hostile clients cost only their own connection. The waits of half a minute and more are `#[ignore]`d;
+//! `cargo test --test wire_clients -- --ignored` runs them.
+
+mod support;
+
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+use support::*;
+
+const GET: &str = "GET / HTTP/1.1\r\nHost: t\r\n\r\n";
+
+fn start() -> TestProxy {
+    TestProxy::start(&config([]))
+}
+
+/// Asserts that the proxy ends this connection between `from` and `until` seconds from `start`.
+fn cut_between(client: &mut Raw, start: Instant, from: f32, until: u64) {
+    client.set_patience(Duration::from_secs(until));
+    assert_ne!(client.ending(), Ending::TimedOut, "not cut after {until} s");
+    let seconds = start.elapsed().as_secs_f32();
+    assert!(seconds >= from, "cut after {seconds} s already");
+}
+
+#[test]
+fn a_head_must_be_complete_ten_seconds_after_its_first_byte() {
+    let proxy = start();
+    let mut stuck = proxy.connect();
+    let mut second = proxy.connect();
+    assert_eq!(second.send(GET).response().status, 200);
+    let begin = Instant::now();
+    stuck.send("GET / HT");
+    second.send("GET / HT");
+    // Every byte keeps this one alive, and does not help it.
+    let mut trickling = proxy.connect();
+    for byte in format!("GET / HTTP/1.1\r\nHost: t\r\nX: {}", "y".repeat(1000)).bytes() {
+        if trickling.try_send([byte]).is_err() || begin.elapsed() > Duration::from_secs(18) {
+            break;
+        }
+        pause(100);
+    }
+    assert!(begin.elapsed() < Duration::from_secs(18), "the trickle was never cut");
+    cut_between(&mut stuck, begin, 8.0, 10);
+    cut_between(&mut second, begin, 8.0, 10);
+    assert_eq!(proxy.get("/").status, 200);
+}
+
+#[test]
+#[ignore = "takes a minute"]
+fn an_idle_connection_is_closed_after_sixty_seconds() {
+    let proxy = start();
+    let mut used = proxy.connect();
+    assert_eq!(used.send(GET).response().status, 200);
+    let begin = Instant::now();
+    cut_between(&mut used, begin, 50.0, 80);
+}
+
+#[test]
+#[ignore = "takes half a minute"]
+fn a_body_must_make_progress_every_thirty_seconds() {
+    let proxy = TestProxy::start(&config_for(&Upstream::json("200 OK", "{}")));
+    let mut client = proxy.connect();
+    client.send(chat_head("Content-Length: 1000\r\n")).send("{");
+    pause(15_000);
+    let begin = Instant::now();
+    client.send("\"");
+    cut_between(&mut client, begin, 25.0, 50);
+}
+
+#[test]
+#[ignore = "takes a minute"]
+fn a_client_that_does_not_read_for_sixty_seconds_is_cut() {
+    let upstream = Upstream::each(|_, connection| {
+        connection.send(SSE_HEAD);
+        while connection.try_send(chunk(vec![b'x'; 60_000])) {}
+        connection.wait_for_close();
+    });
+    let proxy = TestProxy::start(&config_for(&upstream));
+    let mut client = proxy.connect();
+    client.send(chat_request("", chat_stream(MODEL).as_bytes())).wait_for("\r\n\r\n");
+    let begin = Instant::now();
+    while upstream.closed_by_proxy() == 0 && begin.elapsed() < Duration::from_secs(90) {
+        pause(100);
+    }
+    assert!((50..85).contains(&begin.elapsed().as_secs()), "{:?}", begin.elapsed());
+}
+
+#[test]
+fn others_are_served_beside_many_slow_and_idle_clients() {
+    let upstream = Upstream::json("200 OK", "{}");
+    let proxy = TestProxy::start(&with(
+        config_for(&upstream),
+        json!({"max_client_connections": 2000, "keepalive_expiry": 0.2}),
+    ));
+    let fds = proxy.fds();
+    let mut slow: Vec<_> = (0..600).map(|_| proxy.connect()).collect();
+    for (number, client) in slow.iter_mut().enumerate() {
+        match number % 3 {
+            0 => client.send("GET / HTTP/1.1\r\nHo"),
+            1 => client.send(chat_head("Content-Length: 500\r\n")).send("{\"model\""),
+            _ => client,
+        };
+    }
+    for _ in 0..50 {
+        assert_eq!(proxy.chat(chat(MODEL)).status, 200);
+    }
+    // They are not forgotten: the idle ones are served when they ask.
+    for client in slow.iter_mut().skip(2).step_by(3) {
+        assert_eq!(client.send(GET).response().status, 200);
+    }
+    drop(slow);
+    drop(upstream);
+    proxy.wait_fds(fds);
+}
+
+#[test]
+fn a_client_that_pipelines_and_never_reads_costs_no_memory() {
+    let proxy = start();
+    let before = proxy.rss();
+    let client = proxy.connect();
+    client.send_in_background(GET.repeat(1_000_000).into());
+    pause(1000);
+    let grown = proxy.rss().saturating_sub(before);
+    assert!(grown < 4_000_000, "{grown} bytes");
+    assert_eq!(proxy.get("/").status, 200);
+    client.abandon();
+}
+
+#[test]
+fn bodies_in_tiny_chunks_cost_what_they_weigh() {
+    let upstream = Upstream::json("200 OK", "{}");
+    let proxy = TestProxy::start(&config_for(&upstream));
+    let body = format!(r#"{{"model":"p/m","x":"{}"}}"#, "y".repeat(200_000));
+    let framed: Vec<_> =
+        body.as_bytes().chunks(1).flat_map(chunk).chain(LAST_CHUNK.iter().copied()).collect();
+    let mut client = proxy.connect();
+    client.send_in_background([chat_head("Transfer-Encoding: chunked\r\n"), framed].concat());
+    assert_eq!(client.response().status, 200);
+    assert!(upstream.request().body == body.replace("p/m", "m").into_bytes());
+    assert!(proxy.rss() < 40_000_000, "{} bytes", proxy.rss());
+}
+
+#[test]
+fn a_full_descriptor_table_breaks_nothing_for_good() {
+    let mut proxy = TestProxy::launch(Launch {
+        config: Some(with(config([]), json!({"max_client_connections": 500})).to_string()),
+        shell: Some("ulimit -n 64".to_owned()),
+        ..Launch::default()
+    });
+    let clients: Vec<_> = (0..200).map(|_| proxy.connect()).collect();
+    let mut served = 0;
+    for mut client in clients {
+        let _ = client.try_send(GET);
+        client.set_patience(Duration::from_millis(20));
+        served += usize::from(client.try_response("GET").is_ok());
+    }
+    assert!(served > 0);
+    assert!(proxy.is_alive());
+    eventually("/health works again", || {
+        let mut client = proxy.connect();
+        client.set_patience(Duration::from_millis(500));
+        client.try_send("GET /health HTTP/1.1\r\nHost: t\r\n\r\n").is_ok()
+            && client.try_response("GET").is_ok()
+    });
+}
+
+#[test]
+fn the_descriptor_limit_is_raised_at_start() {
+    let proxy = TestProxy::launch(Launch {
+        config: Some(config([]).to_string()),
+        shell: Some("ulimit -S -n 64".to_owned()),
+        ..Launch::default()
+    });
+    let mut clients: Vec<_> = (0..150).map(|_| proxy.connect()).collect();
+    for client in &mut clients {
+        assert_eq!(client.send(GET).response().status, 200);
+    }
+}
+
+#[test]
+fn a_low_descriptor_limit_lowers_the_default_with_a_warning() {
+    let proxy = TestProxy::launch(Launch {
+        config: Some(with(config([]), json!({"log_level": "WARNING"})).to_string()),
+        shell: Some("ulimit -n 128".to_owned()),
+        ..Launch::default()
+    });
+    eventually("a warning", || proxy.everything().contains("max_client_connections"));
+    // At the lowered limit further clients wait; they are not refused.
+    let mut clients: Vec<_> = (0..200).map(|_| proxy.connect()).collect();
+    assert_eq!(clients[0].send(GET).response().status, 200);
+    drop(clients);
+    assert_eq!(proxy.get("/health").status, 200);
+}
+
+#[test]
+fn a_client_that_resets_in_the_middle_of_anything_hurts_nobody() {
+    let upstream = Upstream::sse(&["one", "two"]);
+    let mut proxy = TestProxy::start(&config_for(&upstream));
+    let request = chat_request("", chat_stream(MODEL).as_bytes());
+    for cut in (1..=request.len()).step_by(7) {
+        let mut client = proxy.connect();
+        client.send(&request[..cut]);
+        client.reset();
+    }
+    assert_eq!(proxy.chat(chat_stream(MODEL)).text(), "data: one\n\ndata: two\n\n");
+    assert!(proxy.is_alive());
+}

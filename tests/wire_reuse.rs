@@ -1,0 +1,264 @@
+//! Which upstream connections serve again, the one retry, and answers that come before the request is sent.
+
+mod support;
+
+use std::time::Duration;
+
+use support::*;
+
+#[test]
+fn answers_without_body_are_complete_and_their_connection_is_reused() {
+    for head in [
+        "HTTP/1.1 204 No Content\r\n\r\n",
+        "HTTP/1.1 204 No Content\r\nContent-Type: x\r\n\r\n",
+        "HTTP/1.1 304 Not Modified\r\nContent-Length: 100\r\n\r\n",
+        "HTTP/1.1 304 Not Modified\r\n\r\n",
+        "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n",
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+    ] {
+        let upstream = Upstream::keep_alive(head);
+        let proxy = TestProxy::start(&config_for(&upstream));
+        let mut client = proxy.connect();
+        for _ in 0..3 {
+            let answer = client.send(chat_request("", chat(MODEL).as_bytes())).response();
+            assert!(head.contains(&answer.status.to_string()), "{head:?}: {}", answer.status);
+            assert!(answer.complete && answer.body.is_empty());
+        }
+        assert_eq!(upstream.connections(), 1, "{head:?}");
+    }
+}
+
+#[test]
+fn stray_bytes_behind_a_body_reach_nobody_and_end_the_reuse() {
+    for (number, stray) in
+        ["x", "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nwrong", "\r\n"].into_iter().enumerate()
+    {
+        for framed in [
+            "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nright",
+            "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nright\r\n0\r\n\r\n",
+        ] {
+            let upstream = Upstream::keep_alive(format!("{framed}{stray}"));
+            let proxy = TestProxy::start(&config_for(&upstream));
+            let mut client = proxy.connect();
+            for _ in 0..3 {
+                let answer = client.send(chat_request("", chat(MODEL).as_bytes())).response();
+                assert_eq!((answer.status, answer.text().as_str()), (200, "right"), "{number}");
+            }
+            assert_eq!(upstream.connections(), 3, "{stray:?}");
+        }
+    }
+}
+
+#[test]
+fn stray_bytes_that_come_later_end_the_reuse_too() {
+    let upstream = Upstream::each(|_, connection| {
+        connection.send("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nright");
+        pause(50);
+        connection.send("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nwrong");
+    });
+    let proxy = TestProxy::start(&config_for(&upstream));
+    for _ in 0..3 {
+        assert_eq!(proxy.chat(chat(MODEL)).text(), "right");
+        pause(150);
+    }
+    assert_eq!(upstream.connections(), 3);
+}
+
+#[test]
+fn an_idle_connection_that_the_provider_closed_is_not_used() {
+    let upstream = Upstream::script("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}");
+    let proxy = TestProxy::start(&config_for(&upstream));
+    for _ in 0..5 {
+        assert_eq!(proxy.chat(chat(MODEL)).text(), "{}");
+        pause(50);
+    }
+    assert_eq!(upstream.requests().len(), 5);
+}
+
+/// An upstream whose first connection answers once and then does `second` with the next request.
+fn dying_on_reuse(second: impl Fn(&mut Connection) + Send + Sync + 'static) -> Upstream {
+    Upstream::serve(move |connection| {
+        let mut count = 0;
+        while connection.read_request().is_some() {
+            count += 1;
+            if connection.number == 0 && count == 2 {
+                return second(connection);
+            }
+            connection
+                .send(json_answer("200 OK", &format!(r#"{{"connection":{}}}"#, connection.number)));
+        }
+    })
+}
+
+#[test]
+fn a_reused_connection_that_dies_before_any_answer_byte_is_retried_once() {
+    let upstream = dying_on_reuse(|_| {});
+    let proxy = TestProxy::start(&config_for(&upstream));
+    assert_eq!(proxy.chat(chat(MODEL)).json()["connection"], 0);
+    let answer = proxy.chat(chat(MODEL));
+    assert_eq!((answer.status, answer.text().as_str()), (200, r#"{"connection":1}"#));
+    let requests = upstream.requests();
+    assert_eq!(requests.len(), 3);
+    assert_eq!(requests[2].body, chat("m").as_bytes(), "the whole body is sent again");
+}
+
+#[test]
+fn a_retry_sends_a_large_body_again() {
+    let upstream = dying_on_reuse(|_| {});
+    let proxy = TestProxy::start(&config_for(&upstream));
+    assert_eq!(proxy.chat(chat(MODEL)).status, 200);
+    let body = format!(r#"{{"model":"p/m","x":"{}"}}"#, "0123456789".repeat(300_000));
+    assert_eq!(proxy.chat(&body).status, 200);
+    assert!(upstream.requests()[2].body == body.replace("p/m", "m").into_bytes());
+}
+
+#[test]
+fn nothing_is_retried_after_the_first_answer_byte() {
+    for first in ["H", "HTTP/1.1 200 OK\r\n", "HTTP/1.1 100 Continue\r\n\r\n"] {
+        let upstream = dying_on_reuse(move |connection| connection.send(first));
+        let proxy = TestProxy::start(&config_for(&upstream));
+        assert_eq!(proxy.chat(chat(MODEL)).status, 200);
+        proxy.chat(chat(MODEL)).error(502);
+        assert_eq!(upstream.requests().len(), 2, "{first:?}");
+    }
+}
+
+#[test]
+fn a_fresh_connection_that_dies_is_not_retried() {
+    let upstream = Upstream::steps(vec![Step::ReadRequest]);
+    let proxy = TestProxy::start(&config_for(&upstream));
+    proxy.chat(chat(MODEL)).error(502);
+    assert_eq!(upstream.requests().len(), 1);
+}
+
+#[test]
+fn nothing_is_retried_twice() {
+    // The first connection serves one request; from then on every connection dies on its request.
+    let upstream = Upstream::serve(|connection| {
+        if connection.read_request().is_some() && connection.number == 0 {
+            connection.send(json_answer("200 OK", "{}"));
+            connection.read_request();
+        }
+    });
+    let proxy = TestProxy::start(&config_for(&upstream));
+    assert_eq!(proxy.chat(chat(MODEL)).status, 200);
+    proxy.chat(chat(MODEL)).error(502);
+    assert_eq!(upstream.requests().len(), 3);
+}
+
+#[test]
+fn nothing_is_retried_after_a_time_out() {
+    let upstream = dying_on_reuse(|connection| {
+        connection.wait_for_close();
+    });
+    let config = with(config_for(&upstream), serde_json::json!({"non_stream_timeout": 0.5}));
+    let proxy = TestProxy::start(&config);
+    assert_eq!(proxy.chat(chat(MODEL)).status, 200);
+    proxy.chat(chat(MODEL)).error(504);
+    pause(100);
+    assert_eq!(upstream.requests().len(), 2);
+}
+
+/// A chat body that fills every socket buffer on the way.
+fn large_chat() -> Vec<u8> {
+    format!(r#"{{"model":"p/m","x":"{}"}}"#, "0123456789".repeat(2_500_000)).into_bytes()
+}
+
+#[test]
+fn an_answer_before_the_request_is_sent_is_relayed() {
+    let early = answer(
+        "413 Too Large",
+        "Content-Type: application/json\r\nConnection: close\r\n",
+        b"{\"error\":{}}",
+    );
+    // The upstream answers from the head alone and never reads the body.
+    let upstream =
+        Upstream::steps(vec![Step::ReadHead, Step::Send(early.clone()), Step::Pause(3000)]);
+    let proxy = TestProxy::start(&config_for(&upstream));
+    let mut client = proxy.connect();
+    client.send_in_background(chat_request("", &large_chat()));
+    let answer = client.response();
+    assert_eq!((answer.status, answer.text().as_str()), (413, "{\"error\":{}}"));
+    // The same from an upstream that stops sending but still reads.
+    let steps = vec![Step::ReadHead, Step::Send(early), Step::HalfClose, Step::WaitForClose];
+    let upstream = Upstream::steps(steps);
+    let proxy = TestProxy::start(&config_for(&upstream));
+    let mut client = proxy.connect();
+    client.send_in_background(chat_request("", &large_chat()));
+    assert_eq!(client.response().status, 413);
+}
+
+#[test]
+fn a_connection_with_an_early_answer_is_not_reused() {
+    let upstream = Upstream::serve(|connection| {
+        if connection.number > 0 {
+            while connection.read_request().is_some() {
+                connection.send(json_answer("200 OK", "{}"));
+            }
+        } else if connection.read_head().is_some() {
+            // Keep-alive, says the answer; but half of the body still hangs in the connection.
+            connection.send(json_answer("400 Bad Request", "{}"));
+            pause(1000);
+        }
+    });
+    let proxy = TestProxy::start(&config_for(&upstream));
+    let mut client = proxy.connect();
+    client.send_in_background(chat_request("", &large_chat()));
+    assert_eq!(client.response().status, 400);
+    assert_eq!(proxy.chat(chat(MODEL)).status, 200);
+}
+
+#[test]
+fn a_provider_that_reads_slowly_gets_everything() {
+    let upstream = Upstream::serve(|connection| {
+        pause(300);
+        while connection.read_request().is_some() {
+            connection.send(json_answer("200 OK", "{}"));
+        }
+    });
+    let proxy = TestProxy::start(&config_for(&upstream));
+    let mut client = proxy.connect();
+    client.set_patience(Duration::from_secs(20));
+    client.send_in_background(chat_request("", &large_chat()));
+    assert_eq!(client.response().status, 200);
+    assert_eq!(upstream.request().body.len(), large_chat().len() - 2);
+}
+
+#[test]
+fn the_newest_idle_connection_serves_first() {
+    let gates = [Gate::default(), Gate::default(), Gate::default()];
+    let held = gates.clone();
+    let upstream = Upstream::serve(move |connection| {
+        if connection.read_request().is_some() {
+            held[connection.number % 3].wait();
+            connection.send(json_answer("200 OK", "{}"));
+        }
+        while connection.read_request().is_some() {
+            connection.send(json_answer("200 OK", &connection.number.to_string()));
+        }
+    });
+    let proxy = TestProxy::start(&config_for(&upstream));
+    let mut clients: Vec<_> = (0..3).map(|_| proxy.connect()).collect();
+    for (number, client) in clients.iter_mut().enumerate() {
+        client.send(chat_request("", chat(MODEL).as_bytes()));
+        upstream.wait_requests(number + 1);
+    }
+    for number in [1, 0, 2] {
+        gates[number].open();
+        assert_eq!(clients[number].response().text(), "{}");
+    }
+    for _ in 0..4 {
+        assert_eq!(proxy.chat(chat(MODEL)).text(), "2");
+    }
+}
+
+#[test]
+fn connections_of_one_provider_never_serve_another() {
+    let (a, b) = (Upstream::json("200 OK", "\"a\""), Upstream::json("200 OK", "\"b\""));
+    let proxy = TestProxy::start(&config([provider("a", &a), provider("b", &b)]));
+    for _ in 0..3 {
+        assert_eq!(proxy.chat(chat("a/m")).text(), "\"a\"");
+        assert_eq!(proxy.chat(chat("b/m")).text(), "\"b\"");
+    }
+    assert_eq!((a.connections(), b.connections()), (1, 1));
+}
