@@ -1,4 +1,4 @@
-//! The dispatch table and the small endpoints. Knows nothing of upstream connections.
+//! The dispatch table and the small endpoints. Knows nothing of providers' connections.
 
 use std::rc::Rc;
 
@@ -76,10 +76,11 @@ pub async fn answer(
 pub async fn refuse(proxy: &Proxy, error: &Error, client: &mut Client, alarm: &Alarm) {
     proxy.stats.request();
     proxy.stats.error("", error.kind());
-    log::warn!("客户端: {} 请求被拒绝: {error}", client.peer);
+    let id = new_request_id();
+    log::warn!("请求 {id} 客户端: {} 请求被拒绝: {error}", client.peer);
     if let Some(reply) = Reply::error(error) {
         let manner = Manner { head_only: false, keep_alive: false, minor: 1 };
-        let _ = client.write_all(alarm, &reply.encode(manner)).await;
+        let _ = client.write_all(alarm, &reply.with("x-request-id", id).encode(manner)).await;
     }
 }
 
@@ -109,9 +110,9 @@ fn about(proxy: &Rc<Proxy>) -> Reply {
     Reply::json(200, to_json(&about).into_bytes())
 }
 
-/// Open to this machine; others need a token.
+/// Open to this machine; others need a token, and so does a reverse proxy on this machine.
 fn reload(proxy: &Rc<Proxy>, head: &RequestHead, client: &Client) -> Result<Reply, Error> {
-    if !client.peer.ip().to_canonical().is_loopback() {
+    if head.forwarded || !client.peer.ip().to_canonical().is_loopback() {
         chat::authorise(&proxy.settings(), head)?;
     }
     let changes = proxy.reload().map_err(|error| {

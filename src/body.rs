@@ -4,6 +4,8 @@
 use std::fmt;
 use std::ops::Range;
 
+/// Digits of a chunk size; more could overflow.
+const SIZE_DIGITS_MAX: usize = 15;
 /// Bytes of chunk extensions on one line.
 const EXTENSION_BYTES_MAX: u32 = 4 * 1024;
 /// Bytes of the trailer section.
@@ -106,7 +108,7 @@ impl Decoder {
 
     /// Whether the body is complete.
     pub fn is_done(&self) -> bool {
-        self.state == State::Done
+        matches!(self.state, State::Done)
     }
 
     /// Bytes still to come, where that is known.
@@ -154,7 +156,11 @@ impl Decoder {
     pub fn decode(&mut self, input: &mut [u8]) -> Result<Piece, BodyError> {
         let mut data = 0..0;
         let mut at = 0;
-        while at < input.len() && self.state != State::Done {
+        while at < input.len() && !self.is_done() {
+            at += self.skip(&input[at..]);
+            if at == input.len() || self.is_done() {
+                break;
+            }
             let run = match self.state {
                 State::Length(left) | State::Data(left) => {
                     usize::try_from(left).unwrap_or(usize::MAX).min(input.len() - at)
@@ -184,12 +190,34 @@ impl Decoder {
         Ok(Piece { data, consumed: at })
     }
 
+    /// The usual framing between two chunks in one step: how much of it there is.
+    fn skip(&mut self, input: &[u8]) -> usize {
+        match self.state {
+            State::DataReturn if input.starts_with(b"\r\n") => {
+                self.state = State::Size { size: 0, digits: 0 };
+                2 + self.skip(&input[2..])
+            }
+            State::Size { digits: 0, .. } => match plain_size(input) {
+                Some((0, length)) => {
+                    self.state = State::Trailer { line: 0, bytes: 0 };
+                    length
+                }
+                Some((size, length)) => {
+                    self.chunks += 1;
+                    self.state = State::Data(size);
+                    length
+                }
+                None => 0,
+            },
+            _ => 0,
+        }
+    }
+
     /// One byte of the chunked coding's framing.
     fn step(&mut self, byte: u8) -> Result<(), BodyError> {
         self.state = match (self.state, byte) {
             (State::Size { size, digits }, _) if byte.is_ascii_hexdigit() => {
-                // 15 digits cannot overflow.
-                if digits == 15 {
+                if usize::from(digits) == SIZE_DIGITS_MAX {
                     return Err(self.broken(BodyError::Chunk));
                 }
                 let digit = char::from(byte).to_digit(16).unwrap_or(0);
@@ -237,6 +265,19 @@ impl Decoder {
         self.state = State::Broken(error);
         error
     }
+}
+
+/// A chunk size without extension, complete with its line end, and the bytes it takes.
+fn plain_size(input: &[u8]) -> Option<(u64, usize)> {
+    let mut size = 0;
+    for (at, byte) in input.iter().enumerate().take(SIZE_DIGITS_MAX) {
+        match char::from(*byte).to_digit(16) {
+            Some(digit) => size = size * 16 + u64::from(digit),
+            None if at > 0 && input[at..].starts_with(b"\r\n") => return Some((size, at + 2)),
+            None => return None,
+        }
+    }
+    None
 }
 
 fn is_control(byte: u8) -> bool {

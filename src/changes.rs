@@ -47,6 +47,9 @@ pub fn between(old: &Config, new: &Config) -> Vec<String> {
             new.host, new.port
         ));
     }
+    if old.reuse_port != new.reuse_port {
+        changes.push("reuse_port 需要重启才能生效 (reuse_port needs a restart)".to_owned());
+    }
     changes
 }
 

@@ -13,7 +13,7 @@ use crate::query::authorization;
 use crate::record::Record;
 use crate::relay::{relay, Manner, RelayError, StreamLimits};
 use crate::splice::ChatRequest;
-use crate::upstream::{exchange, ExchangeError, Message};
+use crate::upstream::{exchange, Message};
 
 /// The bearer's token must be on the list.
 ///
@@ -54,7 +54,7 @@ pub async fn complete(
     let origin = settings.origin(route.index);
     let answer = exchange(&proxy.pool, origin, &route.message, patience, alarm);
     let answer = client.unless_gone(answer).await?;
-    let mut answer = answer.map_err(|error| blame(provider, &settings, error))?;
+    let mut answer = answer.map_err(|error| Error::of_exchange(&provider.name, error))?;
     let streams = route.streams;
     // The request must not stay in memory while its answer streams.
     drop(route);
@@ -66,6 +66,7 @@ pub async fn complete(
     }
     let whole_by = Wait::new(Phase::WholeAnswer, answer.sent_at, settings.non_stream_timeout);
     let manner = Manner {
+        provider: &provider.name,
         minor,
         keep_alive: keep_alive && !proxy.is_draining(),
         whole_by: (!streams).then_some(whole_by),
@@ -77,7 +78,7 @@ pub async fn complete(
     };
     relay(answer, client, alarm, &manner, record).await.map_err(|error| match error {
         RelayError::Client(error) => error,
-        RelayError::Upstream(error) => blame(provider, &settings, error),
+        RelayError::Upstream(error) => Error::of_exchange(&provider.name, error),
     })
 }
 
@@ -123,18 +124,4 @@ fn request_head(provider: &Provider, relayed: &[u8], body_length: usize, id: &st
     push_field(&mut head, "Content-Length", body_length.to_string().as_bytes());
     head.extend_from_slice(b"\r\n");
     head
-}
-
-/// The error of ours that a provider's failure becomes.
-fn blame(provider: &Provider, settings: &Settings, error: ExchangeError) -> Error {
-    let provider = provider.name.clone();
-    match error {
-        ExchangeError::Busy(wait) => Error::Busy(settings.max_connections, wait),
-        ExchangeError::Timeout(wait)
-        | ExchangeError::Connect(crate::connect::ConnectError::Timeout(wait)) => {
-            Error::UpstreamTimeout { provider, wait }
-        }
-        ExchangeError::TooLarge(limit) => Error::AnswerTooLarge { provider, limit },
-        other => Error::Upstream { provider, cause: other.to_string() },
-    }
 }

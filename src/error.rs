@@ -6,7 +6,9 @@ use std::fmt;
 use serde::Serialize;
 
 use crate::clock::Wait;
+use crate::connect::ConnectError;
 use crate::head::HeadError;
+use crate::upstream::ExchangeError;
 
 /// What went wrong with one request.
 #[derive(Debug)]
@@ -59,6 +61,19 @@ pub enum Error {
 }
 
 impl Error {
+    /// What a failed exchange with `provider` is to the client.
+    pub fn of_exchange(provider: &str, error: ExchangeError) -> Error {
+        let provider = provider.to_owned();
+        match error {
+            ExchangeError::Busy(limit, wait) => Error::Busy(limit, wait),
+            ExchangeError::Timeout(wait) | ExchangeError::Connect(ConnectError::Timeout(wait)) => {
+                Error::UpstreamTimeout { provider, wait }
+            }
+            ExchangeError::TooLarge(limit) => Error::AnswerTooLarge { provider, limit },
+            other => Error::Upstream { provider, cause: other.to_string() },
+        }
+    }
+
     /// The HTTP status; `None` when the client has left and nobody can be answered.
     pub fn status(&self) -> Option<u16> {
         Some(match self {

@@ -37,3 +37,4 @@ pub mod stats;
 pub mod tls;
 pub mod turns;
 pub mod upstream;
+pub mod warnings;

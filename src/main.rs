@@ -1,11 +1,13 @@
 //! Arguments in, exit code out: 0 done, 1 cannot run, 2 bad arguments or configuration.
 
+use std::net::ToSocketAddrs;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use ai_proxy::cli::{self, Action};
 use ai_proxy::config::Config;
 use ai_proxy::start::{run, Source};
+use ai_proxy::warnings;
 
 const DEFAULT_FILE: &str = "config.json";
 
@@ -27,7 +29,11 @@ fn start() -> Result<(), (u8, String)> {
         Action::Schema => print!("{}", cli::SCHEMA),
         Action::Check => {
             let file = arguments.config.unwrap_or_else(|| PathBuf::from(DEFAULT_FILE));
-            print!("{}", cli::describe(&load(&file)?, &file.display().to_string()));
+            let mut config = load(&file)?;
+            let addresses = (config.host.as_str(), config.port).to_socket_addrs();
+            let addresses: Vec<_> = addresses.map(Iterator::collect).unwrap_or_default();
+            config.warnings.extend(warnings::of(&config, &addresses));
+            print!("{}", cli::describe(&config, &file.display().to_string()));
         }
         Action::Run => {
             let source = match arguments.config {

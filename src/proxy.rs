@@ -137,9 +137,6 @@ impl Proxy {
     pub fn reload(self: &Rc<Self>) -> Result<Vec<String>, ConfigError> {
         let Some(file) = &self.file else { return Ok(Vec::new()) };
         let new = Settings::new(Config::load(file)?);
-        for warning in &new.warnings {
-            log::warn!("{warning}");
-        }
         let old = self.settings.replace(new.clone());
         let changes = crate::changes::between(&old, &new);
         logging::set_level(new.log_level);
@@ -148,7 +145,12 @@ impl Proxy {
         self.pool.tls.reload();
         self.set_clients_max(new.max_client_connections);
         self.catalogue.refresh(self);
-        log::info!("配置重新加载成功 (configuration reloaded): {}", changes.join("; "));
+        for warning in new.warnings.iter().chain(&crate::warnings::of(&new, &[])) {
+            log::warn!("{warning}");
+        }
+        let summary =
+            if changes.is_empty() { "无变化 (no change)" } else { &changes.join("; ") };
+        log::info!("配置重新加载成功 (configuration reloaded): {summary}");
         Ok(changes)
     }
 

@@ -6,7 +6,6 @@ use std::time::{Duration, Instant};
 
 use crate::clock::Wait;
 use crate::error::Error;
-use crate::upstream::ExchangeError;
 
 /// How a request ended.
 #[derive(Debug)]
@@ -20,7 +19,7 @@ pub enum Ending {
     /// The client stopped reading.
     ClientSlow(Wait),
     /// The provider broke off after the head was out.
-    Cut(ExchangeError),
+    Cut(Error),
 }
 
 impl fmt::Display for Ending {
@@ -32,7 +31,7 @@ impl fmt::Display for Ending {
             Ending::ClientSlow(wait) => {
                 write!(f, "客户端不读取 (client timed out after {} s)", wait.length.as_secs_f64())
             }
-            Ending::Cut(ExchangeError::Timeout(wait)) => {
+            Ending::Cut(Error::UpstreamTimeout { wait, .. }) => {
                 write!(f, "上游超时 (timed out: {}, {} s)", wait.phase, wait.length.as_secs_f64())
             }
             Ending::Cut(cause) => write!(f, "上游中断 (cut by provider: {cause})"),
@@ -96,7 +95,10 @@ impl Record {
             }
             (Some(_), _) | (None, Ending::ClientSlow(_)) => log::Level::Warn,
             (None, Ending::Cut(_)) => log::Level::Error,
-            _ => log::Level::Info,
+            // The provider's own errors: relayed as they are, and worth finding.
+            (None, _) if self.status >= 500 => log::Level::Error,
+            (None, _) if self.status >= 400 => log::Level::Warn,
+            (None, _) => log::Level::Info,
         };
         if log::log_enabled!(level) {
             log::log!(level, "{}", Line { record: self, error, now });

@@ -25,7 +25,9 @@ pub use stream::StreamLimits;
 const HOLD_BYTES_MAX: usize = 1024 * 1024;
 
 /// How an answer is relayed.
-pub struct Manner {
+pub struct Manner<'p> {
+    /// The provider's name, for errors.
+    pub provider: &'p str,
     /// The client's minor HTTP version: 1.0 knows no chunks.
     pub minor: u8,
     /// Whether another request may follow on the client's connection.
@@ -48,7 +50,7 @@ pub async fn relay(
     mut answer: Answer,
     client: &mut Client,
     alarm: &Alarm,
-    manner: &Manner,
+    manner: &Manner<'_>,
     record: &mut Record,
 ) -> Result<bool, RelayError> {
     let streams = answer.head.content != Content::Whole;
@@ -86,7 +88,7 @@ async fn hold(
     held: &mut Vec<u8>,
     client: &mut Client,
     alarm: &Alarm,
-    manner: &Manner,
+    manner: &Manner<'_>,
 ) -> Result<bool, RelayError> {
     loop {
         let wait = manner
@@ -111,7 +113,7 @@ async fn send_whole(
     body: Vec<u8>,
     client: &mut Client,
     alarm: &Alarm,
-    manner: &Manner,
+    manner: &Manner<'_>,
     record: &mut Record,
 ) -> bool {
     let mut bytes = std::mem::take(&mut answer.head.relayed);

@@ -51,10 +51,13 @@ impl Signals {
     pub async fn next(&self) -> Signal {
         poll_fn(|context| {
             for source in &self.0 {
-                match (&source.socket).read(&mut [0]) {
-                    Ok(count) if count > 0 => return Poll::Ready(source.signal),
-                    _ => source.registration.wake_reader(context.waker()),
+                if source.registration.readable() {
+                    if matches!((&source.socket).read(&mut [0]), Ok(1)) {
+                        return Poll::Ready(source.signal);
+                    }
+                    source.registration.drained(true);
                 }
+                source.registration.wake_reader(context.waker());
             }
             Poll::Pending
         })

@@ -15,7 +15,7 @@ use crate::config::Config;
 use crate::proxy::Proxy;
 use crate::reactor::Reactor;
 use crate::signals::{Signal, Signals};
-use crate::{demo, limits, logging, server};
+use crate::{demo, limits, logging, server, warnings};
 
 /// How often the counters are logged when something happened.
 const STATS_EVERY: Duration = Duration::from_secs(60);
@@ -58,7 +58,9 @@ pub fn run(source: Source) -> Result<(), String> {
     let proxy = Proxy::new(reactor.clone(), executor.clone(), config, file);
     proxy.set_clients_max(proxy.settings().max_client_connections);
     reactor.on_idle(logging::flush);
-    reactor.block_on(or(serve(proxy, listeners, signals), server::drive(&executor)));
+    // A task of its own, so that it is polled only when a signal comes.
+    let served = executor.spawn(serve(proxy, listeners, signals));
+    reactor.block_on(or(served, server::drive(&executor)));
     log::warn!("已停止 (stopped)");
     logging::flush();
     Ok(())
@@ -126,12 +128,12 @@ fn announce(config: &Config, addresses: &[SocketAddr], file: Option<&Path>) {
                     writeln!(text, "  {} {} 模型 (models): {models}", provider.name, provider.base);
             }
         }
-        None => text.push_str(&demo_help(config)),
+        None => text.push_str(&demo_help(config, addresses)),
     }
     let _ = writeln!(text, "日志 (log): {}", logging::FILE_NAME);
     print(&text);
     log::warn!("ai_proxy {} 已启动 (started) {addresses:?}", env!("CARGO_PKG_VERSION"));
-    for warning in config.warnings.iter().cloned().chain(warnings(config, addresses)) {
+    for warning in config.warnings.iter().cloned().chain(warnings::of(config, addresses)) {
         log::warn!("{warning}");
         eprintln!("警告 (warning): {warning}");
     }
@@ -144,51 +146,9 @@ fn print(text: &str) {
     let _ = io::stdout().flush();
 }
 
-/// What the operator should know, though it is allowed.
-fn warnings(config: &Config, addresses: &[SocketAddr]) -> Vec<String> {
-    let mut warnings = Vec::new();
-    if config.tokens.is_empty() {
-        warnings.push(
-            "tokens 为空，所有聊天请求都会被拒绝 (no tokens: every chat will be refused)"
-                .to_owned(),
-        );
-    }
-    if config.providers.is_empty() {
-        warnings
-            .push("providers 为空，没有可用的模型 (no providers: there are no models)".to_owned());
-    }
-    if let Some(address) = addresses.iter().find(|address| !address.ip().is_loopback()) {
-        warnings.push(format!(
-            "监听在 {address}，其他机器可以访问 (listening beyond loopback: other machines can connect)"
-        ));
-    }
-    for provider in &config.providers {
-        let base = &provider.base;
-        let local = base.host == "localhost"
-            || base.host.parse().is_ok_and(|ip: std::net::IpAddr| ip.is_loopback());
-        if !base.https && !local && (provider.token.is_some() || base.credentials.is_some()) {
-            warnings.push(format!(
-                "提供商 {} 通过明文 http 发送密钥 (provider {} gets its key over plain http)",
-                provider.name, provider.name
-            ));
-        }
-    }
-    let (wanted, fit) =
-        (config.max_client_connections, limits::clients_that_fit(config.max_client_connections));
-    if fit < wanted {
-        warnings.push(format!(
-            "文件描述符上限只够 {fit} 个客户端连接 (max_client_connections lowered from {wanted} to {fit}: file descriptor limit)"
-        ));
-    }
-    if let Some(file) = std::env::var_os("SSL_CERT_FILE").filter(|file| !Path::new(file).exists()) {
-        let file = file.to_string_lossy().into_owned();
-        warnings.push(format!("SSL_CERT_FILE 不存在 (does not exist): {file}"));
-    }
-    warnings
-}
-
-fn demo_help(config: &Config) -> String {
-    let url = format!("http://localhost:{}", config.port);
+fn demo_help(config: &Config, addresses: &[SocketAddr]) -> String {
+    let port = addresses.first().map_or(config.port, SocketAddr::port);
+    let url = format!("http://localhost:{port}");
     let token = config.tokens.first().map_or("", |token| token.secret.expose());
     let chat = |stream: &str, flag: &str| {
         format!(

@@ -37,10 +37,15 @@ impl Stats {
         add(&self.bytes, record.bytes);
         add(&self.chunks, record.chunks);
         match (error, &record.ending) {
+            // No provider is to blame for what clients do.
+            (Some(Error::ClientGone), _) | (None, Ending::ClientGone) => {
+                self.error("", "client_gone");
+            }
+            (Some(Error::ClientTimeout(_)), _) | (None, Ending::ClientSlow(_)) => {
+                self.error("", "client_timeout");
+            }
             (Some(error), _) => self.error(&record.provider, error.kind()),
             (None, Ending::Cut(_)) => self.error(&record.provider, "stream_cut"),
-            (None, Ending::ClientGone) => self.error(&record.provider, "client_gone"),
-            (None, Ending::ClientSlow(_)) => self.error(&record.provider, "client_timeout"),
             (None, _) if record.status >= 500 => self.error(&record.provider, "status_5xx"),
             (None, _) if record.status >= 400 => self.error(&record.provider, "status_4xx"),
             (None, _) => {}

@@ -30,6 +30,11 @@ impl Turns {
         Rc::new(Turns(RefCell::new(State { limit, taken: 0, waiting: VecDeque::new() })))
     }
 
+    /// How many turns there are.
+    pub fn limit(&self) -> usize {
+        self.0.borrow().limit
+    }
+
     /// Turns taken now.
     pub fn taken(&self) -> usize {
         self.0.borrow().taken

@@ -91,7 +91,8 @@ pub async fn exchange(
     let mut turn = None;
     if let Some(length) = patience.queue {
         let wait = Wait::new(Phase::Queue, alarm.now(), length);
-        turn = Some(alarm.within(wait, pool.turns.take()).await.map_err(ExchangeError::Busy)?);
+        let taken = alarm.within(wait, pool.turns.take()).await;
+        turn = Some(taken.map_err(|wait| ExchangeError::Busy(pool.turns.limit(), wait))?);
     }
     let mut attempt = 0;
     loop {

@@ -14,6 +14,9 @@ const NOT_FORWARDED: [&str; 7] = [
     "x-request-id",
 ];
 
+/// By these a reverse proxy tells for whom it asks (RFC 7239, and what came before it).
+const FORWARDED: [&str; 3] = ["forwarded", "x-forwarded-for", "x-real-ip"];
+
 /// The longest request id that is taken over.
 const REQUEST_ID_BYTES_MAX: usize = 128;
 
@@ -36,6 +39,8 @@ pub struct RequestHead {
     pub bearer: Option<Vec<u8>>,
     /// The client's own request id, when it is plain.
     pub request_id: Option<String>,
+    /// Whether another proxy says that it passed the request on for somebody.
+    pub forwarded: bool,
     /// Whether the client prefers a page to JSON.
     pub accepts_html: bool,
     /// The end-to-end field lines for the provider.
@@ -68,6 +73,7 @@ impl RequestHead {
             expects_continue: false,
             bearer: None,
             request_id: None,
+            forwarded: false,
             accepts_html: false,
             relayed: Vec::with_capacity(bytes.len()),
         };
@@ -99,6 +105,8 @@ impl RequestHead {
                 && value.iter().all(u8::is_ascii_graphic);
             let text = std::str::from_utf8(value).ok().filter(|_| plain);
             self.request_id = text.map(str::to_owned);
+        } else if FORWARDED.iter().any(|forwarded| name.eq_ignore_ascii_case(forwarded)) {
+            self.forwarded = true;
         } else if name.eq_ignore_ascii_case("accept") {
             self.accepts_html |= list(value).any(|media| {
                 media

@@ -10,7 +10,10 @@ pub(super) const HEADROOM: usize = 16;
 /// The end of a chunked body.
 pub(super) const LAST_CHUNK: &[u8] = b"0\r\n\r\n";
 
-const _: () = assert!(SCRATCH_BYTES > 4 * HEADROOM && SCRATCH_BYTES < 0x10_0000);
+/// Read from the provider at once: as much as may have to wait for a slow client.
+pub(super) const PIECE_BYTES_MAX: usize = 32 * 1024;
+
+const _: () = assert!(SCRATCH_BYTES >= PIECE_BYTES_MAX + 2 * HEADROOM && SCRATCH_BYTES < 0x10_0000);
 
 /// Appends `data` as a chunk; no data is no chunk, for an empty one would end the body.
 pub(super) fn push_chunk(bytes: &mut Vec<u8>, data: &[u8]) {

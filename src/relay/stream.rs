@@ -4,14 +4,13 @@ use std::future::poll_fn;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use super::framing::{frame, push_chunk, EventTail, HEADROOM, LAST_CHUNK};
+use super::framing::{frame, push_chunk, EventTail, HEADROOM, LAST_CHUNK, PIECE_BYTES_MAX};
 use super::{end_head, Manner};
 use crate::body::Framing;
 use crate::client::{Client, WRITE_PROGRESS_MAX};
 use crate::clock::{Alarm, Phase, Wait};
-use crate::error::error_json;
+use crate::error::{error_json, Error};
 use crate::head::{push_field, Content};
-use crate::reactor::SCRATCH_BYTES;
 use crate::record::{Ending, Record};
 use crate::upstream::{Answer, ExchangeError};
 
@@ -29,8 +28,9 @@ pub struct StreamLimits {
 }
 
 /// The state of one streaming answer: all that is kept of it.
-pub(super) struct Stream {
+pub(super) struct Stream<'p> {
     answer: Answer,
+    provider: &'p str,
     /// What the client did not take yet.
     pending: Vec<u8>,
     written: usize,
@@ -48,9 +48,14 @@ pub(super) struct Stream {
     ending: Option<Ending>,
 }
 
-impl Stream {
+impl<'p> Stream<'p> {
     /// `held` is what is already known of the body.
-    pub(super) fn new(mut answer: Answer, held: Vec<u8>, alarm: &Alarm, manner: &Manner) -> Stream {
+    pub(super) fn new(
+        mut answer: Answer,
+        held: Vec<u8>,
+        alarm: &Alarm,
+        manner: &Manner<'p>,
+    ) -> Stream<'p> {
         let framing = match answer.head.framing {
             Framing::Chunked | Framing::UntilClose if manner.minor > 0 => Framing::Chunked,
             Framing::Chunked | Framing::UntilClose => Framing::UntilClose,
@@ -72,6 +77,7 @@ impl Stream {
         let whole = answer.head.content == Content::Whole;
         let now = alarm.now();
         let mut stream = Stream {
+            provider: manner.provider,
             pending,
             written: 0,
             framing,
@@ -167,8 +173,8 @@ impl Stream {
     ) -> Poll<()> {
         let reactor = alarm.reactor().clone();
         let mut scratch = reactor.scratch.borrow_mut();
-        let end = SCRATCH_BYTES - HEADROOM;
-        let count = match self.answer.lease.socket.poll_read(context, &mut scratch[HEADROOM..end]) {
+        let room = &mut scratch[HEADROOM..HEADROOM + PIECE_BYTES_MAX];
+        let count = match self.answer.lease.socket.poll_read(context, room) {
             Poll::Pending => return Poll::Pending,
             Poll::Ready(Ok(count)) => count,
             Poll::Ready(Err(error)) => {
@@ -312,11 +318,11 @@ impl Stream {
     /// Ends the stream such that the client notices: with an error event where one can stand, and
     /// always without the end that the framing asks for.
     fn cut(&mut self, cause: ExchangeError) {
+        let error = Error::of_exchange(self.provider, cause);
         if self.between_events() {
-            let code = if matches!(cause, ExchangeError::Timeout(_)) { 504 } else { 502 };
-            let event = format!("data: {}\n\n", error_json(&cause.to_string(), code));
-            self.push_framed(event.as_bytes());
+            let json = error_json(&error.to_string(), error.status().unwrap_or(502));
+            self.push_framed(format!("data: {json}\n\n").as_bytes());
         }
-        self.ending = Some(Ending::Cut(cause));
+        self.ending = Some(Ending::Cut(error));
     }
 }

@@ -11,8 +11,8 @@ use crate::head::HeadError;
 /// Why there is no usable answer.
 #[derive(Debug)]
 pub enum ExchangeError {
-    /// No turn came within this time.
-    Busy(Wait),
+    /// All of so many connections were taken for so long.
+    Busy(usize, Wait),
     /// No connection.
     Connect(ConnectError),
     /// The answer did not come in time.
@@ -32,7 +32,7 @@ pub enum ExchangeError {
 impl fmt::Display for ExchangeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            ExchangeError::Busy(wait)
+            ExchangeError::Busy(_, wait)
             | ExchangeError::Timeout(wait)
             | ExchangeError::Connect(ConnectError::Timeout(wait)) => {
                 write!(f, "{}超时 (timed out after {} s)", wait.phase, wait.length.as_secs_f64())

@@ -1,0 +1,51 @@
+//! What the operator should know though it is allowed: said at the start, at each reload and by
+//! `--check`.
+
+use std::net::{IpAddr, SocketAddr};
+use std::path::Path;
+
+use crate::config::Config;
+use crate::limits;
+
+/// One line for each thing that is odd; `addresses` are those listened on, as far as known.
+pub fn of(config: &Config, addresses: &[SocketAddr]) -> Vec<String> {
+    let mut warnings = Vec::new();
+    if config.tokens.is_empty() {
+        warnings.push(
+            "tokens 为空，所有聊天请求都会被拒绝 (no tokens: every chat will be refused)"
+                .to_owned(),
+        );
+    }
+    if config.providers.is_empty() {
+        warnings
+            .push("providers 为空，没有可用的模型 (no providers: there are no models)".to_owned());
+    }
+    if let Some(address) = addresses.iter().find(|address| !address.ip().is_loopback()) {
+        warnings.push(format!(
+            "监听在 {address}，其他机器可以访问 (listening beyond loopback: other machines can connect)"
+        ));
+    }
+    for provider in &config.providers {
+        let base = &provider.base;
+        let local =
+            base.host == "localhost" || base.host.parse().is_ok_and(|ip: IpAddr| ip.is_loopback());
+        if !base.https && !local && (provider.token.is_some() || base.credentials.is_some()) {
+            warnings.push(format!(
+                "提供商 {} 通过明文 http 发送密钥 (provider {} gets its key over plain http)",
+                provider.name, provider.name
+            ));
+        }
+    }
+    let (wanted, fit) =
+        (config.max_client_connections, limits::clients_that_fit(config.max_client_connections));
+    if fit < wanted {
+        warnings.push(format!(
+            "文件描述符上限只够 {fit} 个客户端连接 (max_client_connections lowered from {wanted} to {fit}: file descriptor limit)"
+        ));
+    }
+    if let Some(file) = std::env::var_os("SSL_CERT_FILE").filter(|file| !Path::new(file).exists()) {
+        let file = file.to_string_lossy().into_owned();
+        warnings.push(format!("SSL_CERT_FILE 不存在 (does not exist): {file}"));
+    }
+    warnings
+}
