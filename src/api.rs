@@ -64,7 +64,7 @@ pub async fn answer(
     };
     let Some(reply) = reply else { return false };
     let status = reply.status;
-    manner.keep_alive &= client.can_discard() && !proxy.is_draining();
+    manner.keep_alive &= status != 408 && client.can_discard() && !proxy.is_draining();
     let bytes = reply.with("x-request-id", record.id.as_str()).encode(manner);
     log::debug!("请求 {} 客户端: {} 状态: {status}", record.id, record.peer);
     client.write_all(alarm, &bytes).await.is_ok()

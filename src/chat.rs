@@ -15,6 +15,9 @@ use crate::relay::{relay, Manner, RelayError, StreamLimits};
 use crate::splice::ChatRequest;
 use crate::upstream::{exchange, Message};
 
+/// A body up to this is parsed on the event loop: some hundred microseconds.
+const PARSE_BYTES_MAX: usize = 64 * 1024;
+
 /// The bearer's token must be on the list.
 ///
 /// # Errors
@@ -48,16 +51,15 @@ pub async fn complete(
     let (minor, keep_alive) = (head.minor, head.keep_alive);
     let relayed = std::mem::take(&mut head.relayed);
     drop(head);
-    let route = route(&settings, relayed, body, record)?;
+    let (request, body) = parse(body).await;
+    let request = request.map_err(Error::BadRequest)?;
+    let route = route(&settings, relayed, request, body, record)?;
     let provider = &settings.providers[route.index];
     let patience = settings.patience(route.streams);
     let origin = settings.origin(route.index);
-    let answer = exchange(&proxy.pool, origin, &route.message, patience, alarm);
+    let answer = exchange(&proxy.pool, origin, route.message, patience, alarm);
     let answer = client.unless_gone(answer).await?;
     let mut answer = answer.map_err(|error| Error::of_exchange(&provider.name, error))?;
-    let streams = route.streams;
-    // The request must not stay in memory while its answer streams.
-    drop(route);
     record.status = answer.head.status;
     record.first_byte = Some(alarm.now().saturating_duration_since(record.started));
     record.reused = Some(answer.lease.reused);
@@ -68,8 +70,8 @@ pub async fn complete(
     let manner = Manner {
         provider: &provider.name,
         minor,
-        keep_alive: keep_alive && !proxy.is_draining(),
-        whole_by: (!streams).then_some(whole_by),
+        keep_alive: &|| keep_alive && !proxy.is_draining(),
+        whole_by: (!route.streams).then_some(whole_by),
         body_bytes_max: settings.max_response_size,
         stream: StreamLimits {
             silence_max: settings.stream_timeout,
@@ -82,14 +84,25 @@ pub async fn complete(
     })
 }
 
+/// Reads the body; a large one off the event loop, which it would hold up.
+async fn parse(body: Vec<u8>) -> (Result<ChatRequest, String>, Vec<u8>) {
+    let small = body.len() <= PARSE_BYTES_MAX;
+    let work = move || (ChatRequest::parse(&body), body);
+    if small {
+        work()
+    } else {
+        smol::unblock(work).await
+    }
+}
+
 /// Finds the provider and encodes the request for it.
 fn route(
     settings: &Settings,
     relayed: Vec<u8>,
+    request: ChatRequest,
     mut body: Vec<u8>,
     record: &mut Record,
 ) -> Result<Route, Error> {
-    let request = ChatRequest::parse(&body).map_err(Error::BadRequest)?;
     let unknown = || Error::ModelNotFound(request.model.clone());
     record.model.clone_from(&request.model);
     let (name, bare) = request.route().ok_or_else(unknown)?;

@@ -25,8 +25,10 @@ pub(crate) const WRITE_PROGRESS_MAX: Duration = Duration::from_secs(60);
 const AHEAD_BYTES_MAX: usize = 64 * 1024;
 /// An unread request body of a known length up to this is read and thrown away to save the connection.
 const DISCARD_BYTES_MAX: u64 = 256 * 1024;
-/// How long a closing connection waits for the client to have read the answer.
-const LINGER_MAX: Duration = Duration::from_secs(2);
+/// How long a closing connection reads on, so that a client that still sends can read the answer.
+const LINGER_MAX: Duration = Duration::from_secs(5);
+/// How long it waits for the next bytes meanwhile.
+const LINGER_SILENCE_MAX: Duration = Duration::from_secs(2);
 
 const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
 
@@ -38,6 +40,7 @@ pub struct Client {
     /// What the client sent beyond what was used so far.
     ahead: Vec<u8>,
     gone: bool,
+    resets: bool,
     /// The body that follows the current head, as far as it was not read.
     unread: Option<Decoder>,
     expects_continue: bool,
@@ -47,7 +50,15 @@ impl Client {
     /// A fresh connection.
     pub fn new(socket: Socket, peer: SocketAddr) -> Client {
         let ahead = Vec::new();
-        Client { socket, peer, ahead, gone: false, unread: None, expects_continue: false }
+        Client {
+            socket,
+            peer,
+            ahead,
+            gone: false,
+            resets: false,
+            unread: None,
+            expects_continue: false,
+        }
     }
 
     /// The next request; `None` when the client has left or stayed silent too long, or when
@@ -76,6 +87,11 @@ impl Client {
         self.unread = Some(Decoder::new(head.framing)).filter(|decoder| !decoder.is_done());
         self.expects_continue = head.expects_continue && self.unread.is_some();
         Ok(Some(head))
+    }
+
+    /// Whether bytes of another request are already here.
+    pub fn has_more(&self) -> bool {
+        !self.ahead.is_empty()
     }
 
     async fn fill_unless(&mut self, closing: impl Fn() -> bool) -> bool {
@@ -158,6 +174,7 @@ impl Client {
         let Some(decoder) = &mut self.unread else { return Ok(()) };
         let piece = decoder
             .decode(&mut self.ahead)
+            .and_then(|piece| decoder.failure().map_or(Ok(piece), Err))
             .map_err(|error| Error::BadRequest(format!("请求体无效: {error}")))?;
         if decoder.is_done() {
             self.unread = None;
@@ -186,7 +203,7 @@ impl Client {
         if self.unread.is_none() {
             return true;
         }
-        let wait = Wait::new(Phase::RequestBody, alarm.now(), LINGER_MAX);
+        let wait = Wait::new(Phase::RequestBody, alarm.now(), LINGER_SILENCE_MAX);
         let discard = async {
             loop {
                 if self.take_body(&mut Vec::new()).is_err() {
@@ -267,23 +284,25 @@ impl Client {
     /// Closes such that what was written arrives: a close with unread bytes would reset the
     /// connection and take the answer with it (RFC 9112 §9.6).
     pub async fn close(mut self, alarm: &Alarm) {
-        if self.gone {
+        if self.gone || self.resets {
             return;
         }
         self.socket.shutdown_write();
-        let wait = Wait::new(Phase::RequestBody, alarm.now(), LINGER_MAX);
-        let drain = async {
-            while poll_fn(|context| self.poll_fill(context)).await > 0 {
-                self.ahead.clear();
+        let end = alarm.now() + LINGER_MAX;
+        while alarm.now() < end {
+            let wait = Wait::new(Phase::RequestBody, alarm.now(), LINGER_SILENCE_MAX);
+            let fill = poll_fn(|context| self.poll_fill(context));
+            if !matches!(alarm.within(wait, fill).await, Ok(count) if count > 0) {
+                return;
             }
-        };
-        let _ = alarm.within(wait, drain).await;
+            self.ahead.clear();
+        }
     }
 
-    /// Makes the close a reset, so that an answer that ends with the connection cannot look
-    /// complete.
-    pub fn reset_on_close(&mut self) {
-        self.gone = true;
-        self.socket.reset_on_close();
+    /// Whether the close will be a reset, so that an answer that ends with the connection cannot
+    /// look complete.
+    pub fn reset_on_close(&mut self, reset: bool) {
+        self.resets = reset;
+        self.socket.reset_on_close(reset);
     }
 }

@@ -3,7 +3,7 @@
 
 use std::future::{poll_fn, Future};
 use std::io;
-use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
+use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::Poll;
@@ -13,6 +13,7 @@ use socket2::{Domain, Protocol, Socket as RawSocket, Type};
 
 use crate::clock::{Alarm, Phase, Wait};
 use crate::reactor::Reactor;
+use crate::resolve::Resolver;
 use crate::socket::{Socket, Watched};
 use crate::tls::Tls;
 
@@ -20,8 +21,6 @@ use crate::tls::Tls;
 pub const CONNECT_MAX: Duration = Duration::from_secs(10);
 /// The next address is tried beside the first after this (RFC 8305 §5 recommends 250 ms).
 const NEXT_ADDRESS_AFTER: Duration = Duration::from_millis(250);
-/// Addresses of one name that are tried.
-const ADDRESSES_MAX: usize = 16;
 
 /// Where a connection leads: the key of the idle pool.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -59,6 +58,7 @@ impl From<Wait> for ConnectError {
 /// See [`ConnectError`]; no wait is longer than [`CONNECT_MAX`].
 pub async fn connect(
     reactor: &Rc<Reactor>,
+    resolver: &Resolver,
     tls: &Tls,
     origin: &Origin,
 ) -> Result<Socket, ConnectError> {
@@ -66,10 +66,10 @@ pub async fn connect(
     let wait = Wait::new(Phase::Connect, alarm.now(), CONNECT_MAX);
     let watched = alarm
         .within(wait, async {
-            let addresses = resolve(origin).await;
+            let addresses = resolver.resolve(&origin.host).await;
             let addresses =
                 addresses.map_err(|error| ConnectError::Resolve(origin.host.clone(), error))?;
-            connect_any(reactor, &addresses).await.map_err(ConnectError::Tcp)
+            connect_any(reactor, &addresses, origin.port).await.map_err(ConnectError::Tcp)
         })
         .await??;
     if !origin.https {
@@ -80,26 +80,15 @@ pub async fn connect(
     stream.map(Socket::tls).map_err(ConnectError::Tls)
 }
 
-async fn resolve(origin: &Origin) -> io::Result<Vec<SocketAddr>> {
-    if let Ok(address) = origin.host.parse::<IpAddr>() {
-        return Ok(vec![SocketAddr::new(address, origin.port)]);
-    }
-    let (host, port) = (origin.host.clone(), origin.port);
-    let found = smol::unblock(move || {
-        (host.as_str(), port).to_socket_addrs().map(|all| all.take(ADDRESSES_MAX).collect())
-    });
-    let addresses: Vec<_> = found.await?;
-    if addresses.is_empty() {
-        return Err(io::Error::new(io::ErrorKind::NotFound, "no address"));
-    }
-    Ok(addresses)
-}
-
 type Attempt = Pin<Box<dyn Future<Output = io::Result<Watched>>>>;
 
 /// Tries the addresses in order, the next one as soon as one fails or is slow; the first that
 /// answers wins, the others are closed.
-async fn connect_any(reactor: &Rc<Reactor>, addresses: &[SocketAddr]) -> io::Result<Watched> {
+async fn connect_any(
+    reactor: &Rc<Reactor>,
+    addresses: &[IpAddr],
+    port: u16,
+) -> io::Result<Watched> {
     let mut waiting = addresses.iter();
     let mut attempts: Vec<Attempt> = Vec::new();
     let mut last_error = None;
@@ -124,7 +113,8 @@ async fn connect_any(reactor: &Rc<Reactor>, addresses: &[SocketAddr]) -> io::Res
         }
         match waiting.next() {
             Some(address) => {
-                attempts.push(Box::pin(connect_one(reactor.clone(), *address)));
+                attempts
+                    .push(Box::pin(connect_one(reactor.clone(), SocketAddr::new(*address, port))));
                 stagger.set(Some(stagger.now() + NEXT_ADDRESS_AFTER));
             }
             None if attempts.is_empty() => {

@@ -27,6 +27,7 @@ pub mod reactor;
 pub mod record;
 pub mod relay;
 pub mod reply;
+pub mod resolve;
 pub mod secret;
 pub mod server;
 pub mod signals;

@@ -59,6 +59,11 @@ impl Catalogue {
         let fetched = settings.providers.iter().filter(|provider| provider.model_list.is_empty());
         let entries = fetched.map(|provider| {
             let known = old.iter().find(|entry| entry.provider == *provider);
+            if let Some(entry) = known.filter(|entry| entry.fetching.get()) {
+                // Reloads in a row share one fetch.
+                entry.tried_at.set(None);
+                return entry.clone();
+            }
             Rc::new(Entry {
                 provider: provider.clone(),
                 list: RefCell::new(

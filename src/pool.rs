@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 use crate::clock::Alarm;
 use crate::connect::{connect, ConnectError, Origin};
 use crate::reactor::{keep, Reactor};
+use crate::resolve::Resolver;
 use crate::socket::Socket;
 use crate::tls::Tls;
 use crate::turns::{Turn, Turns};
@@ -47,6 +48,7 @@ pub struct Pool {
     reactor: Rc<Reactor>,
     /// The TLS context of all connections.
     pub tls: Tls,
+    resolver: Resolver,
     /// The right to a connection: whoever leases one takes a turn first.
     pub turns: Rc<Turns>,
     state: RefCell<State>,
@@ -63,6 +65,7 @@ impl Pool {
         Rc::new(Pool {
             reactor: reactor.clone(),
             tls: Tls::default(),
+            resolver: Resolver::default(),
             turns: Turns::new(limits.leases_max),
             state: RefCell::new(state),
             sweep_alarm: Alarm::new(reactor),
@@ -90,6 +93,8 @@ impl Pool {
         drop(state);
         drop(closed);
         self.turns.set_limit(limits.leases_max);
+        // The age limit may be lower now.
+        self.sweep_alarm.set(Some(self.reactor.clock.now()));
     }
 
     /// Closes idle connections to origins that `wanted` refuses.
@@ -121,7 +126,7 @@ impl Pool {
             }
         }
         self.make_room();
-        let socket = connect(&self.reactor, &self.tls, origin).await?;
+        let socket = connect(&self.reactor, &self.resolver, &self.tls, origin).await?;
         self.opened.set(self.opened.get() + 1);
         Ok(self.lend(socket, origin, turn, false))
     }
@@ -143,7 +148,7 @@ impl Pool {
             let index = state.idle.iter().rposition(|idle| idle.origin == *origin)?;
             let mut idle = state.idle.remove(index)?;
             let expired = oldest.is_some_and(|oldest| idle.since <= oldest);
-            if idle.socket.is_quiet() && !expired {
+            if !expired && idle.socket.is_quiet() {
                 return Some(idle.socket);
             }
         }
@@ -160,10 +165,10 @@ impl Pool {
         drop(closed);
     }
 
-    fn put_idle(&self, origin: Rc<Origin>, mut socket: Socket) {
+    fn put_idle(&self, origin: Rc<Origin>, socket: Socket) {
         let mut state = self.state.borrow_mut();
         let limits = state.limits;
-        if limits.idle_max == 0 || limits.idle_age_max.is_zero() || !socket.is_quiet() {
+        if limits.idle_max == 0 || limits.idle_age_max.is_zero() {
             return;
         }
         let mut closed = None;
@@ -192,7 +197,8 @@ impl Pool {
             let (now, age_max) = (alarm.now(), state.limits.idle_age_max);
             let (mut kept, mut closed) = (VecDeque::new(), Vec::new());
             for mut idle in std::mem::take(&mut state.idle) {
-                if idle.socket.is_quiet() && idle.since + age_max > now {
+                let fresh = idle.since + age_max > now;
+                if fresh && (!idle.socket.has_news() || idle.socket.is_quiet()) {
                     kept.push_back(idle);
                 } else {
                     closed.push(idle);

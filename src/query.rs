@@ -39,7 +39,7 @@ pub async fn models(
     let origin = settings.origin(index);
     outer
         .within(wait, async {
-            let answer = exchange(&proxy.pool, origin, &message, patience, &inner).await?;
+            let answer = exchange(&proxy.pool, origin, message, patience, &inner).await?;
             let status = answer.head.status;
             Ok((status, answer.collect(settings.max_response_size).await?))
         })

@@ -26,6 +26,8 @@ use crate::clock::Clock;
 const EVENTS_MAX: usize = 128;
 /// Read from a socket at once.
 pub(crate) const SCRATCH_BYTES: usize = 64 * 1024;
+/// Reads from one socket between two visits to the kernel.
+const READS_PER_VISIT: u32 = 8;
 /// The key of the eventfd by which other threads wake this one.
 const NOTIFY_KEY: u64 = u64::MAX;
 
@@ -36,6 +38,9 @@ struct Source {
     writable: bool,
     /// The peer sent its end-of-file or the connection broke: a short read is not the last one.
     hung_up: bool,
+    /// Reads since the visit with this number.
+    visit: u32,
+    reads: u32,
     reader: Option<Waker>,
     writer: Option<Waker>,
 }
@@ -49,6 +54,8 @@ pub struct Reactor {
     parker: Arc<Parker>,
     /// Called whenever the thread is about to sleep.
     on_idle: Cell<Option<fn()>>,
+    /// Visits to the kernel so far.
+    visits: Cell<u32>,
     /// Every read goes here first: connections keep only what belongs to them.
     pub(crate) scratch: RefCell<Box<[u8]>>,
 }
@@ -73,6 +80,7 @@ impl Reactor {
                 asleep: AtomicBool::new(false),
             }),
             on_idle: Cell::new(None),
+            visits: Cell::new(0),
             scratch: RefCell::new(vec![0; SCRATCH_BYTES].into_boxed_slice()),
         }))
     }
@@ -138,6 +146,7 @@ impl Reactor {
         // The only errors are EINTR, after which the next visit does the work, and misuse.
         let _ = epoll::wait(&self.epoll, rustix::buffer::spare_capacity(events), timeout.as_ref());
         self.parker.asleep.store(false, Ordering::SeqCst);
+        self.visits.set(self.visits.get().wrapping_add(1));
         self.clock.advance(Instant::now());
         for event in events.iter() {
             self.deliver(event);
@@ -197,6 +206,20 @@ impl Registration {
     /// Whether a read may find something.
     pub fn readable(&self) -> bool {
         self.with(|source| source.readable)
+    }
+
+    /// Whether another read is due before the next visit to the kernel. Without this limit a peer
+    /// that sends faster than we read would keep the thread, and deadlines, to itself.
+    pub fn may_read(&self) -> bool {
+        let visit = self.reactor.visits.get();
+        self.with(|source| {
+            if source.visit != visit {
+                source.visit = visit;
+                source.reads = 0;
+            }
+            source.reads += 1;
+            source.reads <= READS_PER_VISIT
+        })
     }
 
     /// Whether a write may find room.

@@ -30,8 +30,8 @@ pub struct Manner<'p> {
     pub provider: &'p str,
     /// The client's minor HTTP version: 1.0 knows no chunks.
     pub minor: u8,
-    /// Whether another request may follow on the client's connection.
-    pub keep_alive: bool,
+    /// Whether another request may follow on the client's connection, asked when the head goes out.
+    pub keep_alive: &'p dyn Fn() -> bool,
     /// Until when an answer that does not stream must be whole; `None` when the request asked to
     /// stream, then only progress counts.
     pub whole_by: Option<Wait>,
@@ -53,6 +53,11 @@ pub async fn relay(
     manner: &Manner<'_>,
     record: &mut Record,
 ) -> Result<bool, RelayError> {
+    // An answer of no known type and length streams only to those who asked for it.
+    let asked = manner.whole_by.is_none();
+    if answer.head.content == Content::Other && !asked {
+        answer.head.content = Content::Whole;
+    }
     let streams = answer.head.content != Content::Whole;
     let mut held = Vec::new();
     if let (false, Framing::Length(length)) = (streams, answer.head.framing) {
@@ -125,7 +130,8 @@ async fn send_whole(
     };
     // Returned before the client is served: whoever waits for a connection need not wait for it.
     answer.finish();
-    end_head(&mut bytes, framing, manner.keep_alive, manner.minor);
+    let keep_alive = (manner.keep_alive)();
+    end_head(&mut bytes, framing, keep_alive, manner.minor);
     bytes.extend_from_slice(&body);
     drop(body);
     record.ending = match client.write_all(alarm, &bytes).await {
@@ -133,7 +139,7 @@ async fn send_whole(
         Err(Error::ClientTimeout(wait)) => Ending::ClientSlow(wait),
         Err(_) => Ending::ClientGone,
     };
-    manner.keep_alive && matches!(record.ending, Ending::Complete)
+    keep_alive && matches!(record.ending, Ending::Complete)
 }
 
 /// Adds the fields that frame the body and manage the connection, and the empty line.

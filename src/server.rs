@@ -100,7 +100,7 @@ pub async fn accept(proxy: Rc<Proxy>, listener: TcpListener) {
     let alarm = Alarm::new(&proxy.reactor);
     loop {
         for _ in 0..ACCEPTS_MAX {
-            match next(&proxy, &listener).await {
+            match next(&proxy, &listener, &alarm).await {
                 Ok(Some((stream, peer, admission))) => {
                     proxy.spawn(serve(proxy.clone(), stream, peer, admission));
                 }
@@ -119,23 +119,29 @@ pub async fn accept(proxy: Rc<Proxy>, listener: TcpListener) {
 type Accepted = (TcpStream, SocketAddr, Admission);
 
 /// The next connection, once there is a place for it; `None` at shut-down.
-async fn next(proxy: &Rc<Proxy>, listener: &Listener) -> io::Result<Option<Accepted>> {
+async fn next(
+    proxy: &Rc<Proxy>,
+    listener: &Listener,
+    alarm: &Alarm,
+) -> io::Result<Option<Accepted>> {
     let mut admission = None;
     poll_fn(|context| loop {
         if admission.is_none() {
             // At the limit connections wait in the kernel's queue.
             admission = proxy.admit(context.waker());
         }
-        // At shut-down whoever has already connected is still served.
-        let done = if proxy.is_draining() { Poll::Ready(Ok(None)) } else { Poll::Pending };
-        let Some(place) = admission.take() else { return done };
+        // The start of the shut-down wakes whoever has an alarm.
+        alarm.poll_due(context);
+        let Some(place) = admission.take() else { return Poll::Pending };
         match listener.poll_accept(context) {
             Poll::Ready(Ok((stream, peer))) => {
                 return Poll::Ready(Ok(Some((stream, peer, place))));
             }
             Poll::Ready(Err(error)) if is_of_one_connection(&error) => admission = Some(place),
             Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
-            Poll::Pending => return done,
+            // At shut-down whoever has already connected is still served.
+            Poll::Pending if proxy.is_draining() => return Poll::Ready(Ok(None)),
+            Poll::Pending => return Poll::Pending,
         }
     })
     .await
@@ -162,6 +168,10 @@ async fn serve(proxy: Rc<Proxy>, stream: TcpStream, peer: SocketAddr, _admission
             Ok(Some(head)) => {
                 if !Box::pin(api::answer(&proxy, head, &mut client, &alarm)).await {
                     break;
+                }
+                // Pipelined requests wait their turn behind other clients'.
+                if client.has_more() {
+                    yield_now().await;
                 }
             }
             Ok(None) => break,

@@ -16,6 +16,9 @@ pub struct Watched {
     // Dropped first: the key must be free before the descriptor's number is.
     registration: Registration,
     stream: TcpStream,
+    /// Whether the end of the TCP stream is an error: under TLS only `close_notify` ends a
+    /// conversation, and anybody on the way can send a FIN (RFC 8446 §6.1).
+    under_tls: bool,
 }
 
 impl Watched {
@@ -25,8 +28,16 @@ impl Watched {
     /// When the kernel refuses.
     pub fn new(reactor: &Rc<Reactor>, stream: TcpStream) -> io::Result<Watched> {
         stream.set_nonblocking(true)?;
+        // Urgent data would interrupt a read in a way that raises no edge.
+        socket2::SockRef::from(&stream).set_out_of_band_inline(true)?;
         let registration = reactor.register(stream.as_fd())?;
-        Ok(Watched { registration, stream })
+        Ok(Watched { registration, stream, under_tls: false })
+    }
+
+    /// The same connection, about to speak TLS.
+    pub(crate) fn under_tls(mut self) -> Watched {
+        self.under_tls = true;
+        self
     }
 
     /// Waits for the end of a connect that was begun without blocking.
@@ -63,6 +74,9 @@ impl Read for Watched {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     self.registration.drained(true);
                     return Err(error);
+                }
+                Ok(0) if self.under_tls && !buffer.is_empty() => {
+                    return Err(io::ErrorKind::UnexpectedEof.into());
                 }
                 Ok(count) if count > 0 && count < buffer.len() => {
                     self.registration.drained(false);
@@ -154,6 +168,10 @@ impl Socket {
         context: &Context<'_>,
         buffer: &mut [u8],
     ) -> Poll<io::Result<usize>> {
+        if !self.watched().registration.may_read() {
+            context.waker().wake_by_ref();
+            return Poll::Pending;
+        }
         let result = match &mut self.0 {
             Kind::Plain(watched) => watched.read(buffer),
             Kind::Tls(stream) => stream.read(buffer),
@@ -206,19 +224,19 @@ impl Socket {
     }
 
     /// Whether nothing has come since the last read: an idle connection that is not quiet is
-    /// closed or out of step.
+    /// closed or out of step. Asks the kernel, for the last visit may be out of date.
     pub fn is_quiet(&mut self) -> bool {
-        if !self.watched().registration.readable() {
-            return true;
-        }
-        match &mut self.0 {
-            Kind::Plain(_) => false,
-            // Under TLS session tickets and half-read records are no news: OpenSSL tells.
-            Kind::Tls(stream) => {
-                let news = stream.read(&mut [0]);
-                news.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
-            }
-        }
+        let news = match &mut self.0 {
+            Kind::Plain(watched) => watched.stream.peek(&mut [0]),
+            // Session tickets and half-read records are no news: OpenSSL tells.
+            Kind::Tls(stream) => stream.read(&mut [0]),
+        };
+        news.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
+    }
+
+    /// Whether something came since the last read, as far as the last visit to the kernel told.
+    pub fn has_news(&self) -> bool {
+        self.watched().registration.readable()
     }
 
     /// Whether the peer has closed its side, or the connection broke, whatever is still unread.
@@ -239,8 +257,9 @@ impl Socket {
         let _ = self.watched().stream.shutdown(Shutdown::Write);
     }
 
-    /// Makes the close that follows a reset, so that a cut body cannot look complete.
-    pub fn reset_on_close(&self) {
-        let _ = socket2::SockRef::from(&self.watched().stream).set_linger(Some(Duration::ZERO));
+    /// Whether the close will be a reset, so that a cut body cannot look complete.
+    pub fn reset_on_close(&self, reset: bool) {
+        let linger = reset.then_some(Duration::ZERO);
+        let _ = socket2::SockRef::from(&self.watched().stream).set_linger(linger);
     }
 }

@@ -36,7 +36,7 @@ impl Tls {
         stream: Watched,
     ) -> Result<TlsStream<Watched>, String> {
         let connector = self.connector().await?;
-        let mut state = match connector.connect(host, stream) {
+        let mut state = match connector.connect(host, stream.under_tls()) {
             Ok(stream) => return Ok(stream),
             Err(HandshakeError::Failure(error)) => return Err(cause(&error)),
             Err(HandshakeError::WouldBlock(middle)) => Some(middle),

@@ -19,6 +19,8 @@ pub use error::ExchangeError;
 
 /// 1xx answers before the real one.
 const INTERIM_MAX: u32 = 16;
+/// A connection that closes later than this after the request was not idle.
+const RETRY_AGE_MAX: Duration = Duration::from_secs(1);
 /// The start of the body that goes out in one write with the head.
 const FIRST_WRITE_BYTES: usize = 16 * 1024;
 
@@ -75,6 +77,8 @@ pub struct Answer {
     pub sent_at: Instant,
     /// Whether the connection may serve again once the body is complete.
     pub reusable: bool,
+    /// The request, and how much of it was sent, when the answer began before its end.
+    unsent: Option<(Message, usize)>,
 }
 
 /// Sends `message` to `origin` and waits for the head of the answer.
@@ -84,7 +88,7 @@ pub struct Answer {
 pub async fn exchange(
     pool: &Rc<Pool>,
     origin: &Rc<Origin>,
-    message: &Message,
+    message: Message,
     patience: Patience,
     alarm: &Alarm,
 ) -> Result<Answer, ExchangeError> {
@@ -95,17 +99,17 @@ pub async fn exchange(
         turn = Some(taken.map_err(|wait| ExchangeError::Busy(pool.turns.limit(), wait))?);
     }
     let mut attempt = 0;
+    let mut first_sent_at = None;
     loop {
         let lease = pool.lease(turn, origin, attempt > 0).await;
         let lease = lease.map_err(ExchangeError::Connect)?;
-        let mut sending = Sending::new(lease, alarm.now());
+        let sent_at = *first_sent_at.get_or_insert(alarm.now());
+        let mut sending = Sending::new(lease, sent_at);
         let wait = Wait::new(patience.phase, sending.sent_at, patience.answer);
-        let head = poll_fn(|context| sending.poll(context, message));
+        let head = poll_fn(|context| sending.poll(context, &message));
         match alarm.within(wait, head).await.map_err(ExchangeError::Timeout)? {
             Ok((head, decoder)) => return Ok(sending.into_answer(head, decoder, message)),
-            Err(error)
-                if may_retry(attempt, sending.lease.reused, sending.answer_bytes, &error) =>
-            {
+            Err(error) if may_retry(attempt, &sending, alarm.now() - sent_at, &error) => {
                 attempt += 1;
                 turn = sending.lease.into_turn();
             }
@@ -114,10 +118,12 @@ pub async fn exchange(
     }
 }
 
-/// A provider may close an idle connection just as we use it; anything else is not ours to repeat.
-fn may_retry(attempt: u32, reused: bool, answer_bytes: u64, error: &ExchangeError) -> bool {
+/// A provider may close an idle connection just as we use it. Anything else is not ours to repeat:
+/// a request that it has begun to work on may cost money.
+fn may_retry(attempt: u32, sending: &Sending, age: Duration, error: &ExchangeError) -> bool {
     let died = matches!(error, ExchangeError::Closed(false) | ExchangeError::Io(_));
-    attempt == 0 && reused && answer_bytes == 0 && died
+    let idle_death = sending.lease.reused && sending.answer_bytes == 0 && age < RETRY_AGE_MAX;
+    attempt == 0 && died && idle_death
 }
 
 /// An exchange until the head of its answer is complete.
@@ -213,14 +219,40 @@ impl Sending {
         Ok(None)
     }
 
-    fn into_answer(self, head: AnswerHead, decoder: Decoder, message: &Message) -> Answer {
-        let reusable = head.keep_alive && message.rest(self.sent).is_empty();
+    fn into_answer(self, head: AnswerHead, decoder: Decoder, message: Message) -> Answer {
+        let sent = message.rest(self.sent).is_empty();
+        // A refusal does not want the rest of the request; any other early answer may.
+        let wanted = !sent && head.status < 400 && self.write_error.is_none();
+        let unsent = wanted.then_some((message, self.sent));
+        let reusable = head.keep_alive && sent;
         let Sending { lease, buffer, sent_at, .. } = self;
-        Answer { lease, head, buffer, decoder, sent_at, reusable }
+        Answer { lease, head, buffer, decoder, sent_at, reusable, unsent }
     }
 }
 
 impl Answer {
+    /// Reads from the connection, and goes on sending what is left of the request.
+    pub fn poll_read(
+        &mut self,
+        context: &Context<'_>,
+        buffer: &mut [u8],
+    ) -> Poll<io::Result<usize>> {
+        self.poll_send(context);
+        self.lease.socket.poll_read(context, buffer)
+    }
+
+    fn poll_send(&mut self, context: &Context<'_>) {
+        while let Some((message, sent)) = &mut self.unsent {
+            let rest = message.rest(*sent);
+            match self.lease.socket.poll_write(context, rest) {
+                Poll::Ready(Ok(count)) if count < rest.len() => *sent += count,
+                // All sent, or nobody takes it any more: reading tells how the answer ends.
+                Poll::Ready(_) => self.unsent = None,
+                Poll::Pending => return,
+            }
+        }
+    }
+
     /// The next piece of the body, without its framing, appended to `body`. Ready with `true` when
     /// the body is complete.
     ///
@@ -232,6 +264,7 @@ impl Answer {
         body: &mut Vec<u8>,
     ) -> Poll<Result<bool, ExchangeError>> {
         if self.buffer.is_empty() && !self.decoder.is_done() {
+            self.poll_send(context);
             match self.lease.socket.poll_fill(context, &mut self.buffer) {
                 Poll::Pending => return Poll::Pending,
                 Poll::Ready(Err(error)) => return Poll::Ready(Err(ExchangeError::Io(error))),
@@ -261,6 +294,9 @@ impl Answer {
     pub fn take_buffer(&mut self) -> Result<Vec<u8>, ExchangeError> {
         let mut bytes = std::mem::take(&mut self.buffer);
         let piece = self.decoder.decode(&mut bytes).map_err(ExchangeError::Body)?;
+        if let Some(error) = self.decoder.failure() {
+            return Err(ExchangeError::Body(error));
+        }
         // What is left over means that the connection is out of step.
         self.reusable &= piece.consumed == bytes.len();
         bytes.truncate(piece.data.end);

@@ -89,6 +89,13 @@ fn endless_extensions_and_trailers_never_look_complete() {
 }
 
 #[test]
+fn chunks_from_http_1_0_are_502() {
+    // RFC 9112 section 6.1: the framing is faulty, whatever it says.
+    let answer = through(CHUNKED.replace("HTTP/1.1", "HTTP/1.0") + "2\r\n{}\r\n0\r\n\r\n");
+    assert_eq!(answer.status, 502, "{}", answer.text());
+}
+
+#[test]
 fn conflicting_framing_is_502() {
     for headers in [
         "Content-Length: 2\r\nContent-Length: 3\r\n",

@@ -173,6 +173,7 @@ fn malformed_status_lines_are_502() {
         b"HTTP/1.1 2x0 OK\r\nContent-Length: 0\r\n\r\n",
         b"HTTP/1.1 -200 OK\r\nContent-Length: 0\r\n\r\n",
         b"HTTP/1.1 000 OK\r\nContent-Length: 0\r\n\r\n",
+        b"HTTP/1.1 099 Interim?\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n",
         b"HTTP/2.0 200 OK\r\nContent-Length: 0\r\n\r\n",
         b"http/1.1 200 OK\r\nContent-Length: 0\r\n\r\n",
         b"ICY 200 OK\r\nContent-Length: 0\r\n\r\n",

@@ -15,8 +15,6 @@ use crate::record::{Ending, Record};
 use crate::upstream::{Answer, ExchangeError};
 
 const KEEP_ALIVE_COMMENT: &[u8] = b": keep-alive\n\n";
-/// Reads in a row before other tasks get their turn.
-const READS_MAX: u32 = 8;
 
 /// The limits of an answer that streams.
 #[derive(Clone, Copy, Debug)]
@@ -62,7 +60,7 @@ impl<'p> Stream<'p> {
             known => known,
         };
         let events = answer.head.content == Content::Events;
-        let keep_alive = manner.keep_alive && framing != Framing::UntilClose;
+        let keep_alive = (manner.keep_alive)() && framing != Framing::UntilClose;
         let mut pending = std::mem::take(&mut answer.head.relayed);
         if events {
             // So that nginx in front of us passes each event on at once.
@@ -107,6 +105,12 @@ impl<'p> Stream<'p> {
         alarm: &Alarm,
         record: &mut Record,
     ) -> bool {
+        // A body that ends with the connection is complete only when we say so: until then whatever
+        // ends this task resets the connection.
+        let until_close = self.framing == Framing::UntilClose;
+        if until_close {
+            client.reset_on_close(true);
+        }
         let ending = poll_fn(|context| self.poll(context, client, alarm)).await;
         alarm.set(None);
         record.bytes = self.bytes;
@@ -115,14 +119,15 @@ impl<'p> Stream<'p> {
         record.ending = ending;
         if complete {
             self.answer.finish();
-        } else if self.framing == Framing::UntilClose {
-            client.reset_on_close();
+            if until_close {
+                client.reset_on_close(false);
+            }
         }
         complete && self.keep_alive
     }
 
     fn poll(&mut self, context: &Context<'_>, client: &mut Client, alarm: &Alarm) -> Poll<Ending> {
-        for _ in 0..READS_MAX {
+        loop {
             match self.poll_flush(context, client, alarm) {
                 Poll::Ready(Ok(())) => {}
                 Poll::Ready(Err(ending)) => return Poll::Ready(ending),
@@ -135,8 +140,6 @@ impl<'p> Stream<'p> {
                 return self.poll_wait(context, client, alarm, false);
             }
         }
-        context.waker().wake_by_ref();
-        Poll::Pending
     }
 
     /// Writes what is pending.
@@ -174,7 +177,7 @@ impl<'p> Stream<'p> {
         let reactor = alarm.reactor().clone();
         let mut scratch = reactor.scratch.borrow_mut();
         let room = &mut scratch[HEADROOM..HEADROOM + PIECE_BYTES_MAX];
-        let count = match self.answer.lease.socket.poll_read(context, room) {
+        let count = match self.answer.poll_read(context, room) {
             Poll::Pending => return Poll::Pending,
             Poll::Ready(Ok(count)) => count,
             Poll::Ready(Err(error)) => {
@@ -214,6 +217,9 @@ impl<'p> Stream<'p> {
             return Poll::Ready(());
         }
         self.offer(context, client, &scratch[framed]);
+        if let Some(error) = self.answer.decoder.failure() {
+            self.cut(ExchangeError::Body(error));
+        }
         Poll::Ready(())
     }
 

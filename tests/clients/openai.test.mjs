@@ -139,7 +139,7 @@ test("a cut stream raises", async () => {
   };
   await assert.rejects(read(), (error) => {
     assert.ok(error instanceof OpenAI.APIError, `${error}`);
-    assert.match(error.message, /scripted|cut|连接/);
+    assert.match(error.message, /scripted/);
     return true;
   });
   assert.deepEqual(said, ["0 ", "1 ", "2 "]);

@@ -154,7 +154,8 @@ def main():
             counts.append(run_python(farewell(proxies)))
         finally:
             if any(failed for _, failed, _ in counts) and proxies:
-                print("--- the proxy's last words", *proxies[0].log().splitlines()[-40:], sep="\n")
+                lines = [line for line in proxies[0].log().splitlines() if " INFO " not in line]
+                print("--- what the proxy logged above INFO, and its standard error", *lines, sep="\n")
                 print(proxies[0].errors.read_text(encoding="utf-8"))
             for process in [proxy.process for proxy in proxies] + [upstream]:
                 if process.poll() is None:

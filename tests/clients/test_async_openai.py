@@ -13,6 +13,7 @@ STREAMS = 50
 
 class Async(ClientTest, unittest.IsolatedAsyncioTestCase):
     async def asyncSetUp(self):
+        asyncio.get_running_loop().set_debug(False)
         self.client = openai.AsyncOpenAI(base_url=f"{BASE_URL}/v1", api_key=API_KEY, max_retries=0,
                                          timeout=20.0)
         self.chat = self.client.chat.completions

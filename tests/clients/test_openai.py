@@ -10,9 +10,12 @@ from harness import (API_KEY, BASE_URL, NON_STREAM_TIMEOUT, STREAM_TIMEOUT, UNIC
                      model, seen, user)
 
 
+CLIENT = openai.OpenAI(base_url=f"{BASE_URL}/v1", api_key=API_KEY, max_retries=0, timeout=20.0)
+
+
 def client(**options):
-    return openai.OpenAI(**{"base_url": f"{BASE_URL}/v1", "api_key": API_KEY, "max_retries": 0,
-                            "timeout": 20.0, **options})
+    """All share CLIENT's connections."""
+    return CLIENT.with_options(**options)
 
 
 def text_of(stream):
@@ -20,16 +23,13 @@ def text_of(stream):
 
 
 class Plain(ClientTest):
-    def setUp(self):
-        self.client = client()
-        self.chat = self.client.chat.completions
-        self.addCleanup(self.client.close)
+    chat = CLIENT.chat.completions
 
     def test_models_are_listed_with_their_provider(self):
-        ids = [entry.id for entry in self.client.models.list()]
+        ids = [entry.id for entry in CLIENT.models.list()]
         self.assertIn("scripted/echo", ids)
         self.assertIn("listed/echo/one", ids)
-        self.assertTrue(all(entry.owned_by for entry in self.client.models.list()))
+        self.assertTrue(all(entry.owned_by for entry in CLIENT.models.list()))
         self.assertFalse([name for name in ids if name.startswith("hidden/")])
 
     def test_a_chat_is_answered(self):
@@ -98,7 +98,7 @@ class Plain(ClientTest):
             self.assertEqual(sent["messages"][0]["content"], UNICODE)
 
     def test_a_prompt_of_a_megabyte(self):
-        text = ("龙与lorem ipsum 🐉\n" * 60000)[:500_000]
+        text = "龙与lorem ipsum 🐉\n" * 50_000
         self.assertGreater(len(text.encode()), 1_000_000)
         name, _ = model("digest")
         answer = self.chat.create(model=name, messages=user(text))
@@ -124,10 +124,7 @@ class Plain(ClientTest):
 
 
 class Streams(ClientTest):
-    def setUp(self):
-        self.client = client()
-        self.chat = self.client.chat.completions
-        self.addCleanup(self.client.close)
+    chat = CLIENT.chat.completions
 
     def test_a_stream_ends_with_its_usage(self):
         name, _ = model("echo")
@@ -218,8 +215,8 @@ class Streams(ClientTest):
 
 class Errors(ClientTest):
     def create(self, name, expected, stream=False, **options):
-        with client(**options) as api, self.assertRaises(expected) as caught:
-            api.chat.completions.create(model=name, messages=user("go"), stream=stream)
+        with self.assertRaises(expected) as caught:
+            client(**options).chat.completions.create(model=name, messages=user("go"), stream=stream)
         return caught.exception
 
     def test_a_wrong_token_is_an_authentication_error(self):
@@ -254,8 +251,8 @@ class Errors(ClientTest):
         self.assertEqual(error.response.headers["x-should-retry"], "false")
 
     def test_a_bad_request_is_explained(self):
-        with client() as api, self.assertRaises(openai.BadRequestError) as caught:
-            api.post("/chat/completions", body={"messages": []}, cast_to=object)
+        with self.assertRaises(openai.BadRequestError) as caught:
+            CLIENT.post("/chat/completions", body={"messages": []}, cast_to=object)
         self.assertIn("model", caught.exception.body["message"])
 
     def test_a_dead_provider_is_a_502_with_its_name(self):
@@ -280,8 +277,8 @@ class Errors(ClientTest):
         self.assert_closed(tag, time.monotonic())
 
     def test_nobody_listening_is_a_connection_error(self):
-        with client(base_url="http://localhost:1/v1") as api:
-            self.assertRaises(openai.APIConnectionError, api.models.list)
+        nobody = client(base_url="http://localhost:1/v1")
+        self.assertRaises(openai.APIConnectionError, nobody.models.list)
 
 
 class Retries(ClientTest):
@@ -289,8 +286,7 @@ class Retries(ClientTest):
         for field, value, least in [("retry-after", "1", 1.0), ("retry_after_ms", "700", 0.7)]:
             name, tag = model(f"flaky-1-{field.replace('-', '_')}-{value}")
             began = time.monotonic()
-            with client(max_retries=2) as api:
-                answer = api.chat.completions.create(model=name, messages=user("again"))
+            answer = client(max_retries=2).chat.completions.create(model=name, messages=user("again"))
             took = time.monotonic() - began
             self.assertEqual(answer.choices[0].message.content, "again")
             self.assertGreaterEqual(took, least)
@@ -300,12 +296,12 @@ class Retries(ClientTest):
 
     def test_retries_obey_the_provider_that_forbids_them(self):
         name, tag = model("status-429-1")
-        with client(max_retries=2) as api, self.assertRaises(openai.RateLimitError):
-            api.chat.completions.create(model=name, messages=user("again"))
+        with self.assertRaises(openai.RateLimitError):
+            client(max_retries=2).chat.completions.create(model=name, messages=user("again"))
         self.assertEqual(len(seen(tag)["requests"]), 1)
 
     def test_the_proxy_itself_repeats_nothing(self):
         name, tag = model("half")
-        with client() as api, self.assertRaises(openai.InternalServerError):
-            api.chat.completions.create(model=name, messages=user("once"))
+        with self.assertRaises(openai.InternalServerError):
+            CLIENT.chat.completions.create(model=name, messages=user("once"))
         self.assertEqual(len(seen(tag)["requests"]), 1)

@@ -1,0 +1,90 @@
+//! `cargo bench`: what ai_proxy costs, measured beside nginx in the same run.
+//!
+//! This process is the load generator. It starts itself a second time as the mock upstream, starts each
+//! proxy on a CPU of its own, lets them take turns (A B A B …), checks every answer, prints one table and
+//! writes `bench.json` into the target directory. Everything stays on the loopback interface, everything
+//! is bounded, and only processes started here are ended.
+//!
+//! `payload` and `answer` know the bytes, `net` and `process` the system, `mock` and `tls` answer, `load`
+//! asks, `subject` starts proxies, `measure` with `speed` and `footprint` decides what is run, `bars`,
+//! `samples` and `report` what the numbers mean.
+
+mod answer;
+mod bars;
+mod footprint;
+mod load;
+mod measure;
+mod mock;
+mod net;
+mod options;
+mod payload;
+mod process;
+mod report;
+mod request;
+mod samples;
+mod speed;
+mod subject;
+mod tls;
+
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::Path;
+use std::process::ExitCode;
+
+use load::{Clients, Stop};
+use options::{Mode, USAGE};
+use payload::Model;
+
+fn main() -> ExitCode {
+    let mode = match options::parse(std::env::args().skip(1)) {
+        Ok(mode) => mode,
+        Err(reason) => {
+            eprintln!("{reason}\n{USAGE}");
+            return ExitCode::from(2);
+        }
+    };
+    let done = match mode {
+        Mode::Usage => {
+            println!("{USAGE}");
+            Ok(())
+        }
+        Mode::Bench(options) => measure::run(options),
+        Mode::Mock => mock::serve(),
+        Mode::MockTls(roots) => tls::serve(&roots),
+        Mode::Guard(command) => Err(process::guard(&command)),
+        Mode::Configure(dir, upstream) => configure(&dir, upstream),
+        Mode::Load { port, model, connections, requests } => {
+            load(port, model, connections, requests)
+        }
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("bench: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// For scripts: a bounded load on something that is already running.
+fn load(port: u16, model: Model, connections: usize, requests: u64) -> io::Result<()> {
+    process::raise_file_limit()?;
+    let addr = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+    let outcome = Clients::new(addr, model)?.run(connections, Stop::Requests(requests))?;
+    println!(
+        "{} answers, {} events, {:.3} s",
+        outcome.requests,
+        outcome.events(),
+        outcome.wall.as_secs_f64()
+    );
+    Ok(())
+}
+
+/// For scripts: the configurations that the bench itself uses; prints nginx's port.
+fn configure(dir: &Path, upstream: u16) -> io::Result<()> {
+    let setup = subject::Setup::plain(upstream, 512);
+    let port = net::free_port()?;
+    subject::write_configs(dir, setup, SocketAddr::from((Ipv4Addr::LOCALHOST, port)))?;
+    println!("{port}");
+    Ok(())
+}

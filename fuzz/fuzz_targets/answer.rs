@@ -1,0 +1,204 @@
+//! An answer's head and body: the same bytes in any split are the same answer.
+#![no_main]
+
+use ai_proxy::body::{BodyError, Decoder, Framing};
+use ai_proxy::head::{AnswerHead, HeadError, HeadScanner};
+use ai_proxy_fuzz::fields;
+use ai_proxy_fuzz::plan::Plan;
+use ai_proxy_fuzz::unframe::{unframe, End};
+use libfuzzer_sys::fuzz_target;
+
+/// The proxy's own limits, which the grammar does not know.
+const EXTENSION_BYTES_MAX: usize = 4 * 1024;
+const TRAILER_BYTES_MAX: usize = 16 * 1024;
+
+fuzz_target!(|input: &[u8]| {
+    let Some(plan) = Plan::new(input) else { return };
+    let message = &plan.message;
+    let _ = AnswerHead::parse(message).is_ok();
+
+    let whole = read(message, &[message.len()]);
+    let pieces = read(message, &plan.ends());
+    let bytes = read(message, &plan.every_byte());
+    for other in [&pieces, &bytes] {
+        assert_eq!(other.head, whole.head);
+        assert_eq!((other.end, other.chunks), (whole.end, whole.chunks));
+        if whole.end == Ok(()) || whole.end == Err(BodyError::Truncated) {
+            assert_eq!((&other.data, other.consumed), (&whole.data, whole.consumed));
+        }
+    }
+    // Up to an error, a larger piece may keep back what a smaller one has handed out.
+    assert!(bytes.data.starts_with(&pieces.data) && bytes.data.starts_with(&whole.data));
+
+    let mut from = 0;
+    while let Ok(Some(length)) = fields::end_of_head(&message[from..]) {
+        let head = &message[from..from + length];
+        let Ok(parsed) = AnswerHead::parse(head) else { break };
+        check_head(head, &parsed);
+        from += length;
+        if parsed.status >= 200 {
+            check_body(parsed.framing, &message[from..], &bytes);
+            break;
+        }
+    }
+});
+
+/// What was read from one connection.
+#[derive(Debug)]
+struct Read {
+    /// Status, framing and relayed bytes of the final head, `None` when it is incomplete.
+    head: Result<Option<(u16, Framing, Vec<u8>)>, HeadError>,
+    data: Vec<u8>,
+    consumed: usize,
+    chunks: u64,
+    /// How the body ends when the connection does.
+    end: Result<(), BodyError>,
+}
+
+/// Reads an answer in pieces, as `upstream` does: interim answers are skipped.
+fn read(message: &[u8], ends: &[usize]) -> Read {
+    let mut read =
+        Read { head: Ok(None), data: Vec::new(), consumed: 0, chunks: 0, end: Ok(()) };
+    let mut scanner = HeadScanner::default();
+    let mut decoder: Option<Decoder> = None;
+    let mut buffer = Vec::new();
+    let mut taken = 0;
+    for end in ends {
+        buffer.extend_from_slice(&message[taken..*end]);
+        taken = *end;
+        while decoder.is_none() {
+            match next_head(&mut scanner, &mut buffer) {
+                Ok(None) => break,
+                Ok(Some(head)) if head.status < 200 => scanner = HeadScanner::default(),
+                Ok(Some(head)) => {
+                    decoder = Some(Decoder::new(head.framing));
+                    read.head = Ok(Some((head.status, head.framing, head.relayed)));
+                }
+                Err(error) => {
+                    read.head = Err(error);
+                    return read;
+                }
+            }
+        }
+        if let Some(decoder) = &mut decoder {
+            if take_body(decoder, &mut buffer, &mut read).is_err() {
+                break;
+            }
+        }
+    }
+    if let Some(mut decoder) = decoder {
+        read.chunks = decoder.chunks();
+        finish(&mut decoder, &mut read);
+    }
+    read
+}
+
+fn next_head(
+    scanner: &mut HeadScanner,
+    buffer: &mut Vec<u8>,
+) -> Result<Option<AnswerHead>, HeadError> {
+    let Some(length) = scanner.scan(buffer)? else { return Ok(None) };
+    let head = AnswerHead::parse(&buffer[..length])?;
+    buffer.drain(..length);
+    Ok(Some(head))
+}
+
+/// Decodes what has come, and holds the decoder to what it says of itself.
+fn take_body(
+    decoder: &mut Decoder,
+    buffer: &mut Vec<u8>,
+    read: &mut Read,
+) -> Result<(), BodyError> {
+    let input = std::mem::take(buffer);
+    let (announced, left, was_done) = (decoder.announced(), decoder.left(), decoder.is_done());
+    assert!(left.is_none_or(|left| left >= announced));
+    assert_eq!(was_done, left == Some(0));
+    let mut output = input.clone();
+    let piece = decoder.decode(&mut output)?;
+    assert!(piece.data.start <= piece.data.end && piece.data.end <= piece.consumed);
+    assert!(piece.consumed <= input.len());
+    // Behind the body nothing is touched.
+    assert_eq!(output[piece.consumed..], input[piece.consumed..]);
+    let data = &output[piece.data];
+    // What was announced comes first.
+    let sure = usize::try_from(announced).unwrap_or(usize::MAX).min(input.len());
+    assert!(data.starts_with(&input[..sure]));
+    if let Some(left) = left {
+        let here = usize::try_from(left).unwrap_or(usize::MAX).min(input.len());
+        assert_eq!((data, piece.consumed), (&input[..here], here));
+        assert_eq!(decoder.left(), Some(left - here as u64));
+    }
+    assert!(piece.consumed == input.len() || decoder.is_done());
+    read.data.extend_from_slice(data);
+    read.consumed += piece.consumed;
+    Ok(())
+}
+
+/// The connection ends. Afterwards nothing changes any more.
+fn finish(decoder: &mut Decoder, read: &mut Read) {
+    let was_done = decoder.is_done();
+    read.end = decoder.end();
+    assert_eq!(decoder.is_done(), read.end.is_ok());
+    assert!(!was_done || read.end.is_ok());
+    assert_eq!(decoder.end(), read.end);
+    let mut more = *b"0\r\n\r\n";
+    match read.end {
+        Ok(()) => assert_eq!(decoder.decode(&mut more).map(|piece| piece.consumed), Ok(0)),
+        Err(error) => assert_eq!(decoder.decode(&mut more).map(|_| ()), Err(error)),
+    }
+    assert_eq!(decoder.end(), read.end, "an end is an end");
+    assert_eq!(decoder.chunks(), read.chunks);
+}
+
+fn check_head(head: &[u8], parsed: &AnswerHead) {
+    let (start, all) = fields::read(head);
+    let minor = u8::from(start.starts_with(b"HTTP/1.1 "));
+    let (version, rest) = start.split_at(b"HTTP/1.x ".len());
+    assert!(minor == 1 || version == b"HTTP/1.0 ");
+    assert!(rest.starts_with(parsed.status.to_string().as_bytes()));
+    assert!((100..=999).contains(&parsed.status));
+
+    let framing = fields::framing(&all, minor);
+    let bodiless = parsed.status < 200 || matches!(parsed.status, 204 | 304);
+    let expected =
+        if bodiless { Framing::None } else { framing.unwrap_or(Framing::UntilClose) };
+    assert_eq!(parsed.framing, expected);
+    let framed = expected != Framing::UntilClose;
+    assert_eq!(parsed.keep_alive, framed && fields::persists(&all, minor));
+    for (name, noted) in [
+        ("x-request-id", parsed.has_request_id),
+        ("cache-control", parsed.has_cache_control),
+        ("x-accel-buffering", parsed.has_accel_buffering),
+    ] {
+        let there = !fields::values(&fields::end_to_end(&all, &[]), name).is_empty();
+        assert_eq!(noted, there, "{name}");
+    }
+
+    let relayed = [&parsed.relayed[..], b"\r\n"].concat();
+    let (start, passed) = fields::read_relayed(&relayed);
+    assert!(start.starts_with(format!("HTTP/1.1 {} ", parsed.status).as_bytes()));
+    assert_eq!(passed, fields::end_to_end(&all, &["content-length"]));
+}
+
+/// Compares with the second opinion.
+fn check_body(framing: Framing, bytes: &[u8], read: &Read) {
+    let body = unframe(framing, bytes);
+    let long = body.extension > EXTENSION_BYTES_MAX || body.trailers > TRAILER_BYTES_MAX;
+    if long && read.end == Err(BodyError::Chunk) {
+        assert!(body.data.starts_with(&read.data));
+        return;
+    }
+    // A line end and the byte that is one too many.
+    let too_long =
+        body.extension > EXTENSION_BYTES_MAX + 8 && body.extension > 2 * EXTENSION_BYTES_MAX + 8;
+    assert!(!too_long && body.trailers <= TRAILER_BYTES_MAX, "beyond the limits");
+    let end = match body.end {
+        End::Done => Ok(()),
+        End::Open if framing == Framing::UntilClose => Ok(()),
+        End::Open => Err(BodyError::Truncated),
+        End::Broken => Err(BodyError::Chunk),
+    };
+    assert_eq!((&read.data, read.end, read.chunks), (&body.data, end, body.chunks));
+    // A byte that breaks the grammar is looked at, but belongs to nothing.
+    assert_eq!(read.consumed, body.consumed);
+}
