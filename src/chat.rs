@@ -47,7 +47,9 @@ pub async fn complete(
 ) -> Result<bool, Error> {
     let settings = proxy.settings();
     record.client.clone_from(&authorise(&settings, &head)?.description);
-    let body = client.read_body(alarm, head.framing, settings.max_request_size).await?;
+    let mut share = proxy.bodies.share();
+    let limit = settings.max_request_size;
+    let body = client.read_body(alarm, head.framing, limit, &mut share).await?;
     let (minor, keep_alive) = (head.minor, head.keep_alive);
     let relayed = std::mem::take(&mut head.relayed);
     drop(head);
@@ -60,6 +62,7 @@ pub async fn complete(
     let answer = exchange(&proxy.pool, origin, route.message, patience, alarm);
     let answer = client.unless_gone(answer).await?;
     let mut answer = answer.map_err(|error| Error::of_exchange(&provider.name, error))?;
+    drop(share);
     record.status = answer.head.status;
     record.first_byte = Some(alarm.now().saturating_duration_since(record.started));
     record.reused = Some(answer.lease.reused);

@@ -8,6 +8,7 @@ use std::task::{ready, Context, Poll};
 use std::time::Duration;
 
 use crate::body::{Decoder, Framing};
+use crate::budget::Share;
 use crate::clock::{Alarm, Phase, Wait};
 use crate::error::Error;
 use crate::head::{HeadError, HeadScanner, RequestHead};
@@ -19,6 +20,8 @@ const HEAD_MAX: Duration = Duration::from_secs(10);
 const KEEP_ALIVE_MAX: Duration = Duration::from_secs(60);
 /// Without a byte of a body.
 const BODY_PROGRESS_MAX: Duration = Duration::from_secs(30);
+/// How many bodies of the largest size may be in memory at once; any number of smaller ones.
+const BODIES_AT_ONCE: u64 = 8;
 /// Without a byte of an answer being read.
 pub(crate) const WRITE_PROGRESS_MAX: Duration = Duration::from_secs(60);
 /// Pipelined bytes that are read while an answer is on its way; more wait in the kernel.
@@ -136,12 +139,14 @@ impl Client {
     /// Reads the body of the current request.
     ///
     /// # Errors
-    /// A body that is over `limit` bytes, malformed or too slow, or a client that left.
+    /// A body that is over `limit` bytes, malformed or too slow, a client that left, or bodies that
+    /// are together over [`BODIES_AT_ONCE`] times `limit`.
     pub async fn read_body(
         &mut self,
         alarm: &Alarm,
         framing: Framing,
         limit: u64,
+        share: &mut Share<'_>,
     ) -> Result<Vec<u8>, Error> {
         if matches!(framing, Framing::Length(length) if length > limit) {
             return Err(Error::RequestTooLarge(limit));
@@ -157,6 +162,10 @@ impl Client {
             let announced = self.unread.as_ref().map_or(0, Decoder::announced);
             if announced.saturating_add(body.len() as u64) > limit {
                 return Err(Error::RequestTooLarge(limit));
+            }
+            let all = limit.saturating_mul(BODIES_AT_ONCE);
+            if !share.grow_to(body.len() as u64, all) {
+                return Err(Error::Overloaded(all));
             }
             if self.unread.is_none() {
                 return Ok(body);

@@ -10,6 +10,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use serde_json::{json, Value};
 use smol::LocalExecutor;
 
+use crate::budget::Budget;
 use crate::client::Client;
 use crate::clock::Alarm;
 use crate::error::Error;
@@ -63,7 +64,9 @@ async fn serve(reactor: Rc<Reactor>, stream: TcpStream, peer: SocketAddr) {
 }
 
 async fn answer(client: &mut Client, alarm: &Alarm, head: &RequestHead) -> Result<(), Error> {
-    let body = client.read_body(alarm, head.framing, BODY_BYTES_MAX).await?;
+    let body = client
+        .read_body(alarm, head.framing, BODY_BYTES_MAX, &mut Budget::default().share())
+        .await?;
     let manner = Manner { head_only: false, keep_alive: true, minor: 1 };
     let reply = match (head.method.as_str(), head.path.as_str()) {
         ("GET", "/v1/models") => {

@@ -35,6 +35,8 @@ pub enum Error {
     ReloadRefused(String),
     /// More requests at once than there may be connections; the limit, and how long it waited.
     Busy(usize, Wait),
+    /// The bodies of all requests together are over this many bytes.
+    Overloaded(u64),
     /// The provider could not be reached or its answer cannot be used.
     Upstream {
         /// The provider's name.
@@ -89,7 +91,7 @@ impl Error {
             Error::NoToken | Error::BadToken => 401,
             Error::NotFound(_) | Error::ModelNotFound(_) => 404,
             Error::MethodNotAllowed(_) => 405,
-            Error::Busy(..) => 503,
+            Error::Busy(..) | Error::Overloaded(_) => 503,
             Error::Upstream { .. } | Error::AnswerTooLarge { .. } => 502,
             Error::UpstreamTimeout { .. } => 504,
             Error::ClientGone => return None,
@@ -105,7 +107,7 @@ impl Error {
             Error::NoToken | Error::BadToken => "unauthorized",
             Error::NotFound(_) | Error::MethodNotAllowed(_) => "not_found",
             Error::ModelNotFound(_) => "model_not_found",
-            Error::Busy(..) => "busy",
+            Error::Busy(..) | Error::Overloaded(_) => "busy",
             Error::Upstream { .. } => "upstream_failed",
             Error::UpstreamTimeout { .. } => "upstream_timeout",
             Error::AnswerTooLarge { .. } => "answer_too_large",
@@ -163,6 +165,11 @@ impl fmt::Display for Error {
                 "并发请求过多，上限 {limit} 个上游连接 (too many requests at once: no free \
                  connection of {limit} within {})",
                 Seconds(wait)
+            ),
+            Error::Overloaded(limit) => write!(
+                f,
+                "并发请求过多，请求体合计上限 {limit} 字节 (too many requests at once: their bodies are \
+                 over {limit} bytes together)"
             ),
             Error::Upstream { provider, cause } => {
                 write!(f, "提供商 {provider} 请求失败: {cause} (provider {provider} failed)")

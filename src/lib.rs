@@ -6,6 +6,7 @@
 
 pub mod api;
 pub mod body;
+pub mod budget;
 pub mod changes;
 pub mod chat;
 pub mod cli;

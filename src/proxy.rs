@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use smol::LocalExecutor;
 
+use crate::budget::Budget;
 use crate::config::{Config, ConfigError};
 use crate::connect::Origin;
 use crate::health::Health;
@@ -87,6 +88,8 @@ pub struct Proxy {
     pub health: Health,
     /// Counters.
     pub stats: Stats,
+    /// Memory of request bodies.
+    pub bodies: Budget,
     settings: RefCell<Rc<Settings>>,
     /// Where the configuration is read again from; `None` for the demo.
     file: Option<PathBuf>,
@@ -113,6 +116,7 @@ impl Proxy {
             catalogue: Catalogue::default(),
             health: Health::default(),
             stats: Stats::default(),
+            bodies: Budget::default(),
             clients: Cell::new(0),
             clients_max: Cell::new(settings.max_client_connections),
             vacancies: RefCell::default(),

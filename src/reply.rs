@@ -39,7 +39,7 @@ impl Reply {
         let mut reply = Reply::json(status, error.body(status));
         match error {
             Error::MethodNotAllowed(allowed) => reply = reply.with("allow", *allowed),
-            Error::Busy(..) => reply = reply.with("retry-after", "1"),
+            Error::Busy(..) | Error::Overloaded(_) => reply = reply.with("retry-after", "1"),
             Error::NoToken | Error::BadToken => reply = reply.with("www-authenticate", "Bearer"),
             _ => {}
         }
