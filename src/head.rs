@@ -99,7 +99,8 @@ impl HeadScanner {
     /// A line feed without its carriage return, which other parsers read differently (RFC 9112
     /// §2.2 leaves it open), or a head over its limit.
     pub fn scan(&mut self, bytes: &[u8]) -> Result<Option<usize>, HeadError> {
-        while let Some(found) = memchr(b'\n', &bytes[self.seen..]) {
+        let within = &bytes[..bytes.len().min(HEAD_BYTES_MAX)];
+        while let Some(found) = memchr(b'\n', &within[self.seen..]) {
             let feed = self.seen + found;
             if feed == 0 || bytes[feed - 1] != b'\r' {
                 return Err(HeadError::Malformed("行尾必须是CRLF (bare line feed)"));
@@ -107,15 +108,12 @@ impl HeadScanner {
             let empty = feed - 1 == self.line;
             self.seen = feed + 1;
             self.line = self.seen;
-            if self.seen > HEAD_BYTES_MAX {
-                return Err(HeadError::TooLarge);
-            }
             if empty {
                 return Ok(Some(self.seen));
             }
         }
-        self.seen = bytes.len();
-        if self.seen >= HEAD_BYTES_MAX {
+        self.seen = within.len();
+        if self.seen == HEAD_BYTES_MAX {
             return Err(HeadError::TooLarge);
         }
         Ok(None)

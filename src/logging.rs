@@ -9,8 +9,9 @@ use std::io::{self, Write};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::{SystemTime, UNIX_EPOCH};
 
-use chrono::{DateTime, Local, Timelike};
+use chrono::{DateTime, Local};
 use log::{Level, LevelFilter, Record};
 
 use crate::config::LogLevel;
@@ -40,7 +41,7 @@ struct State {
 /// The local time to the second, formatted once a second.
 #[derive(Default)]
 struct Stamp {
-    second: i64,
+    second: u64,
     text: String,
 }
 
@@ -91,6 +92,11 @@ pub fn reopen() {
     }
 }
 
+/// Tells whoever started the program, if anybody still listens: `eprintln!` would panic.
+pub fn say_on_stderr(line: &str) {
+    let _ = writeln!(io::stderr(), "{line}");
+}
+
 impl Sink {
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
@@ -112,7 +118,7 @@ impl Sink {
     fn gather(&self, record: &Record<'_>) {
         let mut state = self.lock();
         let state = &mut *state;
-        state.stamp.append(&mut state.gathered, Local::now());
+        state.stamp.append(&mut state.gathered, SystemTime::now());
         let _ = write!(state.gathered, " {} {}", name(record), record.args());
         state.gathered.push(b'\n');
         if state.gathered.len() > GATHERED_BYTES_MAX {
@@ -140,20 +146,23 @@ impl State {
     /// Said once: the proxy goes on without its log.
     fn complain(&mut self, error: &io::Error) {
         if !std::mem::replace(&mut self.complained, true) {
-            eprintln!("ai_proxy: {FILE_NAME}: 无法写入日志 (cannot write the log): {error}");
+            say_on_stderr(&format!(
+                "ai_proxy: {FILE_NAME}: 无法写入日志 (cannot write the log): {error}"
+            ));
         }
     }
 }
 
 impl Stamp {
-    fn append(&mut self, line: &mut Vec<u8>, now: DateTime<Local>) {
-        if self.second != now.timestamp() || self.text.is_empty() {
-            self.second = now.timestamp();
+    fn append(&mut self, line: &mut Vec<u8>, now: SystemTime) {
+        let age = now.duration_since(UNIX_EPOCH).unwrap_or_default();
+        if self.second != age.as_secs() || self.text.is_empty() {
+            self.second = age.as_secs();
             self.text.clear();
-            let _ = write!(self.text, "{}", now.format("%Y-%m-%d %H:%M:%S"));
+            let local = DateTime::<Local>::from(now);
+            let _ = write!(self.text, "{}", local.format("%Y-%m-%d %H:%M:%S"));
         }
-        let millis = now.nanosecond() / 1_000_000 % 1000;
-        let _ = write!(line, "{},{millis:03}", self.text);
+        let _ = write!(line, "{},{:03}", self.text, age.subsec_millis());
     }
 }
 

@@ -6,7 +6,8 @@ use std::process::ExitCode;
 
 use ai_proxy::cli::{self, Action};
 use ai_proxy::config::Config;
-use ai_proxy::start::{run, Source};
+use ai_proxy::logging;
+use ai_proxy::start::{print, run, Source};
 use ai_proxy::warnings;
 
 const DEFAULT_FILE: &str = "config.json";
@@ -15,7 +16,7 @@ fn main() -> ExitCode {
     match start() {
         Ok(()) => ExitCode::SUCCESS,
         Err((code, line)) => {
-            eprintln!("ai_proxy: {line}");
+            logging::say_on_stderr(&format!("ai_proxy: {line}"));
             ExitCode::from(code)
         }
     }
@@ -24,16 +25,16 @@ fn main() -> ExitCode {
 fn start() -> Result<(), (u8, String)> {
     let arguments = cli::arguments().map_err(|line| (2, line))?;
     match arguments.action {
-        Action::Help => print!("{}", cli::HELP),
-        Action::Version => println!("ai_proxy {}", env!("CARGO_PKG_VERSION")),
-        Action::Schema => print!("{}", cli::SCHEMA),
+        Action::Help => print(cli::HELP),
+        Action::Version => print(concat!("ai_proxy ", env!("CARGO_PKG_VERSION"), "\n")),
+        Action::Schema => print(cli::SCHEMA),
         Action::Check => {
             let file = arguments.config.unwrap_or_else(|| PathBuf::from(DEFAULT_FILE));
             let mut config = load(&file)?;
             let addresses = (config.host.as_str(), config.port).to_socket_addrs();
             let addresses: Vec<_> = addresses.map(Iterator::collect).unwrap_or_default();
             config.warnings.extend(warnings::of(&config, &addresses));
-            print!("{}", cli::describe(&config, &file.display().to_string()));
+            print(&cli::describe(&config, &file.display().to_string()));
         }
         Action::Run => {
             let source = match arguments.config {

@@ -124,6 +124,7 @@ impl Proxy {
             settings: RefCell::new(settings),
             file,
         });
+        proxy.prepare_tls();
         proxy.catalogue.refresh(&proxy);
         proxy
     }
@@ -147,6 +148,7 @@ impl Proxy {
         self.pool.set_limits(new.pool_limits());
         self.pool.retain(|origin| new.origins.iter().any(|wanted| **wanted == *origin));
         self.pool.tls.reload();
+        self.prepare_tls();
         self.set_clients_max(new.max_client_connections);
         self.catalogue.refresh(self);
         for warning in new.warnings.iter().chain(&crate::warnings::of(&new, &[])) {
@@ -156,6 +158,19 @@ impl Proxy {
             if changes.is_empty() { "无变化 (no change)" } else { &changes.join("; ") };
         log::info!("配置重新加载成功 (configuration reloaded): {summary}");
         Ok(changes)
+    }
+
+    /// Reads the CA files in the background when a provider needs them, so that no request waits for
+    /// it, and while there are descriptors for it.
+    pub fn prepare_tls(self: &Rc<Self>) {
+        if self.settings().providers.iter().any(|provider| provider.base.https) {
+            let proxy = self.clone();
+            self.spawn(async move {
+                if let Err(cause) = proxy.pool.tls.connector().await {
+                    log::error!("TLS: {cause}");
+                }
+            });
+        }
     }
 
     /// Client connections now.

@@ -24,6 +24,8 @@ use crate::clock::Clock;
 
 /// Events taken from the kernel in one visit.
 const EVENTS_MAX: usize = 128;
+/// How often more are taken at once when there were that many.
+const COLLECTS_MAX: u32 = 100;
 /// Read from a socket at once.
 pub(crate) const SCRATCH_BYTES: usize = 64 * 1024;
 /// Reads from one socket between two visits to the kernel.
@@ -142,15 +144,34 @@ impl Reactor {
             tv_sec: length.as_secs().try_into().unwrap_or(i64::MAX),
             tv_nsec: i64::from(length.subsec_nanos()),
         });
-        events.clear();
-        // The only errors are EINTR, after which the next visit does the work, and misuse.
-        let _ = epoll::wait(&self.epoll, rustix::buffer::spare_capacity(events), timeout.as_ref());
+        let heard = self.collect(events, timeout);
         self.parker.asleep.store(false, Ordering::SeqCst);
         self.visits.set(self.visits.get().wrapping_add(1));
-        self.clock.advance(Instant::now());
-        for event in events.iter() {
-            self.deliver(event);
+        // Only when all that has come was delivered may a deadline blame anybody: a process that
+        // was stopped for a while would take what came meanwhile for late.
+        if heard {
+            self.clock.advance(Instant::now());
         }
+    }
+
+    /// Takes all events there are. Returns whether the kernel told them all.
+    fn collect(&self, events: &mut Vec<epoll::Event>, mut timeout: Option<Timespec>) -> bool {
+        for _ in 0..COLLECTS_MAX {
+            events.clear();
+            let room = rustix::buffer::spare_capacity(events);
+            // The only error, but for misuse, is EINTR: the next visit does the work.
+            if epoll::wait(&self.epoll, room, timeout.as_ref()).is_err() {
+                return false;
+            }
+            for event in events.iter() {
+                self.deliver(event);
+            }
+            if events.len() < EVENTS_MAX {
+                break;
+            }
+            timeout = Some(Timespec { tv_sec: 0, tv_nsec: 0 });
+        }
+        true
     }
 
     fn deliver(&self, event: &epoll::Event) {

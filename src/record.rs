@@ -131,7 +131,7 @@ impl fmt::Display for Line<'_> {
             write!(f, " 数据块: {}", record.chunks)?;
         }
         if let Some(first_byte) = record.first_byte {
-            write!(f, " 首字节: {:.3} 秒", first_byte.as_secs_f64())?;
+            write!(f, " 首字节: {} 秒", Seconds(first_byte))?;
         }
         if let Some(reused) = record.reused {
             f.write_str(if reused { " 连接: 复用" } else { " 连接: 新建" })?;
@@ -142,7 +142,16 @@ impl fmt::Display for Line<'_> {
             None => write!(f, " 结束: {}", record.ending)?,
         }
         let elapsed = self.now.saturating_duration_since(record.started);
-        write!(f, " 耗时: {:.3} 秒", elapsed.as_secs_f64())
+        write!(f, " 耗时: {} 秒", Seconds(elapsed))
+    }
+}
+
+/// Seconds with three decimals, without the cost of formatting a float.
+struct Seconds(Duration);
+
+impl fmt::Display for Seconds {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{:03}", self.0.as_secs(), self.0.subsec_millis())
     }
 }
 

@@ -8,7 +8,10 @@ use std::io;
 use std::net::{IpAddr, ToSocketAddrs};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Poll, Waker};
+use std::time::{Duration, Instant};
 
+/// A look-up older than this has failed those who waited for it; the next one may do better.
+const SHARED_MAX: Duration = Duration::from_secs(10);
 /// Addresses of one name that are used.
 const ADDRESSES_MAX: usize = 16;
 
@@ -38,9 +41,9 @@ impl Lookup {
     }
 }
 
-/// The look-ups under way.
+/// The look-ups under way, and when they began.
 #[derive(Default)]
-pub struct Resolver(RefCell<HashMap<String, Arc<Lookup>>>);
+pub struct Resolver(RefCell<HashMap<String, (Instant, Arc<Lookup>)>>);
 
 impl Resolver {
     /// The addresses of `host`, which may be an address itself.
@@ -69,12 +72,14 @@ impl Resolver {
     /// Joins the look-up of `host` under way, or begins one.
     fn start(&self, host: &str) -> Arc<Lookup> {
         let mut lookups = self.0.borrow_mut();
-        lookups.retain(|_, lookup| lookup.lock().found.is_none());
-        if let Some(lookup) = lookups.get(host) {
+        lookups.retain(|_, (begun, lookup)| {
+            begun.elapsed() < SHARED_MAX && lookup.lock().found.is_none()
+        });
+        if let Some((_, lookup)) = lookups.get(host) {
             return lookup.clone();
         }
         let lookup = Arc::new(Lookup::default());
-        lookups.insert(host.to_owned(), lookup.clone());
+        lookups.insert(host.to_owned(), (Instant::now(), lookup.clone()));
         let (host, result) = (host.to_owned(), lookup.clone());
         smol::unblock(move || result.finish(look_up(&host))).detach();
         lookup

@@ -78,8 +78,9 @@ impl ChatRequest {
 fn not_json(error: &serde_json::Error) -> String {
     let (line, column) = (error.line(), error.column());
     if error.is_data() {
-        let full = error.to_string();
-        let reason = full.split(" at line ").next().unwrap_or_default();
+        // serde's own words would repeat the body.
+        let twice = error.to_string().starts_with("duplicate field");
+        let reason = if twice { "duplicate field `model`" } else { "not a JSON object" };
         return format!(
             "请求体无效，第{line}行第{column}列: {reason} (line {line} column {column})"
         );

@@ -135,12 +135,12 @@ fn announce(config: &Config, addresses: &[SocketAddr], file: Option<&Path>) {
     log::warn!("ai_proxy {} 已启动 (started) {addresses:?}", env!("CARGO_PKG_VERSION"));
     for warning in config.warnings.iter().cloned().chain(warnings::of(config, addresses)) {
         log::warn!("{warning}");
-        eprintln!("警告 (warning): {warning}");
+        logging::say_on_stderr(&format!("警告 (warning): {warning}"));
     }
 }
 
-/// Prints to a terminal that may be gone.
-fn print(text: &str) {
+/// Prints to a terminal or pipe that may be gone: `print!` would panic.
+pub fn print(text: &str) {
     use io::Write;
     let _ = io::stdout().write_all(text.as_bytes());
     let _ = io::stdout().flush();

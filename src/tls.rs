@@ -5,24 +5,28 @@
 //! stands, does: a handshake over a socket that answers `WouldBlock` is all that is missing.
 //! Knows nothing of HTTP.
 
-use std::cell::RefCell;
+use std::cell::Cell;
+use std::fs::File;
 use std::future::poll_fn;
 use std::task::Poll;
 
 use native_tls::{HandshakeError, TlsConnector, TlsStream};
+use smol::lock::Mutex;
 
 use crate::socket::Watched;
 
 /// The shared TLS context.
 #[derive(Default)]
 pub struct Tls {
-    connector: RefCell<Option<TlsConnector>>,
+    /// Locked while it is made: whoever comes meanwhile waits for the same one.
+    connector: Mutex<Option<TlsConnector>>,
+    stale: Cell<bool>,
 }
 
 impl Tls {
     /// Forgets the context, so that the next connection reads the CA files again.
     pub fn reload(&self) {
-        self.connector.borrow_mut().take();
+        self.stale.set(true);
     }
 
     /// Speaks TLS with the server `host` on `stream`, and believes it only when its certificate is
@@ -63,14 +67,29 @@ impl Tls {
         .await
     }
 
-    async fn connector(&self) -> Result<TlsConnector, String> {
-        if let Some(connector) = self.connector.borrow().as_ref() {
+    /// The context, made now if it was not needed before.
+    ///
+    /// # Errors
+    /// What keeps OpenSSL from making one.
+    pub async fn connector(&self) -> Result<TlsConnector, String> {
+        let mut current = self.connector.lock().await;
+        if self.stale.take() {
+            *current = None;
+        }
+        if let Some(connector) = current.as_ref() {
             return Ok(connector.clone());
         }
         // Off the event loop: reading the CA bundle takes tens of milliseconds.
-        let made = smol::unblock(TlsConnector::new).await.map_err(|error| cause(&error))?;
-        Ok(self.connector.borrow_mut().get_or_insert(made).clone())
+        let made = smol::unblock(make).await?;
+        Ok(current.insert(made).clone())
     }
+}
+
+/// Reads the CA files. OpenSSL is silent about those it cannot open, and a context without roots
+/// would refuse everybody from then on.
+fn make() -> Result<TlsConnector, String> {
+    let _probe = File::open("/dev/null").map_err(|error| format!("CA: {error}"))?;
+    TlsConnector::new().map_err(|error| cause(&error))
 }
 
 /// OpenSSL's words without the file and line of its sources, in one line.

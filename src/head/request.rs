@@ -154,7 +154,7 @@ fn path_of<'t>(method: &str, target: &'t str) -> Result<&'t str, HeadError> {
         if !scheme.eq_ignore_ascii_case("http") && !scheme.eq_ignore_ascii_case("https") {
             return Err(HeadError::Malformed("请求目标无效 (malformed request target)"));
         }
-        match rest.find(['/', '?']) {
+        match rest.find(['/', '?', '#']) {
             Some(end) if rest[end..].starts_with('/') => &rest[end..],
             _ => "/",
         }
