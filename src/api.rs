@@ -32,11 +32,11 @@ pub async fn answer(
     let outcome = match (head.method.as_str(), head.path.as_str()) {
         ("GET" | "HEAD", "/") => Ok(about(proxy)),
         ("GET" | "HEAD", "/health") => {
-            let report = client.unless_gone(proxy.health.report(proxy)).await;
+            let report = client.unless_gone(Box::pin(proxy.health.report(proxy))).await;
             report.map(|body| Reply::json(200, body.to_vec()))
         }
         ("GET" | "HEAD", "/v1/models") => {
-            let list = client.unless_gone(proxy.catalogue.list(proxy)).await;
+            let list = client.unless_gone(Box::pin(proxy.catalogue.list(proxy))).await;
             list.map(|body| Reply::json(200, body))
         }
         ("POST", "/v1/reload") => reload(proxy, &head, client),

@@ -49,7 +49,7 @@ pub async fn complete(
     record.client.clone_from(&authorise(&settings, &head)?.description);
     let mut share = proxy.bodies.share();
     let limit = settings.max_request_size;
-    let body = client.read_body(alarm, head.framing, limit, &mut share).await?;
+    let body = Box::pin(client.read_body(alarm, head.framing, limit, &mut share)).await?;
     let (minor, keep_alive) = (head.minor, head.keep_alive);
     let relayed = std::mem::take(&mut head.relayed);
     drop(head);
@@ -59,7 +59,8 @@ pub async fn complete(
     let provider = &settings.providers[route.index];
     let patience = settings.patience(route.streams);
     let origin = settings.origin(route.index);
-    let answer = exchange(&proxy.pool, origin, route.message, patience, alarm);
+    // Boxed, like all that is over before the answer streams: an open stream stays small.
+    let answer = Box::pin(exchange(&proxy.pool, origin, route.message, patience, alarm));
     let answer = client.unless_gone(answer).await?;
     let mut answer = answer.map_err(|error| Error::of_exchange(&provider.name, error))?;
     drop(share);

@@ -85,11 +85,15 @@ impl Tls {
     }
 }
 
-/// Reads the CA files. OpenSSL is silent about those it cannot open, and a context without roots
-/// would refuse everybody from then on.
+/// Reads the CA files. OpenSSL is silent about those it cannot open for want of descriptors, and a
+/// context without roots would refuse everybody from then on: so there must be some left, afterwards
+/// too.
 fn make() -> Result<TlsConnector, String> {
-    let _probe = File::open("/dev/null").map_err(|error| format!("CA: {error}"))?;
-    TlsConnector::new().map_err(|error| cause(&error))
+    let spare = || File::open("/dev/null").map_err(|error| format!("CA: {error}"));
+    drop(spare()?);
+    let connector = TlsConnector::new().map_err(|error| cause(&error))?;
+    drop(spare()?);
+    Ok(connector)
 }
 
 /// OpenSSL's words without the file and line of its sources, in one line.
