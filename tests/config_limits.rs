@@ -237,6 +237,26 @@ fn an_answer_that_outgrows_the_limit_late_is_cut_and_never_looks_complete() {
 }
 
 #[test]
+fn a_declared_length_over_the_limit_is_refused_before_the_body_comes() {
+    let head = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 1001\r\n\r\n";
+    let steps = vec![Step::ReadRequest, Step::Send(head.into()), Step::WaitForClose];
+    let upstream = Upstream::steps(steps);
+    let message = start(&upstream, json!({"max_response_size": 1000})).chat(chat(MODEL)).error(502);
+    assert!(message.contains("响应过大"), "{message}");
+}
+
+#[test]
+fn a_large_answer_is_cut_at_the_limit() {
+    let head =
+        "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n";
+    let body = chunk(vec![b' '; 50_000]).repeat(200);
+    let upstream = Upstream::script([head.as_bytes(), &body, LAST_CHUNK].concat());
+    let answer = start(&upstream, json!({"max_response_size": 3_000_000})).chat(chat(MODEL));
+    assert!(answer.status == 502 || !answer.complete, "{} bytes", answer.body.len());
+    assert!(answer.body.len() <= 3_000_000, "{} bytes", answer.body.len());
+}
+
+#[test]
 fn streams_may_be_longer_than_max_response_size() {
     let events = vec!["x".repeat(100); 50];
     let events: Vec<_> = events.iter().map(String::as_str).collect();

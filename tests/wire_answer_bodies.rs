@@ -51,6 +51,10 @@ fn malformed_chunks_never_look_complete() {
         "5 5\r\nhello\r\n0\r\n\r\n",
         "10000000000000005\r\nhello\r\n0\r\n\r\n",
         "ffffffffffffffff\r\nhello\r\n0\r\n\r\n",
+        "5;a\nb\r\nhello\r\n0\r\n\r\n",
+        "5;a\0b\r\nhello\r\n0\r\n\r\n",
+        "5\r\nhello\r\n0\r\nX: a\nY: b\r\n\r\n",
+        "5\r\nhello\r\n0\r\nX: a\0\r\n\r\n",
         "5\r\nhello\r\n0\r\nno colon and no end",
         "5\r\nhello\r\n0\r\n",
     ] {

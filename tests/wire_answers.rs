@@ -160,7 +160,9 @@ fn interim_answers_without_an_end_are_502_too() {
 #[test]
 fn switching_protocols_is_no_answer() {
     let bytes = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: h2c\r\nConnection: Upgrade\r\n\r\n";
-    all_refused([bytes.as_bytes()]);
+    // What follows is another protocol, even when it looks like an answer.
+    let followed = format!("{bytes}HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{{}}");
+    all_refused([bytes.as_bytes(), followed.as_bytes()]);
 }
 
 #[test]

@@ -22,6 +22,7 @@ fn refused(bytes: impl AsRef<[u8]>, statuses: &[u16]) {
         client.try_response("POST").unwrap_or_else(|e| panic!("{e:?} for {}", show(bytes)));
     assert!(statuses.contains(&answer.status), "{} for {}", answer.status, show(bytes));
     answer.error(answer.status);
+    assert_eq!(answer.header("connection").as_deref(), Some("close"), "{}", show(bytes));
     client.assert_closed();
     assert!(upstream.requests().is_empty());
 }
@@ -102,6 +103,12 @@ fn malformed_chunks_are_400_and_close() {
         "1 2\r\n{}\r\n0\r\n\r\n",
         ";x\r\n{}\r\n0\r\n\r\n",
         "2 x\r\n{}\r\n0\r\n\r\n",
+        "2;a\nb\r\n{}\r\n0\r\n\r\n",
+        "2;a\0b\r\n{}\r\n0\r\n\r\n",
+        "2;a\rb\r\n{}\r\n0\r\n\r\n",
+        "2\r\n{}\r\n0\r\nX: a\nY: b\r\n\r\n",
+        "2\r\n{}\r\n0\r\nX: a\rY: b\r\n\r\n",
+        "2\r\n{}\r\n0\r\nX: a\0\r\n\r\n",
     ] {
         // A whole chat, so that a lenient reader would relay it.
         let framed = framed.replace('2', &size).replace("{}", &body);
@@ -174,6 +181,18 @@ fn absurd_lengths_are_refused_from_the_head_alone() {
     for length in ["999999999999", "9223372036854775807", "18446744073709551616", &nines] {
         refused(chat_head(&format!("Content-Length: {length}\r\n")), &[400, 413]);
     }
+}
+
+#[test]
+fn a_refusal_arrives_although_the_client_still_sends() {
+    let (_upstream, proxy) = start();
+    let mut client = proxy.connect();
+    client.send(chat_head("Content-Length: 999999999\r\n"));
+    client.send_in_background(vec![b'x'; 3_000_000]);
+    client.response().error(413);
+    client.half_close();
+    // A close with unread bytes would be a reset, which can take the answer with it.
+    assert_eq!(client.ending(), Ending::Eof);
 }
 
 #[test]
@@ -270,7 +289,9 @@ fn a_refusal_needs_no_100_continue() {
     if first.status == 100 {
         assert_eq!(client.send(" ".repeat(50)).response().status, 401);
     } else {
+        // The body may still come or not: the connection cannot be used again.
         first.error(401);
+        assert_eq!(first.header("connection").as_deref(), Some("close"));
     }
     let big = chat_head("Content-Length: 999999999999\r\nExpect: 100-continue\r\n");
     proxy.raw(&big).error(413);
@@ -293,8 +314,11 @@ fn http_1_0_gets_no_100_continue() {
     let body = chat(MODEL);
     let request = String::from_utf8(chat_request("Expect: 100-continue\r\n", body.as_bytes()))
         .expect("ASCII");
-    let answer = proxy.raw(request.replace("HTTP/1.1", "HTTP/1.0").as_bytes());
-    assert_eq!(answer.status, 200);
+    let request = request.replace("HTTP/1.1", "HTTP/1.0");
+    let (head, body) = request.split_at(request.len() - body.len());
+    let mut client = proxy.connect();
+    assert!(client.send(head).is_silent(150));
+    assert_eq!(client.send(body).response().status, 200);
 }
 
 #[test]

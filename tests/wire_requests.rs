@@ -12,6 +12,7 @@ fn refused(proxy: &TestProxy, bytes: impl AsRef<[u8]>, statuses: &[u16]) -> Stri
     let answer = client.try_response("GET").unwrap_or_else(|e| panic!("{e:?} for {}", show(bytes)));
     assert!(statuses.contains(&answer.status), "{} for {}", answer.status, show(bytes));
     let message = answer.error(answer.status);
+    assert_eq!(answer.header("connection").as_deref(), Some("close"), "{}", show(bytes));
     client.assert_closed();
     message
 }

@@ -65,6 +65,20 @@ fn stray_bytes_that_come_later_end_the_reuse_too() {
 }
 
 #[test]
+fn stray_bytes_behind_a_stream_end_the_reuse() {
+    let upstream = Upstream::each(|_, connection| {
+        connection.send([SSE_HEAD.as_bytes(), &event("one")].concat());
+        pause(50);
+        connection.send([&event("two"), LAST_CHUNK, b"stray"].concat());
+    });
+    let proxy = TestProxy::start(&config_for(&upstream));
+    for _ in 0..2 {
+        assert_eq!(proxy.chat(chat_stream(MODEL)).text(), "data: one\n\ndata: two\n\n");
+    }
+    assert_eq!(upstream.connections(), 2);
+}
+
+#[test]
 fn an_idle_connection_that_the_provider_closed_is_not_used() {
     let upstream = Upstream::script("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}");
     let proxy = TestProxy::start(&config_for(&upstream));
@@ -121,6 +135,47 @@ fn nothing_is_retried_after_the_first_answer_byte() {
         proxy.chat(chat(MODEL)).error(502);
         assert_eq!(upstream.requests().len(), 2, "{first:?}");
     }
+}
+
+#[test]
+fn nothing_is_retried_when_a_reset_follows_the_first_answer_byte() {
+    let upstream = dying_on_reuse(|connection| {
+        connection.send("HTTP/1.1 200 OK\r\n");
+        pause(100);
+        connection.reset_on_close();
+    });
+    let proxy = TestProxy::start(&config_for(&upstream));
+    assert_eq!(proxy.chat(chat(MODEL)).status, 200);
+    proxy.chat(chat(MODEL)).error(502);
+    assert_eq!(upstream.requests().len(), 2);
+}
+
+#[test]
+fn the_retry_goes_over_a_fresh_connection() {
+    // Two idle connections, both about to die: a retry over the other one would fail too.
+    let gate = Gate::default();
+    let held = gate.clone();
+    let upstream = Upstream::serve(move |connection| {
+        if connection.read_request().is_some() {
+            if connection.number < 2 {
+                held.wait();
+            }
+            connection.send(json_answer("200 OK", "{}"));
+            connection.read_request();
+        }
+    });
+    let proxy = TestProxy::start(&config_for(&upstream));
+    let mut clients = [proxy.connect(), proxy.connect()];
+    for client in &mut clients {
+        client.send(chat_request("", chat(MODEL).as_bytes()));
+    }
+    upstream.wait_requests(2);
+    gate.open();
+    for client in &mut clients {
+        assert_eq!(client.response().status, 200);
+    }
+    assert_eq!(proxy.chat(chat(MODEL)).status, 200);
+    assert_eq!((upstream.requests().len(), upstream.connections()), (4, 3));
 }
 
 #[test]
@@ -198,7 +253,7 @@ fn a_connection_with_an_early_answer_is_not_reused() {
         } else if connection.read_head().is_some() {
             // Keep-alive, says the answer; but half of the body still hangs in the connection.
             connection.send(json_answer("400 Bad Request", "{}"));
-            pause(1000);
+            connection.wait_for_close();
         }
     });
     let proxy = TestProxy::start(&config_for(&upstream));

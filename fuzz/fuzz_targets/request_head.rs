@@ -99,7 +99,11 @@ fn check_path(target: &str, parsed: &RequestHead) {
     let hierarchy = target.split_once("://").filter(|_| !origin_form).map(|(_, rest)| rest);
     let from_path = hierarchy.map_or(target, |rest| {
         let path = rest.find(['/', '?', '#']).map_or("", |end| &rest[end..]);
-        if path.starts_with('/') { path } else { "/" }
+        if path.starts_with('/') {
+            path
+        } else {
+            "/"
+        }
     });
     assert_eq!(path, from_path.split(['?', '#']).next().expect("one part"), "{target:?}");
 }

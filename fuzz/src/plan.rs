@@ -1,8 +1,13 @@
 //! An input is a plan and a message. The plan says in which pieces the message arrives, and can
 //! repeat a part of it, so that small inputs reach limits of many kilobytes.
 
-/// Repeating stops here: more than a head of 64 KB and a trailer section of 16 KB.
-const MESSAGE_BYTES_MAX: usize = 100_000;
+use ai_proxy::head::HEAD_BYTES_MAX;
+
+/// Repeating stops here, a little above the limit of a head.
+const MESSAGE_BYTES_MAX: usize = HEAD_BYTES_MAX + 4096;
+
+/// How much of both ends of a long message arrives byte by byte.
+const SMALL_BYTES_MAX: usize = 1024;
 
 /// How a message arrives.
 pub struct Plan {
@@ -13,14 +18,14 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// Reads an input: the bytes `n`, then `n % 8` sizes less one; when `n & 8`, then five bytes that
+    /// Reads an input: the bytes `n`, then `n % 8` sizes less one; when `n >> 3` is 1, then five bytes that
     /// say which part is repeated (place as two bytes, length) and how often (two bytes), big end
     /// first; the rest is the message.
     pub fn new(input: &[u8]) -> Option<Plan> {
         let (&first, rest) = input.split_first()?;
         let (sizes, rest) = rest.split_at_checked(usize::from(first & 7))?;
         let sizes = sizes.iter().map(|size| usize::from(*size) + 1).collect();
-        if first & 8 == 0 {
+        if first >> 3 != 1 {
             return Some(Plan { message: rest.to_vec(), sizes });
         }
         let (&[place_high, place_low, length, times_high, times_low], message) =
@@ -48,8 +53,16 @@ impl Plan {
         ends
     }
 
-    /// The ends of pieces of one byte.
+    /// The ends of pieces of one byte; of a long message, of larger ones in its middle, but still of
+    /// one byte around the limit of a head.
     pub fn every_byte(&self) -> Vec<usize> {
-        (1..=self.message.len().max(1)).map(|end| end.min(self.message.len())).collect()
+        let length = self.message.len();
+        let small = |end: &usize| {
+            *end <= SMALL_BYTES_MAX
+                || end.abs_diff(HEAD_BYTES_MAX) < 8
+                || length - end < SMALL_BYTES_MAX
+                || end % 4093 == 0
+        };
+        (1..length).filter(small).chain([length]).collect()
     }
 }

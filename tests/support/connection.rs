@@ -120,6 +120,11 @@ impl Connection {
         std::mem::take(&mut self.wire.pending)
     }
 
+    /// Makes the end of the script send a TCP reset.
+    pub fn reset_on_close(&mut self) {
+        linger_zero(&self.socket);
+    }
+
     /// Ends the sending side.
     pub fn half_close(&mut self) {
         let _ = self.socket.shutdown(Shutdown::Write);

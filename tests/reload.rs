@@ -1,0 +1,446 @@
+//! Reloads while the proxy works: nothing fails, nothing is mixed up, nothing is left behind. `endpoints.rs` has the
+//! endpoint itself, `config_keys.rs` and `config_limits.rs` what each key does on reload.
+
+mod support;
+
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use serde_json::{json, Value};
+use support::*;
+
+const CLIENTS: usize = 64;
+const STREAMS: usize = 64;
+/// As many reloads as fit into [`ENOUGH`], between these two.
+const RELOADS: [usize; 2] = [300, 1000];
+const ENOUGH: Duration = Duration::from_secs(12);
+
+/// A provider `name` with a key of its own. What it is asked it answers with its key, so that a request that mixes
+/// two configurations shows.
+fn keyed(name: &str, key: &str, model: &str, upstream: &Upstream) -> Value {
+    json!({"provider": name, "baseurl": upstream.base_url(), "token": key, "model_list": [model]})
+}
+
+/// A provider that answers plain chats at once, and streams until the gate is open. It expects one key and one model.
+fn strict_upstream(key: &'static str, model: &'static str, gate: &Gate, open: &Flag) -> Upstream {
+    let (gate, open) = (gate.clone(), open.clone());
+    Upstream::each(move |request, connection| {
+        let body = request.json();
+        let right = request.head.get("authorization") == Some(format!("Bearer {key}"))
+            && body["model"] == model;
+        if !right {
+            let seen = format!("{:?} {}", request.head.get("authorization"), body["model"]);
+            return connection.send(json_answer("599 Mixed", &json!({ "seen": seen }).to_string()));
+        }
+        if body["stream"] != true {
+            let text = json!({"key": key, "user": body["user"]}).to_string();
+            return connection.send(json_answer("200 OK", &text));
+        }
+        connection.send(SSE_HEAD);
+        let mut number = 0;
+        while !open.is_set() {
+            connection.send(event(&format!("{key} {number}")));
+            number += 1;
+            pause(20);
+        }
+        gate.wait();
+        connection.send([event("[DONE]").as_slice(), LAST_CHUNK].concat());
+    })
+}
+
+/// A flag that threads share.
+#[derive(Clone, Default)]
+struct Flag(std::sync::Arc<AtomicBool>);
+
+impl Flag {
+    fn is_set(&self) -> bool {
+        self.0.load(Ordering::SeqCst)
+    }
+
+    fn set(&self) {
+        self.0.store(true, Ordering::SeqCst);
+    }
+}
+
+/// Opens a stream and waits for its first event.
+fn open_stream(proxy: &TestProxy, model: &str) -> Raw {
+    let mut client = proxy.connect();
+    client.send(chat_request("", chat_stream(model).as_bytes())).wait_for("data: ");
+    client
+}
+
+/// Asserts that a stream came whole, in order, and from one provider only.
+fn assert_whole_stream(answer: &Response, key: &str) {
+    assert!(answer.complete && answer.status == 200, "{answer:?}");
+    let text = answer.text();
+    let events: Vec<_> = text.split_terminator("\n\n").collect();
+    let (last, rest) = events.split_last().expect("events");
+    assert_eq!(*last, "data: [DONE]");
+    for (number, event) in rest.iter().enumerate() {
+        assert_eq!(*event, format!("data: {key} {number}"));
+    }
+}
+
+/// A client that sends requests until told to stop; returns how many. Either configuration may answer, each in full.
+fn keep_asking(
+    proxy: &TestProxy,
+    name: usize,
+    stop: &Flag,
+    mut check: impl FnMut(&Response),
+) -> usize {
+    let mut client = proxy.connect();
+    let mut number = 0;
+    while !stop.is_set() {
+        let user = format!("{name}-{number}");
+        let body = format!(r#"{{"model":"p/both","user":"{user}"}}"#);
+        let answer = client.send(chat_request("", body.as_bytes())).response();
+        assert_eq!(answer.status, 200, "{user}: {}", answer.text());
+        assert_eq!(answer.json()["user"], user.as_str());
+        check(&answer);
+        number += 1;
+        // So that reloads and requests get turns alike.
+        pause(10);
+        // Now and then on a new connection.
+        if number % 50 == 0 {
+            client = proxy.connect();
+        }
+    }
+    number
+}
+
+#[test]
+fn hundreds_of_reloads_under_load_break_nothing_and_leave_nothing_behind() {
+    let (gate, open, stop) = (Gate::default(), Flag::default(), Flag::default());
+    let first = strict_upstream("key-first", "both", &gate, &open);
+    let second = strict_upstream("key-second", "both", &gate, &open);
+    let passing = strict_upstream("key-passing", "m", &gate, &open);
+    let limits = json!({"max_connections": 500, "keepalive_expiry": 1.0, "log_level": "WARNING"});
+    // `p` moves from one provider to the other; `q` comes and goes.
+    let configs = [
+        with(
+            config([
+                keyed("p", "key-first", "both", &first),
+                keyed("q", "key-passing", "m", &passing),
+            ]),
+            limits.clone(),
+        ),
+        with(config([keyed("p", "key-second", "both", &second)]), limits),
+    ];
+    let proxy = TestProxy::start(&configs[0]);
+    // One round of everything, so that what is measured is what stays.
+    assert_eq!(proxy.chat(r#"{"model":"p/both","user":""}"#).status, 200);
+    let fds = proxy.fds();
+    let before = proxy.rss();
+    let mut streams: Vec<_> = (0..STREAMS)
+        .map(|number| match number % 2 {
+            0 => (open_stream(&proxy, "p/both"), "key-first"),
+            _ => (open_stream(&proxy, "q/m"), "key-passing"),
+        })
+        .collect();
+    let start = Instant::now();
+    let asked = AtomicUsize::new(0);
+    let mut reloads = 0;
+    std::thread::scope(|scope| {
+        let guard = StopOnDrop(&stop);
+        for name in 0..CLIENTS {
+            let (proxy, stop, asked) = (&proxy, &stop, &asked);
+            scope.spawn(move || {
+                let guard = StopOnDrop(stop);
+                let count = keep_asking(proxy, name, stop, |_| {});
+                asked.fetch_add(count, Ordering::SeqCst);
+                std::mem::forget(guard);
+            });
+        }
+        for number in 1..=RELOADS[1] {
+            if stop.is_set() || (number > RELOADS[0] && start.elapsed() > ENOUGH) {
+                break;
+            }
+            let answer = proxy.reload(&configs[number % 2]);
+            assert_eq!(answer.status, 200, "{}", answer.text());
+            assert_eq!(answer.json()["providers_count"], 2 - number % 2);
+            if number % 10 == 0 {
+                proxy.write_config("{ \"providers\": [ broken");
+                assert_eq!(proxy.request("POST", "/v1/reload", "").status, 400);
+            }
+            reloads = number;
+        }
+        drop(guard);
+    });
+    let (asked, took) = (asked.into_inner(), start.elapsed());
+    println!("{reloads} reloads and {asked} requests in {:.1} s", took.as_secs_f64());
+    assert!(asked >= CLIENTS && reloads >= RELOADS[0]);
+    // `q` goes while its streams still run.
+    assert_eq!(proxy.reload(&configs[0]).status, 200);
+    assert_eq!(proxy.reload(&configs[1]).status, 200);
+    assert_eq!(proxy.chat(chat("q/m")).status, 404);
+    open.set();
+    gate.open();
+    for (client, key) in &mut streams {
+        assert_whole_stream(&client.response(), key);
+    }
+    assert_eq!(proxy.reload(&configs[0]).status, 200);
+    drop(streams);
+    // What is idle may stay.
+    proxy.wait_fds(fds + 20);
+    assert_eq!(proxy.chat(r#"{"model":"p/both","user":""}"#).status, 200);
+    proxy.wait_fds(fds);
+    let after = proxy.rss();
+    println!("RSS {} KiB before, {} KiB after", before / 1024, after / 1024);
+    assert!(after < before + 4_000_000, "{before} bytes before, {after} after");
+}
+
+/// Stops the others when its thread panics, so that a failed test ends.
+struct StopOnDrop<'f>(&'f Flag);
+
+impl Drop for StopOnDrop<'_> {
+    fn drop(&mut self) {
+        self.0.set();
+    }
+}
+
+/// Model list, filter, tokens and key change together: no request may see half of the change.
+#[test]
+fn a_request_sees_one_configuration_from_start_to_end() {
+    let (gate, open) = (Gate::default(), Flag::default());
+    let old = strict_upstream("key-old", "both", &gate, &open);
+    let new = strict_upstream("key-new", "both", &gate, &open);
+    let token_of = |name: &str| format!("sk-only-{name}-5e1f");
+    let make = |name: &str, key: &str, upstream: &Upstream| {
+        let only = json!({"tokens": [format!("{name}|{}", token_of(name))]});
+        with(config([keyed("p", key, "both", upstream)]), only)
+    };
+    let configs = [make("old", "key-old", &old), make("new", "key-new", &new)];
+    let proxy = TestProxy::start(&configs[0]);
+    let stop = Flag::default();
+    let (accepted, refused) = (AtomicUsize::new(0), AtomicUsize::new(0));
+    std::thread::scope(|scope| {
+        for name in ["old", "new", "old", "new"] {
+            let (proxy, stop, accepted, refused) = (&proxy, &stop, &accepted, &refused);
+            let token = token_of(name);
+            scope.spawn(move || {
+                let guard = StopOnDrop(stop);
+                let body = r#"{"model":"p/both","user":"u"}"#;
+                let request = format!(
+                    "POST /v1/chat/completions HTTP/1.1\r\nHost: t\r\n\
+                     Authorization: Bearer {token}\r\nContent-Length: {}\r\n\r\n{body}",
+                    body.len()
+                );
+                let mut client = proxy.connect();
+                while !stop.is_set() {
+                    let answer = client.send(&request).response();
+                    match answer.status {
+                        // Whoever is let in by a configuration is served by its provider.
+                        200 => {
+                            assert_eq!(answer.json()["key"], format!("key-{name}"));
+                            accepted.fetch_add(1, Ordering::SeqCst);
+                        }
+                        401 => drop(refused.fetch_add(1, Ordering::SeqCst)),
+                        _ => panic!("{answer:?}"),
+                    }
+                }
+                std::mem::forget(guard);
+            });
+        }
+        let guard = StopOnDrop(&stop);
+        for number in 1..=200 {
+            if stop.is_set() {
+                break;
+            }
+            assert_eq!(proxy.reload(&configs[number % 2]).status, 200);
+        }
+        drop(guard);
+    });
+    let (accepted, refused) = (accepted.into_inner(), refused.into_inner());
+    assert!(accepted > 0 && refused > 0, "{accepted} accepted, {refused} refused");
+}
+
+#[test]
+fn an_upload_under_way_is_served_by_the_configuration_it_began_with() {
+    let upstream = Upstream::json("200 OK", "{}");
+    let proxy = TestProxy::start(&config_for(&upstream));
+    let request = chat_request("", chat(MODEL).as_bytes());
+    let (first, rest) = request.split_at(request.len() - 10);
+    let mut client = proxy.connect();
+    client.send(first);
+    assert_eq!(proxy.get("/").status, 200, "so that the head has been read");
+    let nobody = with(config([]), json!({"tokens": []}));
+    assert_eq!(proxy.reload(&nobody).status, 200);
+    assert_eq!(client.send(rest).response().status, 200);
+    assert_eq!(client.send(&request).response().status, 401, "the next one is under the new one");
+}
+
+#[test]
+fn requests_that_wait_their_turn_keep_their_provider() {
+    let gate = Gate::default();
+    let held = gate.clone();
+    let upstream = Upstream::each(move |_, connection| {
+        held.wait();
+        connection.send(json_answer("200 OK", "{}"));
+    });
+    let one = json!({"max_connections": 1});
+    let proxy = TestProxy::start(&with(config_for(&upstream), one.clone()));
+    let mut clients: Vec<_> = (0..3).map(|_| proxy.connect()).collect();
+    for client in &mut clients {
+        client.send(chat_request("", chat(MODEL).as_bytes()));
+    }
+    upstream.wait_requests(1);
+    assert_eq!(proxy.reload(&with(config([]), one)).status, 200);
+    gate.open();
+    for client in &mut clients {
+        assert_eq!(client.response().status, 200);
+    }
+    assert_eq!(proxy.chat(chat(MODEL)).status, 404);
+}
+
+/// The lines of `changes` after a reload from one configuration to another.
+fn changes(from: &Value, to: &Value) -> Vec<String> {
+    let proxy = TestProxy::start(from);
+    let answer = proxy.reload(to).json();
+    let lines = answer["changes"].as_array().expect("changes").iter();
+    lines.map(|line| line.as_str().expect("text").to_owned()).collect()
+}
+
+fn one_change(from: &Value, to: &Value, words: &[&str]) {
+    let lines = changes(from, to);
+    assert_eq!(lines.len(), 1, "{lines:?}");
+    for word in words {
+        assert!(lines[0].contains(word), "no {word} in {lines:?}");
+    }
+}
+
+#[test]
+fn changes_are_reported_one_by_one_and_show_no_secret() {
+    let upstream = Upstream::json("200 OK", "{}");
+    let [one, two] = ["one", "two"].map(|name| provider(name, &upstream));
+    let base = config([one.clone(), two.clone()]);
+    assert_eq!(changes(&base, &base), Vec::<String>::new());
+    one_change(&config([one.clone()]), &base, &["two", "added"]);
+    one_change(&base, &config([two.clone()]), &["one", "removed"]);
+    one_change(&base, &with(base.clone(), json!({"log_level": "ERROR"})), &["INFO", "ERROR"]);
+    for (key, value) in [("model_list", json!(["x"])), ("baseurl", json!("http://127.0.0.1:1/v2"))]
+    {
+        let mut other = two.clone();
+        other[key] = value;
+        one_change(&base, &config([one.clone(), other]), &["two", "changed"]);
+    }
+    let mut rekeyed = two.clone();
+    rekeyed["token"] = json!("key-other-7d2a");
+    let lines = changes(&base, &config([one.clone(), rekeyed]));
+    assert_eq!(lines.len(), 1, "{lines:?}");
+    assert!(lines[0].contains("two") && !lines[0].contains("7d2a"), "{lines:?}");
+    let tokens = |list: Value| with(base.clone(), json!({ "tokens": list }));
+    let lines = changes(&base, &tokens(json!(["tester|sk-other-99aa", "more|sk-more-11bb"])));
+    assert_eq!(lines.len(), 1, "{lines:?}");
+    assert!(lines[0].contains('1') && lines[0].contains('2'), "{lines:?}");
+    assert!(!lines[0].contains("99aa") && !lines[0].contains(TOKEN), "{lines:?}");
+    one_change(&base, &with(base.clone(), json!({"supported_models": ["one/"]})), &["models"]);
+    for limit in [
+        json!({"max_connections": 7}),
+        json!({"stream_timeout": 7.5}),
+        json!({"max_response_size": 777}),
+        json!({"sse_keepalive": 7}),
+    ] {
+        one_change(&base, &with(base.clone(), limit), &["limits"]);
+    }
+    one_change(&base, &with(base.clone(), json!({"port": 7777})), &["7777", "restart"]);
+}
+
+#[test]
+fn a_change_of_everything_is_reported_line_by_line_and_logged() {
+    let upstream = Upstream::json("200 OK", "{}");
+    let [one, two] = ["one", "two"].map(|name| provider(name, &upstream));
+    let proxy = TestProxy::start(&config([one]));
+    let all = json!({"tokens": [], "log_level": "DEBUG", "supported_models": ["x"]});
+    let answer = proxy.reload(&with(config([two]), all)).json();
+    let lines = answer["changes"].as_array().expect("changes");
+    assert_eq!(lines.len(), 5, "{lines:?}");
+    let log = proxy.wait_for_log("configuration reloaded");
+    for line in lines {
+        assert!(log.contains(line.as_str().expect("text")), "{line} is not in the log");
+    }
+    assert!(!proxy.everything().contains(KEY) && !proxy.everything().contains(TOKEN));
+}
+
+/// Every kind of broken file: 400 with the reason, and the old configuration stays in force for each of its parts.
+#[test]
+fn broken_files_are_refused_with_a_reason_and_change_nothing() {
+    let upstream = Upstream::json("200 OK", r#"{"id":"still here"}"#);
+    let good = config_for(&upstream);
+    let proxy = TestProxy::start(&good);
+    let mut client = proxy.connect();
+    let wrong = |changes: Value| with(good.clone(), changes).to_string().into_bytes();
+    let cases: Vec<(Vec<u8>, &str)> = vec![
+        (Vec::new(), "config.json"),
+        (b"{\"providers\": [".to_vec(), "config.json"),
+        (good.to_string().into_bytes()[..40].to_vec(), "config.json"),
+        (b"\xff\xfe{}".to_vec(), "config.json"),
+        (b"[]".to_vec(), "config.json"),
+        (wrong(json!({"providers": "none"})), "providers"),
+        (wrong(json!({"tokens": [7]})), "tokens[0]"),
+        (wrong(json!({"log_level": "LOUD"})), "log_level"),
+        (wrong(json!({"supported_models": ["("]})), "supported_models[0]"),
+        (wrong(json!({"stream_timeout": -1})), "stream_timeout"),
+        (wrong(json!({"max_connections": 0.5})), "max_connections"),
+        (wrong(json!({"providers": [{"provider": "p"}]})), "providers[0]"),
+    ];
+    for (bytes, reason) in cases {
+        proxy.write_config(&bytes);
+        let message = proxy.request("POST", "/v1/reload", "").error(400);
+        assert!(message.contains(reason), "{reason}: {message}");
+        assert!(!message.contains(KEY) && !message.contains(TOKEN), "{message}");
+        let answer = client.send(chat_request("", chat(MODEL).as_bytes())).response();
+        assert_eq!(answer.text(), r#"{"id":"still here"}"#, "after {reason}");
+    }
+    std::fs::remove_file(proxy.directory().path().join("config.json")).expect("it was there");
+    proxy.request("POST", "/v1/reload", "").error(400);
+    assert_eq!(upstream.connections(), 1, "even the idle connection stayed");
+    // The repaired file loads.
+    assert_eq!(proxy.reload(&good).json()["changes"], json!([]));
+}
+
+/// Somebody reloads in a loop while one provider's model list hangs: no pile of connections may grow.
+#[test]
+fn reloads_do_not_pile_up_fetches_from_a_silent_provider() {
+    let silent = Upstream::serve(|connection| {
+        connection.read_request();
+        connection.wait_for_close();
+    });
+    let good = Upstream::json("200 OK", "{}");
+    let both = config([auto_provider("silent", &silent), provider("p", &good)]);
+    let proxy = TestProxy::start(&both);
+    let fds = proxy.fds();
+    for _ in 0..100 {
+        assert_eq!(proxy.reload(&both).status, 200);
+    }
+    assert_eq!(proxy.chat(chat(MODEL)).status, 200);
+    let open = silent.open_connections();
+    println!("{open} of {} open", silent.connections());
+    assert!(open <= 5, "{open} fetches at once from one provider, {} descriptors", proxy.fds());
+    // All of them end by themselves.
+    eventually("fetches end", || silent.open_connections() == 0);
+    proxy.wait_fds(fds + 2);
+}
+
+/// SIGHUP and `POST /v1/reload` at the same time, from many sides.
+#[test]
+fn concurrent_reloads_are_all_answered() {
+    let upstream = Upstream::json("200 OK", "{}");
+    let config = config_for(&upstream);
+    let mut proxy = TestProxy::start(&config);
+    std::thread::scope(|scope| {
+        for _ in 0..16 {
+            scope.spawn(|| {
+                let mut client = proxy.connect();
+                for _ in 0..20 {
+                    let request = "POST /v1/reload HTTP/1.1\r\nHost: t\r\n\r\n";
+                    assert_eq!(client.send(request).response().status, 200);
+                }
+            });
+        }
+        for _ in 0..10 {
+            proxy.signal("HUP");
+        }
+    });
+    assert_eq!(proxy.chat(chat(MODEL)).status, 200);
+    assert!(proxy.is_alive());
+}
