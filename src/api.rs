@@ -29,6 +29,7 @@ pub async fn answer(
     let mut record = Record::new(id, client.peer, alarm.now());
     let mut manner =
         Manner { head_only: head.method == "HEAD", keep_alive: head.keep_alive, minor: head.minor };
+    let is_chat = (head.method.as_str(), head.path.as_str()) == ("POST", CHAT);
     let outcome = match (head.method.as_str(), head.path.as_str()) {
         ("GET" | "HEAD", "/") => Ok(about(proxy)),
         ("GET" | "HEAD", "/health") => {
@@ -58,9 +59,15 @@ pub async fn answer(
             None => Error::NotFound(path.to_owned()),
         }),
     };
-    let reply = match &outcome {
-        Ok(_) => outcome.ok(),
-        Err(error) => Reply::error(error),
+    let reply = match outcome {
+        Ok(reply) => Some(reply),
+        Err(error) => {
+            // Chats count their own, with their provider.
+            if !is_chat {
+                proxy.stats.error("", error.kind());
+            }
+            Reply::error(&error)
+        }
     };
     let Some(reply) = reply else { return false };
     let status = reply.status;

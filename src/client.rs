@@ -140,7 +140,7 @@ impl Client {
     ///
     /// # Errors
     /// A body that is over `limit` bytes, malformed or too slow, a client that left, or bodies that
-    /// are together over [`BODIES_AT_ONCE`] times `limit`.
+    /// are together over `BODIES_AT_ONCE` times `limit`.
     pub async fn read_body(
         &mut self,
         alarm: &Alarm,

@@ -179,7 +179,7 @@ impl Socket {
         self.pending_on_block(context, result, false)
     }
 
-    /// Reads what has come, at most [`SCRATCH_BYTES`], and appends it; 0 is the end of the stream.
+    /// Reads what has come, at most 64 KiB, and appends it; 0 is the end of the stream.
     pub fn poll_fill(
         &mut self,
         context: &Context<'_>,

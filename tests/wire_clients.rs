@@ -71,6 +71,7 @@ fn a_body_must_make_progress_every_thirty_seconds() {
 #[ignore = "takes a minute"]
 fn a_client_that_does_not_read_for_sixty_seconds_is_cut() {
     let upstream = Upstream::each(|_, connection| {
+        connection.set_patience(Duration::from_secs(120));
         connection.send(SSE_HEAD);
         while connection.try_send(chunk(vec![b'x'; 60_000])) {}
         connection.wait_for_close();

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::Mutex;
 use std::thread::Scope;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
@@ -15,6 +15,8 @@ use crate::support::{TestProxy, TOKEN};
 
 /// Clients that ask as fast as they can.
 const MIXERS: u64 = 8;
+/// At first large things are asked for often, so that memory has reached its height before it is measured.
+const HEAVY_AT_FIRST: Duration = Duration::from_secs(15);
 /// After so many failures there is nothing more to learn.
 const FAILURES_MAX: usize = 50;
 const KEEP_ALIVE: &[u8] = b": keep-alive\n\n";
@@ -24,6 +26,7 @@ const STATUSES: [usize; 11] = [400, 401, 403, 404, 408, 418, 429, 500, 503, 520,
 pub struct Field {
     addr: SocketAddr,
     seed: u64,
+    begun: Instant,
     stop: AtomicBool,
     done: AtomicU64,
     counts: Mutex<BTreeMap<&'static str, u64>>,
@@ -37,6 +40,7 @@ impl Field {
         Self {
             addr,
             seed,
+            begun: Instant::now(),
             stop: AtomicBool::new(false),
             done: AtomicU64::new(0),
             counts: Mutex::default(),
@@ -202,6 +206,12 @@ impl<'f> Client<'f> {
 
     fn mix(&mut self) -> (&'static str, Result<u64, Wrong>) {
         let small = self.random.usize(10..2000);
+        if self.field.begun.elapsed() < HEAVY_AT_FIRST && self.random.u32(0..4) == 0 {
+            return match self.random.bool() {
+                true => ("plain, 1.5 MB", self.good(Kind::Plain, 1_500_000)),
+                false => ("upload", self.upload()),
+            };
+        }
         match self.random.u32(0..1000) {
             0..=599 => ("plain", self.good(Kind::Plain, small)),
             600..=649 => ("plain, 64 KB", self.good(Kind::Plain, 64 * 1024)),

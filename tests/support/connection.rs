@@ -3,6 +3,7 @@
 use std::net::{Shutdown, TcpStream};
 use std::sync::atomic::Ordering;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::message::{Ending, Request, Wire};
 use super::raw::linger_zero;
@@ -118,6 +119,12 @@ impl Connection {
             }
         }
         std::mem::take(&mut self.wire.pending)
+    }
+
+    /// How long reads and writes wait from now on.
+    pub fn set_patience(&self, patience: Duration) {
+        self.socket.set_read_timeout(Some(patience)).expect("a read time-out");
+        self.socket.set_write_timeout(Some(patience)).expect("a write time-out");
     }
 
     /// Makes the end of the script send a TCP reset.
