@@ -5,7 +5,7 @@ use std::future::{poll_fn, Future};
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::task::{ready, Context, Poll};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::body::{Decoder, Framing};
 use crate::budget::Share;
@@ -23,7 +23,11 @@ const BODY_PROGRESS_MAX: Duration = Duration::from_secs(30);
 /// How many bodies of the largest size may be in memory at once; any number of smaller ones.
 const BODIES_AT_ONCE: u64 = 8;
 /// Without a byte of an answer being read.
-pub(crate) const WRITE_PROGRESS_MAX: Duration = Duration::from_secs(60);
+const WRITE_PROGRESS_MAX: Duration = Duration::from_secs(60);
+/// A blocked write is tried again this often: the kernel reports room only when a third of its
+/// buffer is free, which takes a slow reader minutes and would look like no progress at all.
+pub(crate) const WRITE_RETRY: Duration = Duration::from_secs(4);
+const _: () = assert!(WRITE_RETRY.as_secs() * 10 <= WRITE_PROGRESS_MAX.as_secs());
 /// Pipelined bytes that are read while an answer is on its way; more wait in the kernel.
 const AHEAD_BYTES_MAX: usize = 64 * 1024;
 /// An unread request body of a known length up to this is read and thrown away to save the connection.
@@ -282,10 +286,21 @@ impl Client {
     /// A client that left or does not read.
     pub async fn write_all(&mut self, alarm: &Alarm, bytes: &[u8]) -> Result<(), Error> {
         let mut written = 0;
+        let mut wait = write_progress(alarm.now());
         while written < bytes.len() {
-            let wait = Wait::new(Phase::WriteToClient, alarm.now(), WRITE_PROGRESS_MAX);
+            let attempt = Wait { until: wait.until.min(alarm.now() + WRITE_RETRY), ..wait };
             let write = poll_fn(|context| self.poll_write(context, &bytes[written..]));
-            written += alarm.within(wait, write).await.map_err(Error::ClientTimeout)??;
+            match alarm.within(attempt, write).await {
+                Ok(count) => {
+                    written += count?;
+                    wait = write_progress(alarm.now());
+                }
+                Err(_) if alarm.now() >= wait.until => {
+                    self.reset_on_close(true);
+                    return Err(Error::ClientTimeout(wait));
+                }
+                Err(_) => {}
+            }
         }
         Ok(())
     }
@@ -308,10 +323,15 @@ impl Client {
         }
     }
 
-    /// Whether the close will be a reset, so that an answer that ends with the connection cannot
-    /// look complete.
+    /// Whether the close will be a reset: so that an answer that ends with the connection cannot
+    /// look complete, and so that the kernel keeps nothing for a client that does not read.
     pub fn reset_on_close(&mut self, reset: bool) {
         self.resets = reset;
         self.socket.reset_on_close(reset);
     }
+}
+
+/// How long a client that took its last byte at `taken_at` may take none.
+pub(crate) fn write_progress(taken_at: Instant) -> Wait {
+    Wait::new(Phase::WriteToClient, taken_at, WRITE_PROGRESS_MAX)
 }

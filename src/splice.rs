@@ -40,9 +40,13 @@ impl ChatRequest {
                 "请求体JSON嵌套超过 {DEPTH_MAX} 层 (request body nested deeper than {DEPTH_MAX})"
             ));
         }
-        if !json.trim_ascii_start().starts_with(['{', '"', '[']) || json.is_empty() {
-            // Fails with the position, or is a bare number or word, which is no request.
+        if !json.trim_ascii_start().starts_with('{') {
             serde_json::from_str::<IgnoredAny>(json).map_err(|error| not_json(&error))?;
+            // serde's own refusal would write the value down: half a gigabyte for a string of 30 MB.
+            let blank = &json[..json.len() - json.trim_ascii_start().len()];
+            let line = 1 + blank.matches('\n').count();
+            let column = blank.len() - blank.rfind('\n').map_or(0, |at| at + 1) + 1;
+            return Err(refused_at(line, column, "not a JSON object"));
         }
         let mut parser = serde_json::Deserializer::from_str(json);
         let fields = parser.deserialize_map(FieldsVisitor).map_err(|error| not_json(&error))?;
@@ -77,19 +81,19 @@ impl ChatRequest {
 
 fn not_json(error: &serde_json::Error) -> String {
     let (line, column) = (error.line(), error.column());
+    // The one refusal of ours that serde passes on.
     if error.is_data() {
-        // serde's own words would repeat the body.
-        let twice = error.to_string().starts_with("duplicate field");
-        let reason = if twice { "duplicate field `model`" } else { "not a JSON object" };
-        return format!(
-            "请求体无效，第{line}行第{column}列: {reason} (line {line} column {column})"
-        );
+        return refused_at(line, column, "duplicate field `model`");
     }
     let full = error.to_string();
     let reason = full.split(" at line ").next().unwrap_or_default();
     format!(
         "请求体不是有效的JSON，第{line}行第{column}列: {reason} (invalid JSON at line {line} column {column})"
     )
+}
+
+fn refused_at(line: usize, column: usize, reason: &str) -> String {
+    format!("请求体无效，第{line}行第{column}列: {reason} (line {line} column {column})")
 }
 
 /// Whether brackets are nested deeper than [`DEPTH_MAX`]. serde_json skips values it is not asked
@@ -222,6 +226,7 @@ mod tests {
             ("", "JSON"),
             ("{\n  oops", "第2行第3列"),
             ("[1]", "a JSON object"),
+            ("\n  [1]", "第2行第3列"),
             ("\"model\"", "a JSON object"),
             ("{}", "model"),
             (r#"{"model":1}"#, "字符串"),

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use super::framing::{frame, push_chunk, EventTail, HEADROOM, LAST_CHUNK, PIECE_BYTES_MAX};
 use super::{end_head, Manner};
 use crate::body::Framing;
-use crate::client::{Client, WRITE_PROGRESS_MAX};
+use crate::client::{write_progress, Client, WRITE_RETRY};
 use crate::clock::{Alarm, Phase, Wait};
 use crate::error::{error_json, Error};
 use crate::head::{push_field, Content};
@@ -122,6 +122,8 @@ impl<'p> Stream<'p> {
             if until_close {
                 client.reset_on_close(false);
             }
+        } else if matches!(record.ending, Ending::ClientSlow(_)) {
+            client.reset_on_close(true);
         }
         complete && self.keep_alive
     }
@@ -254,10 +256,13 @@ impl<'p> Stream<'p> {
         }
         let now = alarm.now();
         if client_is_slow {
-            let wait = Wait::new(Phase::WriteToClient, self.taken_at, WRITE_PROGRESS_MAX);
-            alarm.set(Some(wait.until));
-            let due = alarm.poll_due(context);
-            return if due { Poll::Ready(Ending::ClientSlow(wait)) } else { Poll::Pending };
+            let wait = write_progress(self.taken_at);
+            if wait.until <= now {
+                return Poll::Ready(Ending::ClientSlow(wait));
+            }
+            alarm.set(Some(wait.until.min(now + WRITE_RETRY)));
+            alarm.poll_due(context);
+            return Poll::Pending;
         }
         let silence = Wait::new(Phase::NextBytes, self.heard_at, self.limits.silence_max);
         let wait = self.whole_by.filter(|whole| whole.until < silence.until).unwrap_or(silence);
