@@ -154,7 +154,7 @@ fn leaving_while_we_upload_to_the_provider() {
     });
     let proxy = TestProxy::start(&config_for(&upstream));
     let fds = proxy.fds();
-    let body = format!(r#"{{"model":"p/m","x":"{}"}}"#, "y".repeat(25_000_000));
+    let body = format!(r#"{{"model":"p/m","x":"{}"}}"#, "y".repeat(16_000_000));
     let client = proxy.connect();
     client.send_in_background(chat_request("", body.as_bytes()));
     upstream.wait_requests(1);

@@ -90,3 +90,26 @@ fn a_refusal_does_not_repeat_the_body() {
         assert!(reason.contains("a JSON object"), "{reason}");
     }
 }
+
+/// `splice`, too: not repeating it is not enough, the words must not be written in the first place.
+/// 30 MB in a string took half a gigabyte and seconds in which nobody else was served.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_refusal_costs_no_memory() {
+    const BODY_BYTES: usize = 8 * 1024 * 1024;
+    let body = format!("\"{}\"", "\u{7f}".repeat(BODY_BYTES));
+    let before = peak_bytes();
+    ChatRequest::parse(body.as_bytes()).unwrap_err();
+    let grown = peak_bytes() - before;
+    // The string may be decoded once, which takes up to two of it while its buffer grows.
+    assert!(grown < 3 * BODY_BYTES, "{grown} bytes to refuse {BODY_BYTES}");
+}
+
+/// The largest resident set of this process so far.
+#[cfg(target_os = "linux")]
+fn peak_bytes() -> usize {
+    let status = std::fs::read_to_string("/proc/self/status").expect("Linux");
+    let line = status.lines().find(|line| line.starts_with("VmHWM:")).expect("the peak");
+    let kilobytes = line.split_ascii_whitespace().nth(1).and_then(|number| number.parse().ok());
+    1024 * kilobytes.unwrap_or(0_usize)
+}

@@ -1,6 +1,8 @@
 //! What the machine runs out of: disk, descriptors, certificates, time.
 
 use std::ops::Deref;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::Arc;
 
 use rustix::process::{getrlimit, prlimit, Pid, Resource, Rlimit};
 use serde_json::{json, Value};
@@ -317,4 +319,34 @@ fn a_process_that_was_stopped_blames_nobody() {
     assert_eq!(answer.text(), "data: tick\n\n".repeat(15));
     assert_eq!(plain.response().status, 200);
     assert_eq!(proxy.chat(chat(MODEL)).status, 200);
+}
+
+/// More sockets have news than are taken from the kernel in one visit.
+#[test]
+fn a_process_that_was_stopped_blames_none_of_many() {
+    const STREAMS: usize = 200;
+    let over = Arc::new(AtomicBool::new(false));
+    let flag = Arc::clone(&over);
+    let upstream = Upstream::each(move |_, connection| {
+        connection.send(SSE_HEAD);
+        while !flag.load(Ordering::SeqCst) {
+            connection.send(event("tick"));
+            pause(200);
+        }
+        connection.send(LAST_CHUNK);
+    });
+    let limits = json!({"stream_timeout": 3.0, "max_connections": STREAMS});
+    let proxy = TestProxy::start(&with(config_for(&upstream), limits));
+    let mut streams: Vec<_> = (0..STREAMS).map(|_| proxy.connect()).collect();
+    for client in &mut streams {
+        client.send(chat_request("", chat_stream(MODEL).as_bytes())).wait_for("data: tick");
+    }
+    proxy.signal("STOP");
+    pause(3500);
+    proxy.signal("CONT");
+    over.store(true, Ordering::SeqCst);
+    for client in &mut streams {
+        let answer = client.response();
+        assert!(answer.complete, "{}", answer.text());
+    }
 }

@@ -35,7 +35,7 @@ pub const KEY: &str = "key-upstream-93bd0e71";
 /// The only model of [`provider`].
 pub const MODEL: &str = "p/m";
 /// After this a wait is a hang.
-pub const PATIENCE: Duration = Duration::from_secs(10);
+pub const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A provider with the manual model list `["m"]`, so that nobody asks the upstream for `/models`.
 pub fn provider(name: &str, upstream: &Upstream) -> Value {
