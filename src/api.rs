@@ -4,26 +4,35 @@ use std::rc::Rc;
 
 use serde::Serialize;
 
-use crate::chat;
+use crate::chat::{self, Streaming};
 use crate::client::Client;
 use crate::clock::Alarm;
 use crate::error::{to_json, Error};
 use crate::head::RequestHead;
 use crate::proxy::Proxy;
 use crate::record::Record;
+use crate::relay::Relayed;
 use crate::reply::{Manner, Reply};
 
 const CHAT: &str = "/v1/chat/completions";
 const ENDPOINTS: [&str; 5] =
     ["GET /", "GET /health", "POST /v1/reload", "GET /v1/models", "POST /v1/chat/completions"];
 
-/// Answers one request. Returns whether another may follow on the connection.
+/// What is to be done after a request.
+pub enum Next {
+    /// It is answered. Says whether another may follow on the connection.
+    Answered(bool),
+    /// Its answer streams.
+    Streams(Box<Streaming>),
+}
+
+/// Answers one request, or begins to.
 pub async fn answer(
     proxy: &Rc<Proxy>,
-    head: RequestHead,
+    head: Box<RequestHead>,
     client: &mut Client,
     alarm: &Alarm,
-) -> bool {
+) -> Next {
     proxy.stats.request();
     let id = head.request_id.clone().unwrap_or_else(new_request_id);
     let mut record = Record::new(id, client.peer, alarm.now());
@@ -42,10 +51,12 @@ pub async fn answer(
         }
         ("POST", "/v1/reload") => reload(proxy, &head, client),
         ("POST", CHAT) => match chat::complete(proxy, head, client, alarm, &mut record).await {
-            Ok(in_step) => {
-                record.log(None, alarm.now());
-                proxy.stats.chat(&record, None);
-                return in_step && !proxy.is_draining();
+            Ok(Relayed::Streams(stream)) => {
+                return Next::Streams(Box::new(Streaming { stream, record }));
+            }
+            Ok(Relayed::Whole(in_step)) => {
+                chat::done(proxy, &record, alarm);
+                return Next::Answered(in_step && !proxy.is_draining());
             }
             Err(error) => {
                 record.status = error.status().unwrap_or(0);
@@ -69,14 +80,15 @@ pub async fn answer(
             Reply::error(&error)
         }
     };
-    let Some(reply) = reply else { return false };
+    let Some(reply) = reply else { return Next::Answered(false) };
     let status = reply.status;
     manner.keep_alive &= status != 408 && client.can_discard() && !proxy.is_draining();
     let bytes = reply.with("x-request-id", record.id.as_str()).encode(manner);
     log::debug!("请求 {} 客户端: {} 状态: {status}", record.id, record.peer);
-    client.write_all(alarm, &bytes).await.is_ok()
+    let in_step = client.write_all(alarm, &bytes).await.is_ok()
         && manner.keep_alive
-        && client.discard_body(alarm).await
+        && client.discard_body(alarm).await;
+    Next::Answered(in_step)
 }
 
 /// Answers what is not a request; the connection must be closed afterwards.

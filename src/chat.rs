@@ -11,7 +11,7 @@ use crate::head::{push_field, RequestHead};
 use crate::proxy::{Proxy, Settings};
 use crate::query::authorization;
 use crate::record::Record;
-use crate::relay::{relay, Manner, RelayError, StreamLimits};
+use crate::relay::{relay, Manner, RelayError, Relayed, Stream, StreamLimits};
 use crate::splice::ChatRequest;
 use crate::upstream::{exchange, Message};
 
@@ -34,17 +34,47 @@ struct Route {
     message: Message,
 }
 
-/// Relays one chat. Returns whether the client's connection is in step.
+/// An answer that streams, and what the log will say of it: all that an open stream keeps.
+pub struct Streaming {
+    /// The stream.
+    pub stream: Box<Stream>,
+    /// Its line in the log.
+    pub record: Record,
+}
+
+impl Streaming {
+    /// Relays the rest. Returns whether the client's connection is in step.
+    pub async fn run(
+        mut self: Box<Self>,
+        proxy: &Proxy,
+        client: &mut Client,
+        alarm: &Alarm,
+    ) -> bool {
+        let ending = self.stream.run(client, alarm).await;
+        let Streaming { stream, mut record } = *self;
+        let in_step = stream.finish(ending, client, &mut record);
+        done(proxy, &record, alarm);
+        in_step
+    }
+}
+
+/// Writes down a chat that was answered.
+pub fn done(proxy: &Proxy, record: &Record, alarm: &Alarm) {
+    record.log(None, alarm.now());
+    proxy.stats.chat(record, None);
+}
+
+/// Relays one chat, or begins to.
 ///
 /// # Errors
 /// Whatever keeps an answer from being begun; what happens later stands in `record`.
 pub async fn complete(
     proxy: &Rc<Proxy>,
-    mut head: RequestHead,
+    mut head: Box<RequestHead>,
     client: &mut Client,
     alarm: &Alarm,
     record: &mut Record,
-) -> Result<bool, Error> {
+) -> Result<Relayed, Error> {
     let settings = proxy.settings();
     record.client.clone_from(&authorise(&settings, &head)?.description);
     let mut share = proxy.bodies.share();
@@ -82,7 +112,7 @@ pub async fn complete(
             keep_alive_after: settings.sse_keepalive,
         },
     };
-    relay(answer, client, alarm, &manner, record).await.map_err(|error| match error {
+    Box::pin(relay(answer, client, alarm, &manner, record)).await.map_err(|error| match error {
         RelayError::Client(error) => error,
         RelayError::Upstream(error) => Error::of_exchange(&provider.name, error),
     })

@@ -17,8 +17,7 @@ use crate::record::{Ending, Record};
 use crate::reply::connection_option;
 use crate::upstream::{Answer, ExchangeError};
 
-use stream::Stream;
-pub use stream::StreamLimits;
+pub use stream::{Stream, StreamLimits};
 
 /// A body that does not stream is held back until it is whole or larger than this: until then a
 /// provider that dies gives the client an honest error in place of half an answer.
@@ -41,7 +40,15 @@ pub struct Manner<'p> {
     pub stream: StreamLimits,
 }
 
-/// Relays `answer`. Returns whether the client's connection is in step afterwards.
+/// How far [`relay`] has come.
+pub enum Relayed {
+    /// The answer went out, or the client left meanwhile. Says whether its connection is in step.
+    Whole(bool),
+    /// The answer streams from here on, by itself: whatever led here can be forgotten.
+    Streams(Box<Stream>),
+}
+
+/// Relays `answer`, or begins to.
 ///
 /// # Errors
 /// Only while nothing was sent to the client, so that it can still be told. Later trouble cuts the
@@ -52,7 +59,7 @@ pub async fn relay(
     alarm: &Alarm,
     manner: &Manner<'_>,
     record: &mut Record,
-) -> Result<bool, RelayError> {
+) -> Result<Relayed, RelayError> {
     // An answer of no known type and length streams only to those who asked for it.
     let asked = manner.whole_by.is_none();
     if answer.head.content == Content::Other && !asked {
@@ -69,14 +76,14 @@ pub async fn relay(
         matches!(answer.head.framing, Framing::Length(length) if length > HOLD_BYTES_MAX as u64);
     if !streams && !known_large {
         if hold(&mut answer, &mut held, client, alarm, manner).await? {
-            return Ok(send_whole(answer, held, client, alarm, manner, record).await);
+            let in_step = send_whole(answer, held, client, alarm, manner, record).await;
+            return Ok(Relayed::Whole(in_step));
         }
     } else {
         // What came with the head can still be refused with an honest error.
         held = answer.take_buffer().map_err(RelayError::Upstream)?;
     }
-    let stream = Stream::new(answer, held, alarm, manner);
-    Ok(stream.run(client, alarm, record).await)
+    Ok(Relayed::Streams(Box::new(Stream::new(answer, held, alarm, manner))))
 }
 
 /// Why an answer could not be relayed before anything was sent.

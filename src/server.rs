@@ -12,7 +12,7 @@ use listenfd::ListenFd;
 use smol::LocalExecutor;
 use socket2::{Domain, Protocol, Socket as RawSocket, Type};
 
-use crate::api;
+use crate::api::{self, Next};
 use crate::client::Client;
 use crate::clock::Alarm;
 use crate::proxy::{Admission, Proxy};
@@ -164,9 +164,18 @@ async fn serve(proxy: Rc<Proxy>, stream: TcpStream, peer: SocketAddr, _admission
     let mut client = Client::new(Socket::plain(watched), peer);
     loop {
         match client.next_head(&alarm, || proxy.is_draining()).await {
-            // Boxed, so that a connection between two requests stays small.
             Ok(Some(head)) => {
-                if !Box::pin(api::answer(&proxy, head, &mut client, &alarm)).await {
+                // Boxed, so that a connection between two requests stays small, and over before
+                // an answer streams.
+                let answer = Box::pin(api::answer(&proxy, Box::new(head), &mut client, &alarm));
+                let in_step = match answer.await {
+                    Next::Answered(in_step) => in_step,
+                    Next::Streams(streaming) => {
+                        let in_step = streaming.run(&proxy, &mut client, &alarm).await;
+                        in_step && !proxy.is_draining()
+                    }
+                };
+                if !in_step {
                     break;
                 }
                 // Pipelined requests wait their turn behind other clients'.
@@ -176,12 +185,12 @@ async fn serve(proxy: Rc<Proxy>, stream: TcpStream, peer: SocketAddr, _admission
             }
             Ok(None) => break,
             Err(error) => {
-                api::refuse(&proxy, &error, &mut client, &alarm).await;
+                Box::pin(api::refuse(&proxy, &error, &mut client, &alarm)).await;
                 break;
             }
         }
     }
-    client.close(&alarm).await;
+    Box::pin(client.close(&alarm)).await;
 }
 
 /// Waits until every client has its answer, for [`DRAIN_MAX`] at most.

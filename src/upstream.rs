@@ -78,7 +78,7 @@ pub struct Answer {
     /// Whether the connection may serve again once the body is complete.
     pub reusable: bool,
     /// The request, and how much of it was sent, when the answer began before its end.
-    unsent: Option<(Message, usize)>,
+    unsent: Option<Box<(Message, usize)>>,
 }
 
 /// Sends `message` to `origin` and waits for the head of the answer.
@@ -101,7 +101,8 @@ pub async fn exchange(
     let mut attempt = 0;
     let mut first_sent_at = None;
     loop {
-        let lease = pool.lease(turn, origin, attempt > 0).await;
+        // Boxed: connecting is over when the wait for the answer begins.
+        let lease = Box::pin(pool.lease(turn, origin, attempt > 0)).await;
         let lease = lease.map_err(ExchangeError::Connect)?;
         let sent_at = *first_sent_at.get_or_insert(alarm.now());
         let mut sending = Sending::new(lease, sent_at);
@@ -223,7 +224,7 @@ impl Sending {
         let sent = message.rest(self.sent).is_empty();
         // A refusal does not want the rest of the request; any other early answer may.
         let wanted = !sent && head.status < 400 && self.write_error.is_none();
-        let unsent = wanted.then_some((message, self.sent));
+        let unsent = wanted.then(|| Box::new((message, self.sent)));
         let reusable = head.keep_alive && sent;
         let Sending { lease, buffer, sent_at, .. } = self;
         Answer { lease, head, buffer, decoder, sent_at, reusable, unsent }
@@ -242,7 +243,7 @@ impl Answer {
     }
 
     fn poll_send(&mut self, context: &Context<'_>) {
-        while let Some((message, sent)) = &mut self.unsent {
+        while let Some((message, sent)) = self.unsent.as_deref_mut() {
             let rest = message.rest(*sent);
             match self.lease.socket.poll_write(context, rest) {
                 Poll::Ready(Ok(count)) if count < rest.len() => *sent += count,

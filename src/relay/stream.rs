@@ -25,10 +25,10 @@ pub struct StreamLimits {
     pub keep_alive_after: Option<Duration>,
 }
 
-/// The state of one streaming answer: all that is kept of it.
-pub(super) struct Stream<'p> {
+/// One answer that streams: all that is kept of it.
+pub struct Stream {
     answer: Answer,
-    provider: &'p str,
+    provider: Box<str>,
     /// What the client did not take yet.
     pending: Vec<u8>,
     written: usize,
@@ -46,14 +46,14 @@ pub(super) struct Stream<'p> {
     ending: Option<Ending>,
 }
 
-impl<'p> Stream<'p> {
+impl Stream {
     /// `held` is what is already known of the body.
     pub(super) fn new(
         mut answer: Answer,
         held: Vec<u8>,
         alarm: &Alarm,
-        manner: &Manner<'p>,
-    ) -> Stream<'p> {
+        manner: &Manner<'_>,
+    ) -> Stream {
         let framing = match answer.head.framing {
             Framing::Chunked | Framing::UntilClose if manner.minor > 0 => Framing::Chunked,
             Framing::Chunked | Framing::UntilClose => Framing::UntilClose,
@@ -75,7 +75,7 @@ impl<'p> Stream<'p> {
         let whole = answer.head.content == Content::Whole;
         let now = alarm.now();
         let mut stream = Stream {
-            provider: manner.provider,
+            provider: manner.provider.into(),
             pending,
             written: 0,
             framing,
@@ -97,35 +97,43 @@ impl<'p> Stream<'p> {
         stream
     }
 
-    /// Relays until the body ends or somebody leaves. Returns whether the client's connection is in
-    /// step.
-    pub(super) async fn run(
-        mut self,
-        client: &mut Client,
-        alarm: &Alarm,
-        record: &mut Record,
-    ) -> bool {
+    /// Relays until the body ends or somebody leaves.
+    pub async fn run(&mut self, client: &mut Client, alarm: &Alarm) -> Ending {
         // A body that ends with the connection is complete only when we say so: until then whatever
         // ends this task resets the connection.
-        let until_close = self.framing == Framing::UntilClose;
-        if until_close {
+        if self.framing == Framing::UntilClose {
             client.reset_on_close(true);
         }
         let ending = poll_fn(|context| self.poll(context, client, alarm)).await;
         alarm.set(None);
+        ending
+    }
+
+    /// Settles what is left of a stream that came to `ending`. Returns whether the client's
+    /// connection is in step.
+    pub fn finish(
+        self: Box<Self>,
+        ending: Ending,
+        client: &mut Client,
+        record: &mut Record,
+    ) -> bool {
         record.bytes = self.bytes;
         record.chunks = self.answer.decoder.chunks();
-        let complete = matches!(ending, Ending::Complete);
         record.ending = ending;
-        if complete {
-            self.answer.finish();
-            if until_close {
-                client.reset_on_close(false);
+        match record.ending {
+            Ending::Complete => {
+                self.answer.finish();
+                if self.framing == Framing::UntilClose {
+                    client.reset_on_close(false);
+                }
+                self.keep_alive
             }
-        } else if matches!(record.ending, Ending::ClientSlow(_)) {
-            client.reset_on_close(true);
+            Ending::ClientSlow(_) => {
+                client.reset_on_close(true);
+                false
+            }
+            _ => false,
         }
-        complete && self.keep_alive
     }
 
     fn poll(&mut self, context: &Context<'_>, client: &mut Client, alarm: &Alarm) -> Poll<Ending> {
@@ -329,7 +337,7 @@ impl<'p> Stream<'p> {
     /// Ends the stream such that the client notices: with an error event where one can stand, and
     /// always without the end that the framing asks for.
     fn cut(&mut self, cause: ExchangeError) {
-        let error = Error::of_exchange(self.provider, cause);
+        let error = Error::of_exchange(&self.provider, cause);
         if self.between_events() {
             let json = error_json(&error.to_string(), error.status().unwrap_or(502));
             self.push_framed(format!("data: {json}\n\n").as_bytes());
