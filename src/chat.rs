@@ -2,12 +2,14 @@
 //! Knows nothing of sockets and TLS.
 
 use std::rc::Rc;
+use std::sync::Arc;
 
 use crate::client::Client;
 use crate::clock::{Alarm, Phase, Wait};
 use crate::config::{Provider, Token};
 use crate::error::Error;
 use crate::head::{push_field, RequestHead};
+use crate::offload::offload;
 use crate::proxy::{Proxy, Settings};
 use crate::query::authorization;
 use crate::record::Record;
@@ -83,7 +85,7 @@ pub async fn complete(
     let (minor, keep_alive) = (head.minor, head.keep_alive);
     let relayed = std::mem::take(&mut head.relayed);
     drop(head);
-    let (request, body) = parse(body).await;
+    let (request, body) = parse(proxy, body).await;
     let request = request.map_err(Error::BadRequest)?;
     let route = route(&settings, relayed, request, body, record)?;
     let provider = &settings.providers[route.index];
@@ -118,15 +120,20 @@ pub async fn complete(
     })
 }
 
-/// Reads the body; a large one off the event loop, which it would hold up.
-async fn parse(body: Vec<u8>) -> (Result<ChatRequest, String>, Vec<u8>) {
-    let small = body.len() <= PARSE_BYTES_MAX;
-    let work = move || (ChatRequest::parse(&body), body);
-    if small {
-        work()
-    } else {
-        smol::unblock(work).await
+/// Reads the body; a large one off the event loop, which it would hold up, and a few at a time.
+async fn parse(proxy: &Proxy, body: Vec<u8>) -> (Result<ChatRequest, String>, Vec<u8>) {
+    if body.len() <= PARSE_BYTES_MAX {
+        return (ChatRequest::parse(&body), body);
     }
+    let _turn = proxy.parsers.take().await;
+    let body = Arc::new(body);
+    let theirs = body.clone();
+    let request = match offload(move || ChatRequest::parse(&theirs)).await {
+        Ok(request) => request,
+        // No thread to be had: better late than not at all.
+        Err(_) => ChatRequest::parse(&body),
+    };
+    (request, Arc::unwrap_or_clone(body))
 }
 
 /// Finds the provider and encodes the request for it.

@@ -21,6 +21,7 @@ pub mod health;
 pub mod limits;
 pub mod logging;
 pub mod models;
+pub mod offload;
 pub mod pool;
 pub mod proxy;
 pub mod query;

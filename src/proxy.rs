@@ -18,7 +18,11 @@ use crate::models::Catalogue;
 use crate::pool::{Pool, PoolLimits};
 use crate::reactor::Reactor;
 use crate::stats::Stats;
+use crate::turns::Turns;
 use crate::upstream::Patience;
+
+/// Large request bodies read at the same time: the event loop keeps its share of a small machine.
+const PARSERS_MAX: usize = 2;
 
 /// One configuration, checked and ready for use. A request holds on to the one it began with.
 pub struct Settings {
@@ -90,6 +94,8 @@ pub struct Proxy {
     pub stats: Stats,
     /// Memory of request bodies.
     pub bodies: Budget,
+    /// Who may read a large body off the event loop.
+    pub parsers: Rc<Turns>,
     settings: RefCell<Rc<Settings>>,
     /// Where the configuration is read again from; `None` for the demo.
     file: Option<PathBuf>,
@@ -117,6 +123,7 @@ impl Proxy {
             health: Health::default(),
             stats: Stats::default(),
             bodies: Budget::default(),
+            parsers: Turns::new(PARSERS_MAX),
             clients: Cell::new(0),
             clients_max: Cell::new(settings.max_client_connections),
             vacancies: RefCell::default(),

@@ -10,6 +10,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Poll, Waker};
 use std::time::{Duration, Instant};
 
+use crate::offload::detach;
+
 /// A look-up older than this has failed those who waited for it; the next one may do better.
 const SHARED_MAX: Duration = Duration::from_secs(10);
 /// Addresses of one name that are used.
@@ -81,7 +83,9 @@ impl Resolver {
         let lookup = Arc::new(Lookup::default());
         lookups.insert(host.to_owned(), (Instant::now(), lookup.clone()));
         let (host, result) = (host.to_owned(), lookup.clone());
-        smol::unblock(move || result.finish(look_up(&host))).detach();
+        if let Err(error) = detach(move || result.finish(look_up(&host))) {
+            lookup.finish(Err((error.kind(), error.to_string())));
+        }
         lookup
     }
 }

@@ -13,6 +13,7 @@ use std::task::Poll;
 use native_tls::{HandshakeError, TlsConnector, TlsStream};
 use smol::lock::Mutex;
 
+use crate::offload::offload;
 use crate::socket::Watched;
 
 /// The shared TLS context.
@@ -80,7 +81,7 @@ impl Tls {
             return Ok(connector.clone());
         }
         // Off the event loop: reading the CA bundle takes tens of milliseconds.
-        let made = smol::unblock(make).await?;
+        let made = offload(make).await.map_err(|error| error.to_string())??;
         Ok(current.insert(made).clone())
     }
 }

@@ -2,6 +2,7 @@
 
 mod support;
 
+use serde_json::json;
 use support::*;
 
 const GET: &str = "GET / HTTP/1.1\r\nHost: t\r\n\r\n";
@@ -257,4 +258,25 @@ fn a_body_in_single_bytes_is_accepted() {
     client.send_in_pieces(&chat_request("", chat(MODEL).as_bytes()), 1, 1);
     assert_eq!(client.response().status, 200);
     assert_eq!(upstream.request().body, chat("m").as_bytes());
+}
+
+/// Large bodies are read off the event loop; what read them does not stay and wake up for ever.
+#[test]
+fn many_large_bodies_at_once_are_answered_and_leave_no_thread_behind() {
+    let (_upstream, proxy) = start();
+    let threads = proxy.threads();
+    let body =
+        with(json!({"padding": "x".repeat(200_000)}), serde_json::from_str(&chat(MODEL)).unwrap());
+    let mut clients: Vec<_> = (0..40).map(|_| proxy.connect()).collect();
+    for client in &mut clients {
+        client.send_in_background(chat_request("", body.to_string().as_bytes()));
+    }
+    for client in &mut clients {
+        assert_eq!(client.response().status, 200);
+    }
+    let start = std::time::Instant::now();
+    while proxy.threads() > threads {
+        assert!(start.elapsed() < PATIENCE, "{} threads", proxy.threads());
+        pause(5);
+    }
 }

@@ -181,11 +181,19 @@ impl TestProxy {
 
     /// Resident memory in bytes.
     pub fn rss(&self) -> usize {
+        self.status("VmRSS:") * 1024
+    }
+
+    /// Threads of the process.
+    pub fn threads(&self) -> usize {
+        self.status("Threads:")
+    }
+
+    fn status(&self, name: &str) -> usize {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid()));
         let status = status.expect("the process lives");
-        let line = status.lines().find(|line| line.starts_with("VmRSS:")).expect("VmRSS");
-        let kib = line.split_whitespace().nth(1).and_then(|n| n.parse::<usize>().ok());
-        kib.expect("a number") * 1024
+        let line = status.lines().find(|line| line.starts_with(name)).expect(name);
+        line.split_whitespace().nth(1).and_then(|n| n.parse().ok()).expect("a number")
     }
 
     /// Sends a signal: `HUP`, `TERM`, `INT`.
