@@ -9,6 +9,7 @@ use crate::client::Client;
 use crate::clock::Alarm;
 use crate::error::{to_json, Error};
 use crate::head::RequestHead;
+use crate::page;
 use crate::proxy::Proxy;
 use crate::record::Record;
 use crate::relay::Relayed;
@@ -40,7 +41,9 @@ pub async fn answer(
         Manner { head_only: head.method == "HEAD", keep_alive: head.keep_alive, minor: head.minor };
     let is_chat = (head.method.as_str(), head.path.as_str()) == ("POST", CHAT);
     let outcome = match (head.method.as_str(), head.path.as_str()) {
-        ("GET" | "HEAD", "/") => Ok(about(proxy)),
+        // Caches must not mix up the two (RFC 9110 §12.5.5).
+        ("GET" | "HEAD", "/") if head.prefers_html => Ok(page::reply().with("vary", "accept")),
+        ("GET" | "HEAD", "/") => Ok(about(proxy).with("vary", "accept")),
         ("GET" | "HEAD", "/health") => {
             let report = client.unless_gone(Box::pin(proxy.health.report(proxy))).await;
             report.map(|body| Reply::json(200, body.to_vec()))

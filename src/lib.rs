@@ -22,6 +22,7 @@ pub mod limits;
 pub mod logging;
 pub mod models;
 pub mod offload;
+pub mod page;
 pub mod pool;
 pub mod proxy;
 pub mod query;

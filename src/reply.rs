@@ -33,6 +33,12 @@ impl Reply {
         Reply { status, content_type: "application/json", body, fields: Vec::new() }
     }
 
+    /// A page for a browser.
+    pub fn html(body: Vec<u8>) -> Reply {
+        let content_type = "text/html; charset=utf-8";
+        Reply { status: 200, content_type, body, fields: Vec::new() }
+    }
+
     /// The error body of the contract; `None` when nobody is there to read it.
     pub fn error(error: &Error) -> Option<Reply> {
         let status = error.status()?;

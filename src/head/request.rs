@@ -41,8 +41,8 @@ pub struct RequestHead {
     pub request_id: Option<String>,
     /// Whether another proxy says that it passed the request on for somebody.
     pub forwarded: bool,
-    /// Whether the client prefers a page to JSON.
-    pub accepts_html: bool,
+    /// Whether the client asks for `/` and names `text/html` in `Accept`, and would not rather have JSON.
+    pub prefers_html: bool,
     /// The end-to-end field lines for the provider.
     pub relayed: Vec<u8>,
 }
@@ -74,9 +74,10 @@ impl RequestHead {
             bearer: None,
             request_id: None,
             forwarded: false,
-            accepts_html: false,
+            prefers_html: false,
             relayed: Vec::with_capacity(bytes.len()),
         };
+        head.prefers_html = head.path == "/" && prefers_html(fields);
         for field in fields {
             head.take_note(field.name, trim(field.value))?;
             let forwarded = !NOT_FORWARDED.iter().any(|name| field.name.eq_ignore_ascii_case(name))
@@ -107,16 +108,37 @@ impl RequestHead {
             self.request_id = text.map(str::to_owned);
         } else if FORWARDED.iter().any(|forwarded| name.eq_ignore_ascii_case(forwarded)) {
             self.forwarded = true;
-        } else if name.eq_ignore_ascii_case("accept") {
-            self.accepts_html |= list(value).any(|media| {
-                media
-                    .split(|byte| *byte == b';')
-                    .next()
-                    .is_some_and(|media| trim(media).eq_ignore_ascii_case(b"text/html"))
-            });
         }
         Ok(())
     }
+}
+
+/// Whether `Accept` names `text/html` and ranks it no lower than `application/json`. A wildcard names
+/// nothing: curl and the SDKs send those.
+fn prefers_html(fields: &[httparse::Header<'_>]) -> bool {
+    let accept = fields.iter().filter(|field| field.name.eq_ignore_ascii_case("accept"));
+    let (mut html, mut json) = (0.0, 0.0);
+    for media in accept.flat_map(|field| list(field.value)) {
+        let mut parts = media.split(|byte| *byte == b';').map(trim);
+        let name = parts.next().unwrap_or_default();
+        if name.eq_ignore_ascii_case(b"text/html") {
+            html = quality(parts);
+        } else if name.eq_ignore_ascii_case(b"application/json") {
+            json = quality(parts);
+        }
+    }
+    html > 0.0 && html >= json
+}
+
+/// The weight among the parameters (RFC 9110 §12.4.2); 0 when it is malformed.
+fn quality<'v>(mut parameters: impl Iterator<Item = &'v [u8]>) -> f32 {
+    let weight = parameters.find_map(|part| {
+        let (name, value) = part.split_at_checked(b"q=".len())?;
+        name.eq_ignore_ascii_case(b"q=").then_some(value)
+    });
+    let Some(weight) = weight else { return 1.0 };
+    let weight = std::str::from_utf8(weight).ok().and_then(|text| text.parse().ok());
+    weight.filter(|weight| (0.0..=1.0).contains(weight)).unwrap_or(0.0)
 }
 
 /// The token of `Bearer token` (RFC 6750 §2.1; the scheme's name has no case).
