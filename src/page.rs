@@ -23,7 +23,7 @@ static PAGE: [u8; PAGE_BYTES] = squeeze(FILES).0;
 /// The page may run its own script and style, known by their SHA-256, and talk to this origin.
 /// tests/status_page.rs computes both anew.
 const POLICY: &str = "default-src 'none'; \
-    script-src 'sha256-w6SaGIpdWc53lZ28Czat2pZOn8dMtyBgDy3NvMogPOU='; \
+    script-src 'sha256-vOb62jpt8Av9X0X8N7o5QxbcBEHlqwxjXRbRRp3Meyo='; \
     style-src 'sha256-PXJ+trmA9KEBToGwHDdaJrXPv6KtfPUOTHCAUmAEtxY='; \
     img-src data:; connect-src 'self'; base-uri 'none'; form-action 'none'; \
     frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'";

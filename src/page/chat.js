@@ -134,6 +134,8 @@ $("try").onsubmit = async event => {
 };
 
 $("stop").onclick = () => running?.abort();
+// Else a page that is kept for the back button keeps its stream as well.
+addEventListener("pagehide", $("stop").onclick);
 $("prompt").onkeydown = event => {
   if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) $("try").requestSubmit();
 };

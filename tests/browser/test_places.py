@@ -1,0 +1,64 @@
+"""Where the page is opened: below a path of a front, and in a tab that nobody looks at."""
+
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+
+from harness import SCRATCH, PageTest
+from scripted import eventually, free_port
+
+NGINX = """
+daemon off; pid nginx.pid; error_log nginx.log; events {{}}
+http {{
+    access_log off; client_body_temp_path b; proxy_temp_path p; fastcgi_temp_path f;
+    uwsgi_temp_path u; scgi_temp_path s;
+    server {{
+        listen 127.0.0.1:{port};
+        location /ai/ {{ proxy_pass {proxy}/; proxy_http_version 1.1; }}
+        location = /bare {{ proxy_pass {proxy}/; }}
+        location /bare/ {{ proxy_pass {proxy}/; proxy_http_version 1.1; }}
+    }}
+}}
+"""
+
+
+class BelowAPath(PageTest):
+    def setUp(self):
+        super().setUp()
+        directory, port = Path(tempfile.mkdtemp(dir=SCRATCH.name)), free_port()
+        directory.chmod(0o755)
+        (directory / "nginx.conf").write_text(NGINX.format(port=port, proxy=self.proxy.url))
+        command = ["nginx", "-p", directory, "-e", "nginx.log", "-c", directory / "nginx.conf"]
+        nginx = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+        self.addCleanup(nginx.wait)
+        self.addCleanup(nginx.terminate)
+        self.front = f"http://127.0.0.1:{port}"
+        eventually("nginx is there", (directory / "nginx.pid").exists)
+
+    def test_everything_works_with_and_without_the_last_slash(self):
+        self.provider.script = lambda connection, _: (
+            connection.stream(), connection.delta("through the front"), connection.finish())
+        for path in "/ai/", "/bare", "/bare/":
+            with self.subTest(path):
+                self.open(url=self.front + path)
+                self.assertEqual(self.text("summary"), "Everything is up.")
+                self.assertEqual([item.text for item in self.all("#models li")], ["p/m", "p/other"])
+                self.assertEqual(self.text("base"), f"{self.front}{path.rstrip('/')}/v1")
+                self.send()
+                self.shows("progress", "Done")
+                self.assertEqual(self.text("answer"), "through the front")
+
+
+class Hidden(PageTest):
+    def test_nobody_is_probed_while_nobody_looks(self):
+        page = self.browser.current_window_handle
+        self.browser.switch_to.new_window("tab")
+        time.sleep(1)
+        before = len(self.provider.requests)
+        # Longer than the page waits between two looks.
+        time.sleep(12)
+        self.assertEqual(len(self.provider.requests), before)
+        self.browser.close()
+        self.browser.switch_to.window(page)
+        eventually("the page looks again", lambda: len(self.provider.requests) > before)
