@@ -23,8 +23,8 @@ static PAGE: [u8; PAGE_BYTES] = squeeze(FILES).0;
 /// The page may run its own script and style, known by their SHA-256, and talk to this origin.
 /// tests/status_page.rs computes both anew.
 const POLICY: &str = "default-src 'none'; \
-    script-src 'sha256-vOb62jpt8Av9X0X8N7o5QxbcBEHlqwxjXRbRRp3Meyo='; \
-    style-src 'sha256-PXJ+trmA9KEBToGwHDdaJrXPv6KtfPUOTHCAUmAEtxY='; \
+    script-src 'sha256-ZCtyu6LYjX5iJ4sZDoXV1iADuiKyiF+5ZCQDks3VzYU='; \
+    style-src 'sha256-oGEZVs3Qbh7EVKg99wPX4jmkNFMHyCIA5onok+Q8qWE='; \
     img-src data:; connect-src 'self'; base-uri 'none'; form-action 'none'; \
     frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'";
 

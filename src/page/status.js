@@ -28,8 +28,8 @@ async function get(path) {
   return answer.json();
 }
 
-const clock = () => new Date().toLocaleTimeString(language, { hour12: false });
-const number = value => new Intl.NumberFormat(language).format(value);
+const clock = () => new Date().toTimeString().slice(0, 8);
+const number = value => value.toLocaleString(language);
 
 function bytes(count) {
   let unit = 0;
