@@ -23,7 +23,7 @@ static PAGE: [u8; PAGE_BYTES] = squeeze(FILES).0;
 /// The page may run its own script and style, known by their SHA-256, and talk to this origin.
 /// tests/status_page.rs computes both anew.
 const POLICY: &str = "default-src 'none'; \
-    script-src 'sha256-ZCtyu6LYjX5iJ4sZDoXV1iADuiKyiF+5ZCQDks3VzYU='; \
+    script-src 'sha256-LmOu9LmEVbLJ+6KGnCcaW9uptJYz8lybmv8sBQbxHjI='; \
     style-src 'sha256-oGEZVs3Qbh7EVKg99wPX4jmkNFMHyCIA5onok+Q8qWE='; \
     img-src data:; connect-src 'self'; base-uri 'none'; form-action 'none'; \
     frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'";

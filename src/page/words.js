@@ -16,7 +16,6 @@ const CHINESE = {
   "{0} models": "{0} 个模型",
   "Try a model": "试用模型",
   "Model": "模型",
-  "Token": "令牌",
   "stays in this tab": "只留在本标签页",
   "Prompt": "提示词",
   "Send": "发送",
