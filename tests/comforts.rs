@@ -26,7 +26,7 @@ fn options() -> BTreeSet<&'static str> {
 fn dashed(text: &'static str) -> BTreeSet<&'static str> {
     let lines = text.lines().filter(|line| !line.trim_start().starts_with('#'));
     let words = lines.flat_map(|line| line.split(|c: char| !c.is_ascii_alphanumeric() && c != '-'));
-    words.filter(|word| word.starts_with('-') && word.trim_matches('-') != "").collect()
+    words.filter(|word| word.starts_with('-') && !word.trim_matches('-').is_empty()).collect()
 }
 
 #[test]

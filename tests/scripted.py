@@ -176,3 +176,8 @@ class Proxy:
         with self.process:
             self.process.terminate()
             return self.process.wait(timeout=15)
+
+    def kill(self):
+        """Ends it at once: a browser that keeps its connections makes a clean end take two seconds."""
+        with self.process:
+            self.process.kill()

@@ -54,7 +54,7 @@ class PageTest(unittest.TestCase):
         providers = [{"provider": "p", "baseurl": self.provider.url}, *self.more_providers]
         config = {"providers": providers, "tokens": [f"browser|{TOKEN}"], "log_level": "INFO"}
         self.proxy = Proxy(BINARY, directory, config)
-        self.addCleanup(self.proxy.stop)
+        self.addCleanup(self.proxy.kill)
         self.browser.get_log("browser")
         self.open()
 
@@ -75,7 +75,8 @@ class PageTest(unittest.TestCase):
         command("Emulation.setDeviceMetricsOverride",
                 {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 600})
         self.browser.get(url or self.proxy.url + "/")
-        eventually("the page has looked", lambda: self.text("checked").strip())
+        # The models come last.
+        eventually("the page has looked", lambda: self.text("count"))
 
     def screenshot(self, name):
         picture = self.browser.execute_cdp_cmd("Page.captureScreenshot", {"captureBeyondViewport": True})
