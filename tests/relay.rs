@@ -144,11 +144,12 @@ fn the_provider_gets_its_own_key_host_and_length() {
 }
 
 #[test]
-fn hop_by_hop_headers_and_cookies_stay_with_us() {
+fn hop_by_hop_headers_cookies_and_addresses_stay_with_us() {
     let (upstream, proxy) = start();
     let headers = "Cookie: session=1\r\nConnection: keep-alive, X-Mine\r\nX-Mine: secret\r\nKeep-Alive: 5\r\n\
         Proxy-Connection: keep-alive\r\nTE: trailers\r\nTrailer: X-T\r\nUpgrade: h2c\r\n\
-        Proxy-Authorization: Basic eDp5\r\nX-Kept: yes\r\n";
+        Proxy-Authorization: Basic eDp5\r\nX-Forwarded-For: 203.0.113.9\r\nForwarded: for=203.0.113.9\r\n\
+        X-Real-IP: 203.0.113.9\r\nX-Kept: yes\r\n";
     assert_eq!(proxy.chat_with(headers, chat(MODEL)).status, 200);
     let head = chats(&upstream).remove(0).head;
     let gone = [
@@ -162,6 +163,9 @@ fn hop_by_hop_headers_and_cookies_stay_with_us() {
         "proxy-authorization",
         "expect",
         "transfer-encoding",
+        "x-forwarded-for",
+        "forwarded",
+        "x-real-ip",
     ];
     for name in gone {
         assert_eq!(head.all(name), [""; 0], "{name} in {}", show(&head.raw));

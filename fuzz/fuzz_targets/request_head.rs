@@ -9,13 +9,16 @@ use ai_proxy_fuzz::plan::Plan;
 use libfuzzer_sys::fuzz_target;
 
 /// Stays here, or is said anew to the provider.
-const PRIVATE: [&str; 7] = [
+const PRIVATE: [&str; 10] = [
     "accept-encoding",
     "authorization",
     "content-length",
     "cookie",
     "expect",
+    "forwarded",
     "host",
+    "x-forwarded-for",
+    "x-real-ip",
     "x-request-id",
 ];
 

@@ -3,8 +3,9 @@
 use super::{list, push_field, trim, Control, HeadError, FIELDS_MAX};
 use crate::body::Framing;
 
-/// For us alone, or said anew to the provider.
-const NOT_FORWARDED: [&str; 7] = [
+/// For us alone, or said anew to the provider. Who the client is and where it sits is not the
+/// provider's business.
+const NOT_FORWARDED: [&str; 10] = [
     "host",
     "authorization",
     "content-length",
@@ -12,6 +13,9 @@ const NOT_FORWARDED: [&str; 7] = [
     "cookie",
     "accept-encoding",
     "x-request-id",
+    "forwarded",
+    "x-forwarded-for",
+    "x-real-ip",
 ];
 
 /// By these a reverse proxy tells for whom it asks (RFC 7239, and what came before it).
