@@ -99,7 +99,10 @@ fn make() -> Result<TlsConnector, String> {
 
 /// OpenSSL's words without the file and line of its sources, in one line.
 fn cause(error: &native_tls::Error) -> String {
-    let text = error.to_string();
+    plain(&error.to_string())
+}
+
+fn plain(text: &str) -> String {
     let mut reasons: Vec<&str> = Vec::new();
     for part in text.split(", ") {
         // "error:0A000086:SSL routines:tls_post_process_server_certificate:certificate verify
@@ -108,7 +111,8 @@ fn cause(error: &native_tls::Error) -> String {
             Some(rest) => rest.splitn(4, ':').nth(3).unwrap_or(rest),
             None => part,
         };
-        let (reason, place) = reason.split_once(":../").unwrap_or((reason, ""));
+        let file = reason.find(".c:").and_then(|end| reason[..end].rfind(':'));
+        let (reason, place) = reason.split_at(file.unwrap_or(reason.len()));
         reasons.push(reason.trim());
         if let Some((_, detail)) = place.split_once('(') {
             reasons.push(detail.trim_end_matches(')'));
@@ -116,4 +120,23 @@ fn cause(error: &native_tls::Error) -> String {
     }
     reasons.retain(|reason| !reason.is_empty());
     reasons.join(": ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::plain;
+
+    #[test]
+    fn a_cause_names_no_source_file_of_any_build_of_openssl() {
+        let wanted = "certificate verify failed: self-signed certificate";
+        // Debian's, and the one of the feature `vendored-tls`.
+        for path in ["../ssl/statem/statem_clnt.c", "ssl/statem/statem_clnt.c"] {
+            let text = format!(
+                "error:0A000086:SSL routines:tls_post_process_server_certificate:\
+                 certificate verify failed:{path}:1889: (self-signed certificate)"
+            );
+            assert_eq!(plain(&text), wanted);
+        }
+        assert_eq!(plain("unexpected EOF"), "unexpected EOF");
+    }
 }
