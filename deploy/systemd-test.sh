@@ -123,5 +123,9 @@ say "answered: $(grep -c 耗时: "$logs/ai_proxy-1/ai_proxy.log") and $(grep -c 
 for instance in 1 2; do
     grep -q 耗时: "$logs/ai_proxy-$instance/ai_proxy.log" || fail "ai-proxy@$instance got nothing"
 done
+inside systemctl reload 'ai-proxy@*'
+for instance in 1 2; do
+    wait_for grep -q '重新加载成功' "$logs/ai_proxy-$instance/ai_proxy.log"
+done
 if inside journalctl --quiet --dmesg --output cat | grep -i seccomp; then fail "the sandbox bit"; fi
 # As an administrator would leave it: instances enabled. The purge has to see to them.
