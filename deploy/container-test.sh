@@ -90,7 +90,7 @@ if ! buildah "${store[@]}" inspect --type image "$name" >/dev/null 2>&1; then
     # The steps are tried here, not the optimiser, which takes minutes.
     buildah "${store[@]}" config --env CARGO_PROFILE_RELEASE_LTO=off --env CARGO_PROFILE_RELEASE_OPT_LEVEL=0 \
         --env CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16 "$base"
-    buildah "${store[@]}" commit --quiet --rm "$base" "docker.io/library/$name" >/dev/null
+    buildah "${store[@]}" commit --quiet --rm "$base" "$name" >/dev/null
     rm -rf "$work/base"
 fi
 # The toolchain and the crates' sources are this machine's.

@@ -14,6 +14,7 @@ name, whole and streamed; then that a stranger's certificate is refused; then SI
 """
 
 import argparse
+import atexit
 import json
 import os
 import re
@@ -113,6 +114,8 @@ class Program:
         self.process = subprocess.Popen(
             command, cwd=work, env=environment, stdout=subprocess.PIPE, text=True, errors="replace"
         )
+        # Nothing is left when a check fails.
+        atexit.register(self.process.kill)
         self.banner = ""
         for line in self.process.stdout:
             self.banner += line
