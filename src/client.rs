@@ -77,7 +77,7 @@ impl Client {
         &mut self,
         alarm: &Alarm,
         closing: impl Fn() -> bool,
-    ) -> Result<Option<RequestHead>, Error> {
+    ) -> Result<Option<Box<RequestHead>>, Error> {
         if self.ahead.is_empty() {
             self.ahead = Vec::new();
             let wait = Wait::new(Phase::RequestHead, alarm.now(), KEEP_ALIVE_MAX);
@@ -93,7 +93,7 @@ impl Client {
         self.ahead.drain(..length);
         self.unread = Some(Decoder::new(head.framing)).filter(|decoder| !decoder.is_done());
         self.expects_continue = head.expects_continue && self.unread.is_some();
-        Ok(Some(head))
+        Ok(Some(Box::new(head)))
     }
 
     /// Whether bytes of another request are already here.

@@ -102,7 +102,7 @@ pub async fn accept(proxy: Rc<Proxy>, listener: TcpListener) {
         for _ in 0..ACCEPTS_MAX {
             match next(&proxy, &listener, &alarm).await {
                 Ok(Some((stream, peer, admission))) => {
-                    proxy.spawn(serve(proxy.clone(), stream, peer, admission));
+                    serve(proxy.clone(), stream, peer, admission);
                 }
                 Ok(None) => return,
                 Err(_) if proxy.is_draining() => return,
@@ -156,41 +156,44 @@ fn is_of_one_connection(error: &io::Error) -> bool {
     )
 }
 
-/// One client, from its first request to its last.
-async fn serve(proxy: Rc<Proxy>, stream: TcpStream, peer: SocketAddr, _admission: Admission) {
+/// Begins to serve one client, from its first request to its last.
+fn serve(proxy: Rc<Proxy>, stream: TcpStream, peer: SocketAddr, admission: Admission) {
     let _ = stream.set_nodelay(true);
     let Ok(watched) = Watched::new(&proxy.reactor, stream) else { return };
     let alarm = Alarm::new(&proxy.reactor);
     let mut client = Client::new(Socket::plain(watched), peer);
-    loop {
-        match client.next_head(&alarm, || proxy.is_draining()).await {
-            Ok(Some(head)) => {
-                // Boxed, so that a connection between two requests stays small, and over before
-                // an answer streams.
-                let answer = Box::pin(api::answer(&proxy, Box::new(head), &mut client, &alarm));
-                let in_step = match answer.await {
-                    Next::Answered(in_step) => in_step,
-                    Next::Streams(streaming) => {
-                        let in_step = streaming.run(&proxy, &mut client, &alarm).await;
-                        in_step && !proxy.is_draining()
-                    }
-                };
-                if !in_step {
-                    break;
-                }
-                // Pipelined requests wait their turn behind other clients'.
-                if client.has_more() {
-                    yield_now().await;
-                }
-            }
-            Ok(None) => break,
-            Err(error) => {
-                Box::pin(api::refuse(&proxy, &error, &mut client, &alarm)).await;
-                break;
+    let executor = proxy.clone();
+    // A block, which uses what it captures in place: the arguments of an `async fn` are kept twice.
+    executor.spawn(async move {
+        let _admission = admission;
+        while serve_one(&proxy, &mut client, &alarm).await {
+            // Pipelined requests wait their turn behind other clients'.
+            if client.has_more() {
+                yield_now().await;
             }
         }
+        Box::pin(client.close(&alarm)).await;
+    });
+}
+
+/// Serves one request. Returns whether another may follow. Every step is boxed, so that an open
+/// stream keeps nothing but itself of what led to it.
+async fn serve_one(proxy: &Rc<Proxy>, client: &mut Client, alarm: &Alarm) -> bool {
+    let head = Box::pin(client.next_head(alarm, || proxy.is_draining())).await;
+    let next = match head {
+        Ok(Some(head)) => Box::pin(api::answer(proxy, head, client, alarm)).await,
+        Ok(None) => return false,
+        Err(error) => {
+            Box::pin(api::refuse(proxy, &error, client, alarm)).await;
+            return false;
+        }
+    };
+    match next {
+        Next::Answered(in_step) => in_step,
+        Next::Streams(streaming) => {
+            streaming.run(proxy, client, alarm).await && !proxy.is_draining()
+        }
     }
-    Box::pin(client.close(&alarm)).await;
 }
 
 /// Waits until every client has its answer, for [`DRAIN_MAX`] at most.
