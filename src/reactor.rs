@@ -145,7 +145,6 @@ impl Reactor {
             tv_nsec: i64::from(length.subsec_nanos()),
         });
         let heard = self.collect(events, timeout);
-        self.parker.asleep.store(false, Ordering::SeqCst);
         self.visits.set(self.visits.get().wrapping_add(1));
         // Only when all that has come was delivered may a deadline blame anybody: a process that
         // was stopped for a while would take what came meanwhile for late.
@@ -159,8 +158,11 @@ impl Reactor {
         for _ in 0..COLLECTS_MAX {
             events.clear();
             let room = rustix::buffer::spare_capacity(events);
+            let waited = epoll::wait(&self.epoll, room, timeout.as_ref());
+            // Before anybody is woken by us: that must not cost a write to the eventfd.
+            self.parker.asleep.store(false, Ordering::SeqCst);
             // The only error, but for misuse, is EINTR: the next visit does the work.
-            if epoll::wait(&self.epoll, room, timeout.as_ref()).is_err() {
+            if waited.is_err() {
                 return false;
             }
             for event in events.iter() {
@@ -311,5 +313,37 @@ impl Wake for Parker {
         if self.asleep.swap(false, Ordering::SeqCst) {
             let _ = rustix::io::write(&self.event, &1u64.to_ne_bytes());
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+    use std::io::Write;
+    use std::os::unix::net::UnixStream;
+
+    use super::*;
+
+    #[test]
+    fn what_the_reactor_itself_wakes_costs_no_write_to_the_eventfd() {
+        let reactor = Reactor::new().unwrap();
+        let (here, mut there) = UnixStream::pair().unwrap();
+        let registration = reactor.register(&here).unwrap();
+        registration.drained(true);
+        let writer = std::thread::spawn(move || {
+            std::thread::sleep(Duration::from_millis(50));
+            there.write_all(b"x").map(|()| there)
+        });
+        reactor.block_on(poll_fn(|context| {
+            registration.wake_reader(context.waker());
+            if registration.readable() {
+                Poll::Ready(())
+            } else {
+                Poll::Pending
+            }
+        }));
+        let mut count = [0; 8];
+        assert!(rustix::io::read(&reactor.parker.event, &mut count).is_err());
+        writer.join().unwrap().unwrap();
     }
 }

@@ -73,19 +73,20 @@ impl Process {
         Ok(Process { child })
     }
 
-    /// CPU time used so far by all its threads, in user and kernel mode.
+    /// CPU time used so far by all its threads, those that have ended too, in user and kernel mode:
+    /// of the first thread in nanoseconds where the kernel tells, of the others in ticks.
     pub fn cpu(&self) -> io::Result<Duration> {
-        let tasks = fs::read_dir(format!("/proc/{}/task", self.child.id()))?;
-        let mut total = Duration::ZERO;
-        for task in tasks {
-            let path = task?.path();
-            total += match fs::read_to_string(path.join("schedstat")) {
-                Ok(text) => Duration::from_nanos(number(text.split(' ').next())),
-                // Kernels without CONFIG_SCHED_INFO count in ticks only.
-                Err(_) => ticks(&fs::read_to_string(path.join("stat"))?),
-            };
-        }
-        Ok(total)
+        let id = self.child.id();
+        let read = |name: &str| fs::read_to_string(format!("/proc/{id}/{name}"));
+        let first_ticks = ticks(&read(&format!("task/{id}/stat"))?);
+        let first = match read(&format!("task/{id}/schedstat")) {
+            Ok(text) => Duration::from_nanos(number(text.split(' ').next())),
+            // Kernels without CONFIG_SCHED_INFO count in ticks only.
+            Err(_) => first_ticks,
+        };
+        // One tick may have passed between the two reads.
+        let others = ticks(&read("stat")?).saturating_sub(first_ticks + TICK);
+        Ok(first + others)
     }
 
     /// Resident memory in KB; exact where the kernel offers `smaps_rollup`, else `VmRSS`.
@@ -172,9 +173,11 @@ fn number(text: Option<&str>) -> u64 {
     text.and_then(|text| text.trim().parse().ok()).unwrap_or(0)
 }
 
+const TICK: Duration = Duration::from_millis(10);
+
 /// `utime` and `stime` of a `/proc/…/stat` line, at the usual 100 ticks a second.
 fn ticks(stat: &str) -> Duration {
     let after_name = stat.rsplit(')').next().unwrap_or_default();
     let mut fields = after_name.split_whitespace().skip(11);
-    Duration::from_millis(10 * (number(fields.next()) + number(fields.next())))
+    TICK * (number(fields.next()) + number(fields.next())) as u32
 }
