@@ -6,14 +6,14 @@ use std::sync::Arc;
 
 use crate::client::Client;
 use crate::clock::{Alarm, Phase, Wait};
-use crate::config::{Provider, Token};
+use crate::config::Token;
 use crate::error::Error;
 use crate::head::{push_field, RequestHead};
 use crate::offload::offload;
 use crate::proxy::{Proxy, Settings};
-use crate::query::authorization;
 use crate::record::Record;
 use crate::relay::{relay, Manner, RelayError, Relayed, Stream, StreamLimits};
+use crate::request::chat_head;
 use crate::splice::ChatRequest;
 use crate::upstream::{exchange, Message};
 
@@ -158,24 +158,6 @@ fn route(
     }
     record.provider.clone_from(&provider.name);
     request.splice(&mut body);
-    let head = request_head(provider, &relayed, body.len(), &record.id);
+    let head = chat_head(settings.chat_prefix(index), &relayed, body.len(), &record.id);
     Ok(Route { index, streams: request.stream, message: Message::new(head, body) })
-}
-
-fn request_head(provider: &Provider, relayed: &[u8], body_length: usize, id: &str) -> Vec<u8> {
-    let base = &provider.base;
-    let mut head = Vec::with_capacity(relayed.len() + 512 + body_length.min(16 * 1024));
-    head.extend_from_slice(b"POST ");
-    head.extend_from_slice(base.target("/chat/completions").as_bytes());
-    head.extend_from_slice(b" HTTP/1.1\r\n");
-    push_field(&mut head, "Host", base.authority().as_bytes());
-    if let Some(value) = authorization(provider.token.as_ref(), base.credentials.as_ref()) {
-        push_field(&mut head, "Authorization", value.as_bytes());
-    }
-    head.extend_from_slice(relayed);
-    push_field(&mut head, "Accept-Encoding", b"identity");
-    push_field(&mut head, "X-Request-Id", id.as_bytes());
-    push_field(&mut head, "Content-Length", body_length.to_string().as_bytes());
-    head.extend_from_slice(b"\r\n");
-    head
 }

@@ -30,6 +30,7 @@ pub mod reactor;
 pub mod record;
 pub mod relay;
 pub mod reply;
+pub mod request;
 pub mod resolve;
 pub mod secret;
 pub mod server;

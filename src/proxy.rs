@@ -17,6 +17,8 @@ use crate::logging;
 use crate::models::Catalogue;
 use crate::pool::{Pool, PoolLimits};
 use crate::reactor::Reactor;
+use crate::request::chat_prefix;
+use crate::secret::Secret;
 use crate::stats::Stats;
 use crate::turns::Turns;
 use crate::upstream::Patience;
@@ -28,6 +30,7 @@ const PARSERS_MAX: usize = 2;
 pub struct Settings {
     config: Config,
     origins: Vec<Rc<Origin>>,
+    chat_prefixes: Vec<Secret>,
 }
 
 impl Settings {
@@ -37,7 +40,8 @@ impl Settings {
             Rc::new(Origin { https: base.https, host: base.host.clone(), port: base.port })
         };
         let origins = config.providers.iter().map(origin).collect();
-        Rc::new(Settings { config, origins })
+        let chat_prefixes = config.providers.iter().map(chat_prefix).collect();
+        Rc::new(Settings { config, origins, chat_prefixes })
     }
 
     /// The index of a provider.
@@ -48,6 +52,11 @@ impl Settings {
     /// Where a provider's connections lead.
     pub fn origin(&self, index: usize) -> &Rc<Origin> {
         &self.origins[index]
+    }
+
+    /// The lines that begin every chat's head to a provider.
+    pub fn chat_prefix(&self, index: usize) -> &Secret {
+        &self.chat_prefixes[index]
     }
 
     /// How long a request may wait for a connection and for its answer.

@@ -6,13 +6,12 @@ use std::rc::Rc;
 use async_h1::client::Encoder;
 use futures_lite::future::block_on;
 use futures_lite::io::AsyncReadExt;
-use http_types::auth::BasicAuth;
 use http_types::{Method, Request, Url};
 
 use crate::clock::{Alarm, Phase, Wait};
 use crate::config::Provider;
 use crate::proxy::{Proxy, Settings};
-use crate::secret::Secret;
+use crate::request::authorization;
 use crate::upstream::{exchange, ExchangeError, Message};
 
 /// Anthropic answers `/models` only in its own manner.
@@ -78,16 +77,4 @@ fn request_head(provider: &Provider) -> Vec<u8> {
     // From memory to memory: ready at once, and it cannot fail.
     let _ = block_on(Encoder::new(request).read_to_end(&mut head));
     head
-}
-
-/// What a provider is told in `Authorization`: its token, else the credentials of its URL.
-pub fn authorization(token: Option<&Secret>, credentials: Option<&Secret>) -> Option<String> {
-    match (token, credentials) {
-        (Some(token), _) => Some(format!("Bearer {}", token.expose())),
-        (None, Some(pair)) => {
-            let (user, password) = pair.expose().split_once(':').unwrap_or((pair.expose(), ""));
-            Some(BasicAuth::new(user, password).value().as_str().to_owned())
-        }
-        (None, None) => None,
-    }
 }

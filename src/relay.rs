@@ -76,8 +76,13 @@ pub async fn relay(
         matches!(answer.head.framing, Framing::Length(length) if length > HOLD_BYTES_MAX as u64);
     if !streams && !known_large {
         if hold(&mut answer, &mut held, client, alarm, manner).await? {
-            let in_step = send_whole(answer, held, client, alarm, manner, record).await;
-            return Ok(Relayed::Whole(in_step));
+            let (bytes, keep_alive) = whole(answer, held, manner, record);
+            record.ending = match client.write_all(alarm, &bytes).await {
+                Ok(()) => Ending::Complete,
+                Err(Error::ClientTimeout(wait)) => Ending::ClientSlow(wait),
+                Err(_) => Ending::ClientGone,
+            };
+            return Ok(Relayed::Whole(keep_alive && matches!(record.ending, Ending::Complete)));
         }
     } else {
         // What came with the head can still be refused with an honest error.
@@ -119,15 +124,15 @@ async fn hold(
     }
 }
 
-/// Sends a whole answer in one write. Returns whether the client's connection is in step.
-async fn send_whole(
+/// A whole answer as it goes to the client, in one write, and whether another request may follow it.
+/// The provider's connection is returned before the client is served: whoever waits for one need not
+/// wait for the client.
+fn whole(
     mut answer: Answer,
     body: Vec<u8>,
-    client: &mut Client,
-    alarm: &Alarm,
     manner: &Manner<'_>,
     record: &mut Record,
-) -> bool {
+) -> (Vec<u8>, bool) {
     let mut bytes = std::mem::take(&mut answer.head.relayed);
     record.chunks = answer.decoder.chunks();
     record.bytes = body.len() as u64;
@@ -135,18 +140,12 @@ async fn send_whole(
         Framing::None => Framing::None,
         _ => Framing::Length(body.len() as u64),
     };
-    // Returned before the client is served: whoever waits for a connection need not wait for it.
     answer.finish();
     let keep_alive = (manner.keep_alive)();
+    bytes.reserve(body.len() + 64);
     end_head(&mut bytes, framing, keep_alive, manner.minor);
     bytes.extend_from_slice(&body);
-    drop(body);
-    record.ending = match client.write_all(alarm, &bytes).await {
-        Ok(()) => Ending::Complete,
-        Err(Error::ClientTimeout(wait)) => Ending::ClientSlow(wait),
-        Err(_) => Ending::ClientGone,
-    };
-    keep_alive && matches!(record.ending, Ending::Complete)
+    (bytes, keep_alive)
 }
 
 /// Adds the fields that frame the body and manage the connection, and the empty line.
