@@ -4,8 +4,10 @@
 use std::fmt;
 use std::ops::Range;
 
-/// Digits of a chunk size; more could overflow.
+/// Digits of a chunk size that count; more could overflow.
 const SIZE_DIGITS_MAX: usize = 15;
+/// All digits of a chunk size: zeros may stand before it (RFC 9112 §7.1), but not for ever.
+const SIZE_AND_ZEROS_MAX: u8 = 64;
 /// Bytes of chunk extensions on one line.
 const EXTENSION_BYTES_MAX: u32 = 4 * 1024;
 /// Bytes of the trailer section.
@@ -66,9 +68,11 @@ enum State {
     Data(u64),
     DataReturn,
     DataFeed,
+    /// A trailer line: how much of it there is, and whether its name is complete.
     Trailer {
         line: u32,
         bytes: u32,
+        named: bool,
     },
     TrailerFeed {
         line: u32,
@@ -211,7 +215,7 @@ impl Decoder {
             }
             State::Size { digits: 0, .. } => match plain_size(input) {
                 Some((0, length)) => {
-                    self.state = State::Trailer { line: 0, bytes: 0 };
+                    self.state = State::Trailer { line: 0, bytes: 0, named: false };
                     length
                 }
                 Some((size, length)) => {
@@ -229,7 +233,7 @@ impl Decoder {
     fn step(&mut self, byte: u8) -> Result<(), BodyError> {
         self.state = match (self.state, byte) {
             (State::Size { size, digits }, _) if byte.is_ascii_hexdigit() => {
-                if usize::from(digits) == SIZE_DIGITS_MAX {
+                if size >> (4 * (SIZE_DIGITS_MAX - 1)) != 0 || digits == SIZE_AND_ZEROS_MAX {
                     return Err(self.broken(BodyError::Chunk));
                 }
                 let digit = char::from(byte).to_digit(16).unwrap_or(0);
@@ -252,21 +256,31 @@ impl Decoder {
             {
                 State::Extension { size, bytes: bytes + 1 }
             }
-            (State::SizeFeed { size: 0 }, b'\n') => State::Trailer { line: 0, bytes: 0 },
+            (State::SizeFeed { size: 0 }, b'\n') => {
+                State::Trailer { line: 0, bytes: 0, named: false }
+            }
             (State::SizeFeed { size }, b'\n') => {
                 self.chunks += 1;
                 State::Data(size)
             }
             (State::DataReturn, b'\r') => State::DataFeed,
             (State::DataFeed, b'\n') => State::Size { size: 0, digits: 0 },
-            (State::Trailer { line, bytes }, b'\r') => State::TrailerFeed { line, bytes },
-            (State::Trailer { line, bytes }, _)
-                if bytes < TRAILER_BYTES_MAX && !is_control(byte) =>
+            (State::Trailer { line, bytes, named }, b'\r') if named || line == 0 => {
+                State::TrailerFeed { line, bytes }
+            }
+            // Nothing of it is used, but a line that is no field is a sign of something else.
+            (State::Trailer { line, bytes, named }, _)
+                if bytes < TRAILER_BYTES_MAX
+                    && (is_in_name(byte)
+                        || if named { !is_control(byte) } else { byte == b':' && line > 0 }) =>
             {
-                State::Trailer { line: line + 1, bytes: bytes + 1 }
+                let named = named || byte == b':';
+                State::Trailer { line: line + 1, bytes: bytes + 1, named }
             }
             (State::TrailerFeed { line: 0, .. }, b'\n') => State::Done,
-            (State::TrailerFeed { bytes, .. }, b'\n') => State::Trailer { line: 0, bytes },
+            (State::TrailerFeed { bytes, .. }, b'\n') => {
+                State::Trailer { line: 0, bytes, named: false }
+            }
             (State::Broken(error), _) => return Err(error),
             _ => return Err(self.broken(BodyError::Chunk)),
         };
@@ -290,6 +304,11 @@ fn plain_size(input: &[u8]) -> Option<(u64, usize)> {
         }
     }
     None
+}
+
+/// A byte of a field's name (RFC 9110 §5.6.2).
+fn is_in_name(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
 }
 
 fn is_control(byte: u8) -> bool {

@@ -97,6 +97,20 @@ impl Config {
         read::config(&text, &Source::new(&file, &environment, exposed))
     }
 
+    /// Like [`Config::load`], for a program that has others to serve meanwhile: only a regular file
+    /// is read, for anything else could keep it waiting.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Config::load`], and for what is not a regular file.
+    pub fn load_again(path: &Path) -> Result<Self, ConfigError> {
+        if std::fs::metadata(path).is_ok_and(|metadata| !metadata.is_file()) {
+            let file = path.display().to_string();
+            return Err(ConfigError::new(&file, "", "不是普通文件 (is not a regular file)"));
+        }
+        Self::load(path)
+    }
+
     /// Checks the text of a file. `file` is its name for messages; a relative `token_file` is
     /// looked for in its directory.
     ///

@@ -6,6 +6,7 @@ use std::rc::Rc;
 use std::task::{Poll, Waker};
 
 use serde::{Serialize, Serializer};
+use smol::Task;
 
 use crate::error::to_json;
 use crate::proxy::{Proxy, Settings};
@@ -15,7 +16,9 @@ use crate::upstream::ExchangeError;
 /// The round of probes under way, which concurrent callers share, and the last result.
 #[derive(Default)]
 pub struct Health {
-    running: Cell<bool>,
+    /// Dropping it drops the probes and their connections.
+    running: RefCell<Option<Task<()>>>,
+    callers: Cell<usize>,
     rounds: Cell<u64>,
     report: RefCell<Rc<Vec<u8>>>,
     waiting: RefCell<Vec<Waker>>,
@@ -25,9 +28,10 @@ impl Health {
     /// The result of a round of probes that ended after this was called, as the body of the answer.
     pub async fn report(&self, proxy: &Rc<Proxy>) -> Rc<Vec<u8>> {
         let wanted = self.rounds.get() + 1;
-        if !self.running.replace(true) {
-            let round = round(proxy.clone());
-            proxy.spawn(round);
+        let _caller = Caller::new(self);
+        if self.running.borrow().is_none() {
+            let round = proxy.executor.spawn(round(proxy.clone()));
+            self.running.replace(Some(round));
         }
         poll_fn(|context| {
             if self.rounds.get() >= wanted {
@@ -38,6 +42,28 @@ impl Health {
         })
         .await;
         self.report.borrow().clone()
+    }
+}
+
+/// One who waits for the round; the last one who leaves ends it.
+struct Caller<'h>(&'h Health);
+
+impl<'h> Caller<'h> {
+    fn new(health: &'h Health) -> Self {
+        health.callers.set(health.callers.get() + 1);
+        Caller(health)
+    }
+}
+
+impl Drop for Caller<'_> {
+    fn drop(&mut self) {
+        let left = self.0.callers.get() - 1;
+        self.0.callers.set(left);
+        if left == 0 {
+            // Taken out first: what ends with it may look here.
+            let round = self.0.running.take();
+            drop(round);
+        }
     }
 }
 
@@ -54,7 +80,10 @@ async fn round(proxy: Rc<Proxy>) {
     let health = &proxy.health;
     health.report.replace(Rc::new(body));
     health.rounds.set(health.rounds.get() + 1);
-    health.running.set(false);
+    // Callers from now on want a round of their own. Detached: a task cannot drop itself.
+    if let Some(this) = health.running.take() {
+        this.detach();
+    }
     health.waiting.take().into_iter().for_each(Waker::wake);
 }
 

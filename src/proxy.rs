@@ -157,7 +157,7 @@ impl Proxy {
     /// What is wrong with the file.
     pub fn reload(self: &Rc<Self>) -> Result<Vec<String>, ConfigError> {
         let Some(file) = &self.file else { return Ok(Vec::new()) };
-        let new = Settings::new(Config::load(file)?);
+        let new = Settings::new(Config::load_again(file)?);
         let old = self.settings.replace(new.clone());
         let changes = crate::changes::between(&old, &new);
         logging::set_level(new.log_level);

@@ -108,6 +108,19 @@ fn reload_from_loopback_needs_no_token_and_counts_the_providers() {
 }
 
 #[test]
+fn a_page_in_a_browser_needs_a_token_to_reload() {
+    let proxy = TestProxy::start(&config([]));
+    for (token, status) in
+        [(String::new(), 401), (format!("Authorization: Bearer {TOKEN}\r\n"), 200)]
+    {
+        let request = format!(
+            "POST /v1/reload HTTP/1.1\r\nHost: t\r\nOrigin: https://elsewhere.example\r\n{token}\r\n"
+        );
+        assert_eq!(proxy.connect().send(request).response().status, status);
+    }
+}
+
+#[test]
 fn a_file_that_does_not_load_changes_nothing() {
     let upstream = Upstream::json("200 OK", "{}");
     let proxy = TestProxy::start(&config_for(&upstream));
@@ -117,8 +130,13 @@ fn a_file_that_does_not_load_changes_nothing() {
     let refused = with(config_for(&upstream), json!({"stream_timeout": "soon"}));
     let reason = proxy.reload(&refused).error(400);
     assert!(reason.contains("stream_timeout"), "{reason}");
-    std::fs::remove_file(proxy.directory().path().join("config.json")).expect("the file was there");
+    let file = proxy.directory().path().join("config.json");
+    std::fs::remove_file(&file).expect("the file was there");
     proxy.request("POST", "/v1/reload", "").error(400);
+    // Opening it would wait for a writer for ever.
+    assert!(std::process::Command::new("mkfifo").arg(&file).status().expect("mkfifo").success());
+    let reason = proxy.request("POST", "/v1/reload", "").error(400);
+    assert!(reason.contains("regular file"), "{reason}");
     assert_eq!(proxy.chat(chat(MODEL)).status, 200);
 }
 

@@ -130,3 +130,23 @@ fn probes_of_all_providers_run_at_the_same_time() {
     let proxy = TestProxy::start(&config([provider("a", &a), provider("b", &b)]));
     assert_eq!(proxy.get("/health").json()["status"], "healthy");
 }
+
+#[test]
+fn the_last_caller_that_leaves_ends_the_probes() {
+    let upstream = Upstream::each(|_, connection| drop(connection.wait_for_close()));
+    let proxy = TestProxy::start(&config([provider("silent", &upstream)]));
+    let ask = "GET /health HTTP/1.1\r\nHost: t\r\n\r\n";
+    let (mut first, mut second) = (proxy.connect(), proxy.connect());
+    first.send(ask);
+    second.send(ask);
+    upstream.wait_requests(1);
+    drop(first);
+    pause(200);
+    assert_eq!(upstream.closed_by_proxy(), 0, "somebody still waits");
+    let begin = std::time::Instant::now();
+    drop(second);
+    upstream.wait_closed_by_proxy(1);
+    // Its own limit is 5 s.
+    assert!(begin.elapsed().as_secs() < 3);
+    assert_eq!(proxy.get("/").status, 200);
+}

@@ -64,6 +64,7 @@ fn chunk_extensions_and_trailers_are_accepted() {
         (";name=value", "0;last", ""),
         (";a;b=\"q; x\"", "0", "X-Trailer: 1\r\nX-Other: 2\r\n"),
         (" ;spaced", "000", ""),
+        ("", "0000000000000000000000000", "odd!#$%&'*+-.^_`|~:\r\nempty:\r\n"),
     ] {
         let framed = format!("0{size}{extension}\r\n{body}\r\n{last}\r\n{trailer}\r\n");
         accepted_chunked(&chunked_head(), framed.as_bytes());
@@ -278,5 +279,23 @@ fn many_large_bodies_at_once_are_answered_and_leave_no_thread_behind() {
     while proxy.threads() > threads {
         assert!(start.elapsed() < PATIENCE, "{} threads", proxy.threads());
         pause(5);
+    }
+}
+
+#[test]
+fn zeros_before_a_chunk_size_are_accepted_but_not_for_ever() {
+    let body = chat(MODEL);
+    let framed =
+        |zeros: usize| format!("{}{:x}\r\n{body}\r\n0\r\n\r\n", "0".repeat(zeros), body.len());
+    accepted_chunked(&chunked_head(), framed(30).as_bytes());
+    refused([&chunked_head(), framed(64).as_bytes()].concat(), &[400]);
+}
+
+#[test]
+fn trailer_lines_that_are_no_fields_are_400_and_close() {
+    let body = chat(MODEL);
+    for line in ["X : y", " fold", "nonsense", ": x", "X", "\tX: y", "X: y\r\n folded"] {
+        let framed = format!("{:x}\r\n{body}\r\n0\r\n{line}\r\n\r\n", body.len());
+        refused([&chunked_head(), framed.as_bytes()].concat(), &[400]);
     }
 }

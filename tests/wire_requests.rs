@@ -146,6 +146,20 @@ fn missing_and_double_hosts_are_400_and_close() {
 }
 
 #[test]
+fn a_host_that_is_none_is_400_and_close_and_every_other_is_served() {
+    let proxy = start();
+    for host in ["a:b", "a:1:2", "[::1", "::1", "[::1]x", "a]", "u@a", "a/b", "a b"] {
+        refused(&proxy, format!("GET / HTTP/1.1\r\nHost: {host}\r\n\r\n"), &[400]);
+    }
+    for host in
+        ["", "a", "my_host:8001", "a:", "[::1]", "[fe80::1%25eth0]:80", "1.2.3.4:5", "x%20y"]
+    {
+        let request = format!("GET / HTTP/1.1\r\nHost: {host}\r\n\r\n");
+        assert_eq!(proxy.connect().send(request).response().status, 200, "{host}");
+    }
+}
+
+#[test]
 fn http2_and_tls_on_the_plain_port_are_answered_at_once() {
     let proxy = start();
     let preface = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";

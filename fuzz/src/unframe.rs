@@ -100,9 +100,11 @@ fn chunked(reader: &mut Reader<'_>, body: &mut Body) -> Result<(), End> {
         let start = reader.at;
         let digits = loop {
             let digits = &reader.bytes[start..reader.at];
-            // 2^60 bytes are enough.
+            let zeros = digits.iter().take_while(|digit| **digit == b'0').count();
+            // 2^60 bytes are enough, and 64 digits.
+            let full = digits.len() - zeros == 15 || digits.len() == 64;
             match reader.peek()? {
-                byte if byte.is_ascii_hexdigit() && digits.len() == 15 => return Err(End::Broken),
+                byte if byte.is_ascii_hexdigit() && full => return Err(End::Broken),
                 byte if byte.is_ascii_hexdigit() => reader.at += 1,
                 _ => break digits,
             }
@@ -138,13 +140,23 @@ fn extension(reader: &mut Reader<'_>) -> Result<(), End> {
 
 fn trailers(reader: &mut Reader<'_>, body: &mut Body) -> Result<(), End> {
     loop {
-        let start = reader.at;
-        let line = reader.run(text);
-        body.trailers += reader.at - start;
-        let empty = line?.is_empty();
-        reader.expect(b"\r\n")?;
-        if empty {
-            return Ok(());
+        if reader.peek()? == b'\r' {
+            return reader.expect(b"\r\n");
         }
+        let start = reader.at;
+        let line = field_line(reader);
+        body.trailers += reader.at - start;
+        line?;
+        reader.expect(b"\r\n")?;
     }
+}
+
+fn field_line(reader: &mut Reader<'_>) -> Result<(), End> {
+    let name = reader.run(|byte| {
+        byte.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(char::from(byte))
+    })?;
+    if name.is_empty() || reader.peek()? != b':' {
+        return Err(End::Broken);
+    }
+    reader.run(text).map(drop)
 }

@@ -18,8 +18,9 @@ const NOT_FORWARDED: [&str; 10] = [
     "x-real-ip",
 ];
 
-/// By these a reverse proxy tells for whom it asks (RFC 7239, and what came before it).
-const FORWARDED: [&str; 3] = ["forwarded", "x-forwarded-for", "x-real-ip"];
+/// By these a reverse proxy tells for whom it asks (RFC 7239, and what came before it), and a browser
+/// whose page does.
+const FORWARDED: [&str; 4] = ["forwarded", "x-forwarded-for", "x-real-ip", "origin"];
 
 /// The longest request id that is taken over.
 const REQUEST_ID_BYTES_MAX: usize = 128;
@@ -43,7 +44,7 @@ pub struct RequestHead {
     pub bearer: Option<Vec<u8>>,
     /// The client's own request id, when it is plain.
     pub request_id: Option<String>,
-    /// Whether another proxy says that it passed the request on for somebody.
+    /// Whether another proxy, or a browser for a page, says that it asks for somebody else.
     pub forwarded: bool,
     /// Whether the client asks for `/` and names `text/html` in `Accept`, and would not rather have JSON.
     pub prefers_html: bool,
@@ -163,12 +164,25 @@ fn check_host(fields: &[httparse::Header<'_>], minor: u8) -> Result<(), HeadErro
         let allowed = minor == 0;
         return if allowed { Ok(()) } else { Err(HeadError::Malformed("缺少Host (no Host)")) };
     };
-    let plain = |byte: &u8| byte.is_ascii_graphic() && !b"/?#@,\\".contains(byte);
-    if trim(host.value).iter().all(plain) {
+    if is_authority(trim(host.value)) {
         Ok(())
     } else {
         Err(HeadError::Malformed("Host无效 (malformed Host)"))
     }
+}
+
+/// A name or an address, and perhaps a port (RFC 9110 §7.2). The name may be empty.
+fn is_authority(value: &[u8]) -> bool {
+    let address = value.strip_prefix(b"[");
+    let end = match address {
+        Some(rest) => rest.iter().position(|byte| *byte == b']').map(|end| end + 2),
+        None => Some(value.iter().position(|byte| *byte == b':').unwrap_or(value.len())),
+    };
+    let Some((host, port)) = end.and_then(|end| value.split_at_checked(end)) else { return false };
+    let host = if address.is_some() { &host[1..host.len() - 1] } else { host };
+    let plain = |byte: &u8| byte.is_ascii_graphic() && !b"/?#@,\\[]".contains(byte);
+    host.iter().all(plain)
+        && (port.is_empty() || (port[0] == b':' && port[1..].iter().all(u8::is_ascii_digit)))
 }
 
 /// The path of an origin-form or absolute-form target (RFC 9112 §3.2).
