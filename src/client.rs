@@ -18,6 +18,8 @@ use crate::socket::Socket;
 const HEAD_MAX: Duration = Duration::from_secs(10);
 /// Between two requests.
 const KEEP_ALIVE_MAX: Duration = Duration::from_secs(60);
+/// A connection that is younger than this, or was used since, may have a request on its way.
+const IN_USE_MAX: Duration = Duration::from_secs(1);
 /// Without a byte of a body.
 const BODY_PROGRESS_MAX: Duration = Duration::from_secs(30);
 /// How many bodies of the largest size may be in memory at once; any number of smaller ones.
@@ -68,8 +70,8 @@ impl Client {
         }
     }
 
-    /// The next request; `None` when the client has left or stayed silent too long, or when
-    /// `closing` says so while nothing has come.
+    /// The next request; `None` when the client has left or stayed silent too long, which is much
+    /// sooner once `closing` says so.
     ///
     /// # Errors
     /// A head that is malformed, too large or too slow. The connection must be closed.
@@ -80,9 +82,7 @@ impl Client {
     ) -> Result<Option<Box<RequestHead>>, Error> {
         if self.ahead.is_empty() {
             self.ahead = Vec::new();
-            let wait = Wait::new(Phase::RequestHead, alarm.now(), KEEP_ALIVE_MAX);
-            let some = alarm.within(wait, self.fill_unless(&closing)).await;
-            if !matches!(some, Ok(true)) {
+            if !self.comes(alarm, closing).await {
                 return Ok(None);
             }
         }
@@ -101,12 +101,27 @@ impl Client {
         !self.ahead.is_empty()
     }
 
-    async fn fill_unless(&mut self, closing: impl Fn() -> bool) -> bool {
-        poll_fn(|context| match self.poll_fill(context) {
-            Poll::Pending if closing() => Poll::Ready(false),
-            filled => filled.map(|count| count > 0),
+    /// Waits for the first bytes of a request. `closing` cuts the wait short, but not so short that
+    /// a request is lost that may be on its way.
+    async fn comes(&mut self, alarm: &Alarm, closing: impl Fn() -> bool) -> bool {
+        let began = alarm.now();
+        let outer = alarm.set(Some(began + KEEP_ALIVE_MAX));
+        let some = poll_fn(|context| {
+            if let Poll::Ready(count) = self.poll_fill(context) {
+                return Poll::Ready(count > 0);
+            }
+            if closing() {
+                alarm.set(Some(began + IN_USE_MAX));
+            }
+            if alarm.poll_due(context) {
+                Poll::Ready(false)
+            } else {
+                Poll::Pending
+            }
         })
-        .await
+        .await;
+        alarm.set(outer);
+        some
     }
 
     /// Waits for a complete head and returns its length; `None` when the client left before.

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use futures_lite::future::yield_now;
 use listenfd::ListenFd;
-use smol::LocalExecutor;
+use smol::{LocalExecutor, Task};
 use socket2::{Domain, Protocol, Socket as RawSocket, Type};
 
 use crate::api::{self, Next};
@@ -91,20 +91,28 @@ pub async fn drive(executor: &LocalExecutor<'_>) {
     }
 }
 
-/// Accepts connections until the program shuts down.
-pub async fn accept(proxy: Rc<Proxy>, listener: TcpListener) {
+/// Accepts connections until the program shuts down, and then those that were already made.
+/// `ours` is a socket that nobody listens on after us.
+pub async fn accept(proxy: Rc<Proxy>, listener: TcpListener, ours: bool) {
     let listener = match Listener::new(&proxy.reactor, listener) {
         Ok(listener) => listener,
         Err(error) => return log::error!(target: "critical", "无法监听 (cannot listen): {error}"),
     };
     let alarm = Alarm::new(&proxy.reactor);
+    let mut last_round = !ours;
     loop {
         for _ in 0..ACCEPTS_MAX {
             match next(&proxy, &listener, &alarm).await {
                 Ok(Some((stream, peer, admission))) => {
                     serve(proxy.clone(), stream, peer, admission);
                 }
-                Ok(None) => return,
+                Ok(None) if last_round => return,
+                Ok(None) => {
+                    listener.ignore_newcomers();
+                    // For handshakes that have begun.
+                    yield_now().await;
+                    last_round = true;
+                }
                 Err(_) if proxy.is_draining() => return,
                 Err(error) => {
                     log::error!("无法接受连接 (cannot accept): {error}");
@@ -196,11 +204,12 @@ async fn serve_one(proxy: &Rc<Proxy>, client: &mut Client, alarm: &Alarm) -> boo
     }
 }
 
-/// Waits until every client has its answer, for [`DRAIN_MAX`] at most.
-pub async fn drained(proxy: &Proxy) {
+/// Waits until whoever has connected is accepted and has the answer, for [`DRAIN_MAX`] at most.
+pub async fn drained(proxy: &Proxy, accepting: Vec<Task<()>>) {
     let alarm = Alarm::new(&proxy.reactor);
     let end = alarm.now() + DRAIN_MAX;
-    while proxy.clients() > 0 && alarm.now() < end {
+    let busy = || proxy.clients() > 0 || accepting.iter().any(|task| !task.is_finished());
+    while busy() && alarm.now() < end {
         alarm.sleep(Duration::from_millis(10)).await;
     }
 }

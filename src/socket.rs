@@ -9,6 +9,8 @@ use std::rc::Rc;
 use std::task::{ready, Context, Poll};
 use std::time::Duration;
 
+use socket2::{SockFilter, SockRef};
+
 use crate::reactor::{Reactor, Registration};
 
 /// A non-blocking TCP stream that the reactor watches.
@@ -29,7 +31,7 @@ impl Watched {
     pub fn new(reactor: &Rc<Reactor>, stream: TcpStream) -> io::Result<Watched> {
         stream.set_nonblocking(true)?;
         // Urgent data would interrupt a read in a way that raises no edge.
-        socket2::SockRef::from(&stream).set_out_of_band_inline(true)?;
+        SockRef::from(&stream).set_out_of_band_inline(true)?;
         let registration = reactor.register(stream.as_fd())?;
         Ok(Watched { registration, stream, under_tls: false })
     }
@@ -122,6 +124,23 @@ impl Listener {
         listener.set_nonblocking(true)?;
         let registration = reactor.register(listener.as_fd())?;
         Ok(Listener { registration, listener })
+    }
+
+    /// Makes the kernel drop the SYN of whoever connects from now on, so that the queue can be
+    /// emptied before the close, which resets all that it holds. Dropped ones come again after a
+    /// second. Holds for every process that has this socket. Does nothing where the kernel refuses.
+    pub fn ignore_newcomers(&self) {
+        // Classic BPF over the TCP header: byte 13 holds the flags (RFC 9293 §3.1), 2 is SYN.
+        const LOAD_BYTE: u16 = 0x30;
+        const JUMP_IF_SET: u16 = 0x45;
+        const RETURN: u16 = 0x06;
+        let drop_syn = [
+            SockFilter::new(LOAD_BYTE, 0, 0, 13),
+            SockFilter::new(JUMP_IF_SET, 0, 1, 2),
+            SockFilter::new(RETURN, 0, 0, 0),
+            SockFilter::new(RETURN, 0, 0, u32::MAX),
+        ];
+        let _ = SockRef::from(&self.listener).attach_filter(&drop_syn);
     }
 
     /// The next connection.
@@ -260,6 +279,6 @@ impl Socket {
     /// Whether the close will be a reset, so that a cut body cannot look complete.
     pub fn reset_on_close(&self, reset: bool) {
         let linger = reset.then_some(Duration::ZERO);
-        let _ = socket2::SockRef::from(&self.watched().stream).set_linger(linger);
+        let _ = SockRef::from(&self.watched().stream).set_linger(linger);
     }
 }

@@ -43,7 +43,8 @@ pub fn run(source: Source) -> Result<(), String> {
     limits::raise();
     let (host, port) = (config.host.clone(), config.port);
     let mut listeners = server::inherited();
-    if listeners.is_empty() {
+    let ours = listeners.is_empty();
+    if ours {
         listeners = server::bind(&host, port, config.reuse_port).map_err(|error| {
             let line = format!("无法监听 {host}:{port} (cannot listen): {error}");
             log::error!(target: logging::CRITICAL, "{line}");
@@ -59,7 +60,7 @@ pub fn run(source: Source) -> Result<(), String> {
     proxy.set_clients_max(proxy.settings().max_client_connections);
     reactor.on_idle(logging::flush);
     // A task of its own, so that it is polled only when a signal comes.
-    let served = executor.spawn(serve(proxy, listeners, signals));
+    let served = executor.spawn(serve(proxy, listeners, ours, signals));
     reactor.block_on(or(served, server::drive(&executor)));
     log::warn!("已停止 (stopped)");
     logging::flush();
@@ -76,10 +77,9 @@ fn start_demo(
     Ok(Config::demo(port))
 }
 
-async fn serve(proxy: Rc<Proxy>, listeners: Vec<TcpListener>, signals: Signals) {
-    for listener in listeners {
-        proxy.spawn(server::accept(proxy.clone(), listener));
-    }
+async fn serve(proxy: Rc<Proxy>, listeners: Vec<TcpListener>, ours: bool, signals: Signals) {
+    let accept = |listener| proxy.executor.spawn(server::accept(proxy.clone(), listener, ours));
+    let accepting = listeners.into_iter().map(accept).collect();
     proxy.spawn(sweep(proxy.clone()));
     proxy.spawn(log_stats(proxy.clone()));
     while let Signal::Reload = signals.next().await {
@@ -91,7 +91,7 @@ async fn serve(proxy: Rc<Proxy>, listeners: Vec<TcpListener>, signals: Signals) 
     log::warn!("收到停止信号，等待 {} 个连接 (stopping)", proxy.clients());
     proxy.drain();
     let second = async { while signals.next().await != Signal::Stop {} };
-    or(server::drained(&proxy), second).await;
+    or(server::drained(&proxy, accepting), second).await;
 }
 
 async fn sweep(proxy: Rc<Proxy>) {

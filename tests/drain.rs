@@ -3,6 +3,8 @@
 
 mod support;
 
+#[path = "drain/connected.rs"]
+mod connected;
 #[path = "drain/handover.rs"]
 mod handover;
 #[path = "drain/restarts.rs"]
