@@ -41,16 +41,37 @@ pub fn between(old: &Config, new: &Config) -> Vec<String> {
     if limits(old) != limits(new) {
         changes.push("限制或超时已更改 (limits or time-outs changed)".to_owned());
     }
-    if (&old.host, old.port) != (&new.host, new.port) {
-        changes.push(format!(
+    changes
+}
+
+/// One line for what differs from the configuration that the program was started with, and cannot
+/// change while it runs.
+pub fn wait_for_restart(started: &Listening, new: &Config) -> Vec<String> {
+    let mut waiting = Vec::new();
+    if (&started.host, started.port) != (&new.host, new.port) {
+        waiting.push(format!(
             "监听地址改为 {}:{}，需要重启才能生效 (host and port need a restart)",
             new.host, new.port
         ));
     }
-    if old.reuse_port != new.reuse_port {
-        changes.push("reuse_port 需要重启才能生效 (reuse_port needs a restart)".to_owned());
+    if started.reuse_port != new.reuse_port {
+        waiting.push("reuse_port 需要重启才能生效 (reuse_port needs a restart)".to_owned());
     }
-    changes
+    waiting
+}
+
+/// Where and how the program listens.
+pub struct Listening {
+    host: String,
+    port: u16,
+    reuse_port: bool,
+}
+
+impl Listening {
+    /// As `config` wants it.
+    pub fn new(config: &Config) -> Listening {
+        Listening { host: config.host.clone(), port: config.port, reuse_port: config.reuse_port }
+    }
 }
 
 fn limits(config: &Config) -> impl PartialEq {

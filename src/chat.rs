@@ -9,16 +9,13 @@ use crate::clock::{Alarm, Phase, Wait};
 use crate::config::Token;
 use crate::error::Error;
 use crate::head::{push_field, RequestHead};
-use crate::offload::offload;
+use crate::offload::{offload, IN_PLACE_BYTES_MAX};
 use crate::proxy::{Proxy, Settings};
 use crate::record::Record;
 use crate::relay::{relay, Manner, RelayError, Relayed, Stream, StreamLimits};
 use crate::request::chat_head;
 use crate::splice::ChatRequest;
 use crate::upstream::{exchange, Message};
-
-/// A body up to this is parsed on the event loop: some hundred microseconds.
-const PARSE_BYTES_MAX: usize = 64 * 1024;
 
 /// The bearer's token must be on the list.
 ///
@@ -79,6 +76,10 @@ pub async fn complete(
 ) -> Result<Relayed, Error> {
     let settings = proxy.settings();
     record.client.clone_from(&authorise(&settings, &head)?.description);
+    if head.encoded {
+        let reason = "不支持压缩的请求体 (a request body with Content-Encoding cannot be read)";
+        return Err(Error::BadRequest(reason.to_owned()));
+    }
     let mut share = proxy.bodies.share();
     let limit = settings.max_request_size;
     let body = Box::pin(client.read_body(alarm, head.framing, limit, &mut share)).await?;
@@ -109,6 +110,7 @@ pub async fn complete(
         keep_alive: &|| keep_alive && !proxy.is_draining(),
         whole_by: (!route.streams).then_some(whole_by),
         body_bytes_max: settings.max_response_size,
+        held: &proxy.held,
         stream: StreamLimits {
             silence_max: settings.stream_timeout,
             keep_alive_after: settings.sse_keepalive,
@@ -122,7 +124,7 @@ pub async fn complete(
 
 /// Reads the body; a large one off the event loop, which it would hold up, and a few at a time.
 async fn parse(proxy: &Proxy, body: Vec<u8>) -> (Result<ChatRequest, String>, Vec<u8>) {
-    if body.len() <= PARSE_BYTES_MAX {
+    if body.len() <= IN_PLACE_BYTES_MAX {
         return (ChatRequest::parse(&body), body);
     }
     let _turn = proxy.parsers.take().await;
@@ -150,6 +152,10 @@ fn route(
     let index = settings.index_of(name).ok_or_else(unknown)?;
     let provider = &settings.providers[index];
     let listed = &provider.model_list;
+    if request.ambiguous && !(listed.is_empty() && settings.supported_models.is_empty()) {
+        let reason = "除model外还有仅大小写不同的键 (a key differs from `model` in case only)";
+        return Err(Error::BadRequest(reason.to_owned()));
+    }
     let refused = bare.is_empty()
         || !settings.allows(&request.model)
         || (!listed.is_empty() && !listed.iter().any(|model| model == bare));

@@ -11,7 +11,8 @@ use crate::body::{Decoder, Framing};
 use crate::budget::Share;
 use crate::clock::{Alarm, Phase, Wait};
 use crate::error::Error;
-use crate::head::{HeadError, HeadScanner, RequestHead};
+use crate::head::{HeadError, HeadScanner, RequestHead, HEAD_BYTES_MAX};
+use crate::reactor::SCRATCH_BYTES;
 use crate::socket::Socket;
 
 /// From the first byte of a head to its last.
@@ -30,8 +31,9 @@ const WRITE_PROGRESS_MAX: Duration = Duration::from_secs(60);
 /// buffer is free, which takes a slow reader minutes and would look like no progress at all.
 pub(crate) const WRITE_RETRY: Duration = Duration::from_secs(4);
 const _: () = assert!(WRITE_RETRY.as_secs() * 10 <= WRITE_PROGRESS_MAX.as_secs());
-/// Pipelined bytes that are read while an answer is on its way; more wait in the kernel.
-const AHEAD_BYTES_MAX: usize = 64 * 1024;
+/// Read at once while nothing is known of who sends, and kept of what comes while an answer is on its
+/// way; more waits in the kernel.
+const AHEAD_BYTES_MAX: usize = 16 * 1024;
 /// An unread request body of a known length up to this is read and thrown away to save the connection.
 const DISCARD_BYTES_MAX: u64 = 256 * 1024;
 /// How long a closing connection reads on, so that a client that still sends can read the answer.
@@ -49,6 +51,8 @@ pub struct Client {
     /// What the client sent beyond what was used so far.
     ahead: Vec<u8>,
     gone: bool,
+    /// Nothing was on its way when the wait for a request ended: a close will not reset.
+    idle: bool,
     resets: bool,
     /// The body that follows the current head, as far as it was not read.
     unread: Option<Decoder>,
@@ -64,6 +68,7 @@ impl Client {
             peer,
             ahead,
             gone: false,
+            idle: false,
             resets: false,
             unread: None,
             expects_continue: false,
@@ -80,11 +85,8 @@ impl Client {
         alarm: &Alarm,
         closing: impl Fn() -> bool,
     ) -> Result<Option<Box<RequestHead>>, Error> {
-        if self.ahead.is_empty() {
-            self.ahead = Vec::new();
-            if !self.comes(alarm, closing).await {
-                return Ok(None);
-            }
+        if !self.comes(alarm, closing).await {
+            return Ok(None);
         }
         let wait = Wait::new(Phase::RequestHead, alarm.now(), HEAD_MAX);
         let length = alarm.within(wait, self.head_length()).await.map_err(Error::ClientTimeout)?;
@@ -107,8 +109,19 @@ impl Client {
         let began = alarm.now();
         let outer = alarm.set(Some(began + KEEP_ALIVE_MAX));
         let some = poll_fn(|context| {
-            if let Poll::Ready(count) = self.poll_fill(context) {
-                return Poll::Ready(count > 0);
+            loop {
+                // Empty lines before a request are tolerated (RFC 9112 §2.2).
+                let blank = self.ahead.iter().take_while(|byte| b"\r\n".contains(byte)).count();
+                self.ahead.drain(..blank);
+                if !self.ahead.is_empty() {
+                    return Poll::Ready(true);
+                }
+                self.ahead = Vec::new();
+                match self.poll_fill_some(context, AHEAD_BYTES_MAX) {
+                    Poll::Ready(0) => return Poll::Ready(false),
+                    Poll::Ready(_) => {}
+                    Poll::Pending => break,
+                }
             }
             if closing() {
                 alarm.set(Some(began + IN_USE_MAX));
@@ -121,6 +134,7 @@ impl Client {
         })
         .await;
         alarm.set(outer);
+        self.idle = !some;
         some
     }
 
@@ -128,9 +142,6 @@ impl Client {
     async fn head_length(&mut self) -> Result<Option<usize>, Error> {
         let mut scanner = HeadScanner::default();
         loop {
-            // Empty lines before a request are tolerated (RFC 9112 §2.2).
-            let blank = self.ahead.iter().take_while(|byte| b"\r\n".contains(byte)).count();
-            self.ahead.drain(..blank);
             // A TLS hello or other noise is refused at once, without waiting for its line end.
             if self.ahead.first().is_some_and(|byte| !byte.is_ascii_alphabetic()) {
                 let reason = "不是HTTP请求 (not an HTTP request)";
@@ -139,7 +150,8 @@ impl Client {
             if let Some(length) = scanner.scan(&self.ahead).map_err(Error::Head)? {
                 return Ok(Some(length));
             }
-            if poll_fn(|context| self.poll_fill(context)).await == 0 {
+            let room = AHEAD_BYTES_MAX.min(HEAD_BYTES_MAX - self.ahead.len());
+            if poll_fn(|context| self.poll_fill_some(context, room)).await == 0 {
                 return Ok(None);
             }
         }
@@ -147,10 +159,16 @@ impl Client {
 
     /// Reads what has come; 0 when the client has left.
     fn poll_fill(&mut self, context: &Context<'_>) -> Poll<usize> {
+        self.poll_fill_some(context, SCRATCH_BYTES)
+    }
+
+    /// The same, but at most `count_max` bytes, of which there must be one.
+    fn poll_fill_some(&mut self, context: &Context<'_>, count_max: usize) -> Poll<usize> {
         if self.gone {
             return Poll::Ready(0);
         }
-        let count = ready!(self.socket.poll_fill(context, &mut self.ahead)).unwrap_or(0);
+        let fill = self.socket.poll_fill_some(context, &mut self.ahead, count_max);
+        let count = ready!(fill).unwrap_or(0);
         self.gone = count == 0;
         Poll::Ready(count)
     }
@@ -251,7 +269,8 @@ impl Client {
     /// Ready when the client has left. What it sends meanwhile is kept for the next request.
     pub fn poll_gone(&mut self, context: &Context<'_>) -> Poll<()> {
         while self.ahead.len() < AHEAD_BYTES_MAX {
-            if ready!(self.poll_fill(context)) == 0 {
+            let room = AHEAD_BYTES_MAX - self.ahead.len();
+            if ready!(self.poll_fill_some(context, room)) == 0 {
                 return Poll::Ready(());
             }
         }
@@ -323,7 +342,7 @@ impl Client {
     /// Closes such that what was written arrives: a close with unread bytes would reset the
     /// connection and take the answer with it (RFC 9112 §9.6).
     pub async fn close(mut self, alarm: &Alarm) {
-        if self.gone || self.resets {
+        if self.gone || self.idle || self.resets {
             return;
         }
         self.socket.shutdown_write();

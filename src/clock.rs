@@ -14,7 +14,8 @@ use std::time::{Duration, Instant};
 
 use slab::Slab;
 
-use crate::reactor::{keep, Reactor};
+use crate::reactor::Reactor;
+use crate::waiters::keep;
 
 /// The alarms are looked through no more often than this.
 const TICK: Duration = Duration::from_millis(5);

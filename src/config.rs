@@ -19,12 +19,14 @@ mod tests_secrets;
 
 use std::error::Error;
 use std::fmt;
-use std::fs::File;
+use std::fs::{File, OpenOptions};
 use std::io::{self, Read};
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 use std::time::Duration;
 
 use regex::Regex;
+use rustix::fs::OFlags;
 
 pub use self::base_url::BaseUrl;
 pub use self::level::LogLevel;
@@ -74,15 +76,29 @@ pub struct Config {
 }
 
 impl Config {
-    /// Reads and checks a file, `${NAME}` references taken from the environment. On Unix, a file
+    /// Reads and checks a file, `${NAME}` references taken from the environment. A file
     /// that holds secrets and that every user may read gives a warning.
     ///
     /// # Errors
     ///
     /// The file cannot be read, is over 16 MB or not UTF-8, or [`Config::parse`] refuses its text.
     pub fn load(path: &Path) -> Result<Self, ConfigError> {
+        Self::load_from(path, File::open(path))
+    }
+
+    /// Like [`Config::load`], for a program that has others to serve meanwhile: only a regular file
+    /// is read, for anything else could keep it waiting.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Config::load`], and for what is not a regular file.
+    pub fn load_again(path: &Path) -> Result<Self, ConfigError> {
+        Self::load_from(path, open_regular(path))
+    }
+
+    fn load_from(path: &Path, opened: io::Result<File>) -> Result<Self, ConfigError> {
         let file = path.display().to_string();
-        let (bytes, exposed) = read_file(path).map_err(|error| {
+        let (bytes, exposed) = opened.and_then(read_file).map_err(|error| {
             ConfigError::new(&file, "", &format!("无法读取: {error} (cannot be read)"))
         })?;
         if bytes.len() as u64 > FILE_BYTES_MAX {
@@ -95,20 +111,6 @@ impl Config {
             ConfigError::new(&file, "", &reason)
         })?;
         read::config(&text, &Source::new(&file, &environment, exposed))
-    }
-
-    /// Like [`Config::load`], for a program that has others to serve meanwhile: only a regular file
-    /// is read, for anything else could keep it waiting.
-    ///
-    /// # Errors
-    ///
-    /// As for [`Config::load`], and for what is not a regular file.
-    pub fn load_again(path: &Path) -> Result<Self, ConfigError> {
-        if std::fs::metadata(path).is_ok_and(|metadata| !metadata.is_file()) {
-            let file = path.display().to_string();
-            return Err(ConfigError::new(&file, "", "不是普通文件 (is not a regular file)"));
-        }
-        Self::load(path)
     }
 
     /// Checks the text of a file. `file` is its name for messages; a relative `token_file` is
@@ -151,8 +153,11 @@ impl Config {
         })
     }
 
+    /// The demo's client token, which `config.json.example` has, too.
+    pub const DEMO_TOKEN: &str = "sk-test-123456";
+
     /// What to run without any file: port 8001 on localhost, one provider `demo` on this machine,
-    /// and the client token `sk-test-123456`.
+    /// and the client token [`Config::DEMO_TOKEN`].
     pub fn demo(provider_port: u16) -> Self {
         let base = BaseUrl {
             https: false,
@@ -163,7 +168,7 @@ impl Config {
             credentials: None,
         };
         let name = "demo".to_owned();
-        let secret = Secret::new("sk-test-123456");
+        let secret = Secret::new(Self::DEMO_TOKEN);
         Self {
             port: 8001,
             providers: vec![Provider { name: name.clone(), base, token: None, model_list: vec![] }],
@@ -249,21 +254,24 @@ fn environment(name: &str) -> Option<String> {
 }
 
 /// The content, cut just above the limit, and whether every user of the machine may read it.
-fn read_file(path: &Path) -> io::Result<(Vec<u8>, bool)> {
-    let file = File::open(path)?;
+fn read_file(file: File) -> io::Result<(Vec<u8>, bool)> {
     let exposed = readable_by_others(&file)?;
     let mut bytes = Vec::new();
     file.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes)?;
     Ok((bytes, exposed))
 }
 
-#[cfg(unix)]
-fn readable_by_others(file: &File) -> io::Result<bool> {
-    use std::os::unix::fs::PermissionsExt;
-    Ok(file.metadata()?.permissions().mode() & 0o004 != 0)
+/// Opens a regular file. Neither this nor a read of it waits for anybody, as it would for a FIFO.
+fn open_regular(path: &Path) -> io::Result<File> {
+    let flags = OFlags::NONBLOCK.bits() as i32;
+    let file = OpenOptions::new().read(true).custom_flags(flags).open(path)?;
+    if file.metadata()?.is_file() {
+        Ok(file)
+    } else {
+        Err(io::Error::other("不是普通文件 (is not a regular file)"))
+    }
 }
 
-#[cfg(not(unix))]
-fn readable_by_others(_: &File) -> io::Result<bool> {
-    Ok(false)
+fn readable_by_others(file: &File) -> io::Result<bool> {
+    Ok(file.metadata()?.permissions().mode() & 0o004 != 0)
 }

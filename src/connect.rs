@@ -89,48 +89,42 @@ async fn connect_any(
     addresses: &[IpAddr],
     port: u16,
 ) -> io::Result<Watched> {
-    let mut waiting = addresses.iter();
+    let mut waiting = addresses.iter().peekable();
     let mut attempts: Vec<Attempt> = Vec::new();
-    let mut last_error = None;
+    let mut last_error = io::Error::new(io::ErrorKind::NotFound, "no address");
     let stagger = Alarm::new(reactor);
     poll_fn(|context| loop {
-        attempts.retain_mut(|attempt| {
-            !matches!(&last_error, Some(Ok(_))) && {
-                match attempt.as_mut().poll(context) {
-                    Poll::Pending => true,
-                    Poll::Ready(result) => {
-                        last_error = Some(result);
-                        false
-                    }
+        let mut next = attempts.is_empty() || stagger.poll_due(context);
+        for index in (0..attempts.len()).rev() {
+            match attempts[index].as_mut().poll(context) {
+                Poll::Pending => {}
+                Poll::Ready(Ok(watched)) => return Poll::Ready(Ok(watched)),
+                Poll::Ready(Err(error)) => {
+                    last_error = error;
+                    drop(attempts.remove(index));
+                    next = true;
                 }
             }
-        });
-        if let Some(Ok(_)) = last_error {
-            return Poll::Ready(last_error.take().unwrap_or_else(|| Err(no_address())));
         }
-        if !attempts.is_empty() && !stagger.poll_due(context) {
-            return Poll::Pending;
-        }
-        match waiting.next() {
+        match waiting.next_if(|_| next) {
             Some(address) => {
-                attempts
-                    .push(Box::pin(connect_one(reactor.clone(), SocketAddr::new(*address, port))));
+                let address = SocketAddr::new(*address, port);
+                attempts.push(Box::pin(connect_one(reactor.clone(), address)));
                 stagger.set(Some(stagger.now() + NEXT_ADDRESS_AFTER));
             }
             None if attempts.is_empty() => {
-                return Poll::Ready(last_error.take().unwrap_or_else(|| Err(no_address())));
+                let error = std::mem::replace(&mut last_error, io::ErrorKind::NotFound.into());
+                return Poll::Ready(Err(error));
             }
             None => {
-                stagger.set(None);
+                if waiting.peek().is_none() {
+                    stagger.set(None);
+                }
                 return Poll::Pending;
             }
         }
     })
     .await
-}
-
-fn no_address() -> io::Error {
-    io::Error::new(io::ErrorKind::NotFound, "no address")
 }
 
 async fn connect_one(reactor: Rc<Reactor>, address: SocketAddr) -> io::Result<Watched> {

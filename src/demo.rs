@@ -19,8 +19,8 @@ use crate::reactor::Reactor;
 use crate::reply::{Manner, Reply};
 use crate::socket::{Listener, Socket, Watched};
 
-/// Bodies are for trying out.
-const BODY_BYTES_MAX: u64 = 1024 * 1024;
+/// As `max_request_size` is by default.
+const BODY_BYTES_MAX: u64 = 32 * 1024 * 1024;
 /// Between two words of a stream, so that one can see it stream.
 const WORD_PAUSE: Duration = Duration::from_millis(30);
 /// What the demo says when nothing was said to it.

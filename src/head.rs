@@ -23,6 +23,8 @@ use crate::body::Framing;
 pub const HEAD_BYTES_MAX: usize = 64 * 1024;
 /// Fields of a head.
 pub const FIELDS_MAX: usize = 128;
+/// Fields that `Connection` names. Every field is compared with all of them, and nobody names many.
+const NAMED_MAX: usize = 16;
 
 /// Never forwarded (RFC 9110 §7.6.1), beside whatever `Connection` names.
 const HOP_BY_HOP: [&str; 8] = [
@@ -41,7 +43,8 @@ const HOP_BY_HOP: [&str; 8] = [
 pub enum HeadError {
     /// Against the grammar; the reason in Chinese and English.
     Malformed(&'static str),
-    /// More than [`HEAD_BYTES_MAX`] bytes or [`FIELDS_MAX`] fields.
+    /// More than [`HEAD_BYTES_MAX`] bytes or [`FIELDS_MAX`] fields, or a `Connection` that names
+    /// more than [`NAMED_MAX`] of them.
     TooLarge,
     /// Neither HTTP/1.1 nor HTTP/1.0.
     Version,
@@ -154,8 +157,10 @@ impl<'b> Control<'b> {
                         control.close = true;
                     } else if option.eq_ignore_ascii_case(b"keep-alive") {
                         control.keep_alive = true;
-                    } else {
+                    } else if control.named.len() < NAMED_MAX {
                         control.named.push(option);
+                    } else {
+                        return Err(HeadError::TooLarge);
                     }
                 }
             }

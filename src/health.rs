@@ -1,9 +1,7 @@
 //! `GET /health`: all providers probed at the same time. Knows nothing of client connections.
 
 use std::cell::{Cell, RefCell};
-use std::future::poll_fn;
 use std::rc::Rc;
-use std::task::{Poll, Waker};
 
 use serde::{Serialize, Serializer};
 use smol::Task;
@@ -12,6 +10,7 @@ use crate::error::to_json;
 use crate::proxy::{Proxy, Settings};
 use crate::query;
 use crate::upstream::ExchangeError;
+use crate::waiters::Waiters;
 
 /// The round of probes under way, which concurrent callers share, and the last result.
 #[derive(Default)]
@@ -21,7 +20,7 @@ pub struct Health {
     callers: Cell<usize>,
     rounds: Cell<u64>,
     report: RefCell<Rc<Vec<u8>>>,
-    waiting: RefCell<Vec<Waker>>,
+    waiting: Waiters,
 }
 
 impl Health {
@@ -33,14 +32,7 @@ impl Health {
             let round = proxy.executor.spawn(round(proxy.clone()));
             self.running.replace(Some(round));
         }
-        poll_fn(|context| {
-            if self.rounds.get() >= wanted {
-                return Poll::Ready(());
-            }
-            self.waiting.borrow_mut().push(context.waker().clone());
-            Poll::Pending
-        })
-        .await;
+        self.waiting.wait_until(|| self.rounds.get() >= wanted).await;
         self.report.borrow().clone()
     }
 }
@@ -84,7 +76,7 @@ async fn round(proxy: Rc<Proxy>) {
     if let Some(this) = health.running.take() {
         this.detach();
     }
-    health.waiting.take().into_iter().for_each(Waker::wake);
+    health.waiting.wake();
 }
 
 async fn probe(proxy: Rc<Proxy>, settings: Rc<Settings>, index: usize) -> bool {
@@ -102,13 +94,12 @@ async fn probe(proxy: Rc<Proxy>, settings: Rc<Settings>, index: usize) -> bool {
     healthy
 }
 
-/// A provider without a list (404, 405) is reachable all the same; a bad key (401, 403) and 5xx
-/// mean that chats would fail.
+/// A bad key (401, 403) and 5xx mean that chats would fail. Whoever answers otherwise is there, with a
+/// list or without one (404, 405).
 fn is_healthy(result: &Result<(u16, Vec<u8>), ExchangeError>) -> bool {
     match result {
-        Ok((404 | 405, _)) | Err(ExchangeError::TooLarge(_)) => true,
-        Ok((status, _)) => *status < 400,
-        Err(_) => false,
+        Ok((status, _)) => !matches!(status, 401 | 403 | 500..),
+        Err(error) => matches!(error, ExchangeError::TooLarge(_)),
     }
 }
 
@@ -157,7 +148,8 @@ mod tests {
             (405, true),
             (401, false),
             (403, false),
-            (429, false),
+            (429, true),
+            (400, true),
             (500, false),
         ] {
             assert_eq!(is_healthy(&Ok((status, Vec::new()))), healthy, "{status}");

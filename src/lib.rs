@@ -42,4 +42,5 @@ pub mod stats;
 pub mod tls;
 pub mod turns;
 pub mod upstream;
+pub mod waiters;
 pub mod warnings;

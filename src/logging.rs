@@ -36,6 +36,8 @@ struct State {
     stamp: Stamp,
     /// Whether stderr was told that the log cannot be written.
     complained: bool,
+    /// Whether the last line stands there in part, for want of room.
+    torn: bool,
 }
 
 /// The local time to the second, formatted once a second.
@@ -51,8 +53,13 @@ struct Stamp {
 /// When another logger is set. A file that cannot be opened is said on stderr; the program runs
 /// without it.
 pub fn init(level: LogLevel) -> Result<(), log::SetLoggerError> {
-    let state =
-        State { file: None, gathered: Vec::new(), stamp: Stamp::default(), complained: false };
+    let state = State {
+        file: None,
+        gathered: Vec::new(),
+        stamp: Stamp::default(),
+        complained: false,
+        torn: false,
+    };
     SINK.get_or_init(|| Sink { state: Mutex::new(state) }).reopen();
     fern::Dispatch::new()
         .level(LevelFilter::Trace)
@@ -109,7 +116,7 @@ impl Sink {
         match OpenOptions::new().create(true).append(true).open(Path::new(FILE_NAME)) {
             Ok(file) => {
                 state.file = Some(file);
-                state.complained = false;
+                (state.complained, state.torn) = (false, false);
             }
             Err(error) => state.complain(&error),
         }
@@ -132,18 +139,31 @@ impl State {
         if self.gathered.is_empty() {
             return;
         }
-        let written = match &mut self.file {
-            Some(file) => file.write_all(&self.gathered),
-            None => Ok(()),
+        let Some(file) = &mut self.file else { return self.gathered.clear() };
+        if self.torn {
+            self.gathered.insert(0, b'\n');
+        }
+        let mut rest = &self.gathered[..];
+        let written = loop {
+            match file.write(rest) {
+                Ok(count) if count == rest.len() => break Ok(()),
+                Ok(0) => break Err(io::ErrorKind::WriteZero.into()),
+                Ok(count) => {
+                    self.torn = rest[count - 1] != b'\n';
+                    rest = &rest[count..];
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => break Err(error),
+            }
         };
         self.gathered.clear();
         match written {
-            Ok(()) => {}
+            Ok(()) => (self.complained, self.torn) = (false, false),
             Err(error) => self.complain(&error),
         }
     }
 
-    /// Said once: the proxy goes on without its log.
+    /// Said once for each time: the proxy goes on without its log.
     fn complain(&mut self, error: &io::Error) {
         if !std::mem::replace(&mut self.complained, true) {
             say_on_stderr(&format!(

@@ -1,5 +1,6 @@
 //! Arguments in, exit code out: 0 done, 1 cannot run, 2 bad arguments or configuration.
 
+use std::io;
 use std::net::ToSocketAddrs;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -25,16 +26,16 @@ fn main() -> ExitCode {
 fn start() -> Result<(), (u8, String)> {
     let arguments = cli::arguments().map_err(|line| (2, line))?;
     match arguments.action {
-        Action::Help => print(cli::HELP),
-        Action::Version => print(concat!("ai_proxy ", env!("CARGO_PKG_VERSION"), "\n")),
-        Action::Schema => print(cli::SCHEMA),
+        Action::Help => show(cli::HELP),
+        Action::Version => show(concat!("ai_proxy ", env!("CARGO_PKG_VERSION"), "\n")),
+        Action::Schema => show(cli::SCHEMA),
         Action::Check => {
             let file = arguments.config.unwrap_or_else(|| PathBuf::from(DEFAULT_FILE));
             let mut config = load(&file)?;
             let addresses = (config.host.as_str(), config.port).to_socket_addrs();
             let addresses: Vec<_> = addresses.map(Iterator::collect).unwrap_or_default();
             config.warnings.extend(warnings::of(&config, &addresses));
-            print(&cli::describe(&config, &file.display().to_string()));
+            show(&cli::describe(&config, &file.display().to_string()))
         }
         Action::Run => {
             let source = match arguments.config {
@@ -45,10 +46,19 @@ fn start() -> Result<(), (u8, String)> {
                 }
                 None => Source::Demo,
             };
-            run(source).map_err(|line| (1, line))?;
+            run(source).map_err(|line| (1, line))
         }
     }
-    Ok(())
+}
+
+/// Prints what was asked for. Whoever closed the pipe has read enough.
+fn show(text: &str) -> Result<(), (u8, String)> {
+    match print(text) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            Err((1, format!("stdout: {error}")))
+        }
+        _ => Ok(()),
+    }
 }
 
 fn load(file: &Path) -> Result<Config, (u8, String)> {

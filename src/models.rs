@@ -2,24 +2,28 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashSet;
-use std::future::poll_fn;
+use std::fmt;
 use std::rc::Rc;
-use std::task::{Poll, Waker};
 use std::time::{Duration, Instant};
 
-use serde::Serialize;
-use serde_json::Value;
+use serde::de::{Deserializer, SeqAccess, Visitor};
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 
 use crate::clock::{Alarm, Phase, Wait};
 use crate::config::Provider;
 use crate::error::to_json;
+use crate::offload::{offload, IN_PLACE_BYTES_MAX};
 use crate::proxy::{Proxy, Settings};
 use crate::query;
+use crate::waiters::Waiters;
 
 /// A list older than this is fetched again while it is served.
 const AGE_MAX: Duration = Duration::from_secs(5 * 60);
 /// A failed fetch is not repeated sooner than this.
-const RETRY_AFTER: Duration = Duration::from_secs(30);
+const RETRY_AFTER: Duration = Duration::from_secs(5);
+/// How long a caller waits for a list that could not be fetched before.
+const RETRY_MAX: Duration = Duration::from_secs(1);
 
 /// What is known of one provider's models.
 struct Entry {
@@ -29,8 +33,6 @@ struct Entry {
     fetched_at: Cell<Option<Instant>>,
     tried_at: Cell<Option<Instant>>,
     fetching: Cell<bool>,
-    /// Callers that share the fetch under way.
-    waiting: RefCell<Vec<Waker>>,
 }
 
 impl Entry {
@@ -48,6 +50,8 @@ impl Entry {
 #[derive(Default)]
 pub struct Catalogue {
     entries: RefCell<Vec<Rc<Entry>>>,
+    /// Callers that share the fetches under way.
+    waiting: Waiters,
 }
 
 impl Catalogue {
@@ -72,7 +76,6 @@ impl Catalogue {
                 fetched_at: Cell::new(None),
                 tried_at: Cell::new(None),
                 fetching: Cell::new(false),
-                waiting: RefCell::default(),
             })
         });
         self.entries.replace(entries.collect());
@@ -82,34 +85,27 @@ impl Catalogue {
     fn fetch_due(&self, proxy: &Rc<Proxy>, settings: &Rc<Settings>) {
         let now = proxy.reactor.clock.now();
         for entry in self.entries.borrow().iter().filter(|entry| entry.is_due(now)) {
+            // Entries and settings are of one configuration.
+            let Some(index) = settings.index_of(&entry.provider.name) else { continue };
             entry.fetching.set(true);
-            proxy.spawn(fetch(proxy.clone(), settings.clone(), entry.clone()));
+            proxy.spawn(fetch(proxy.clone(), settings.clone(), index, entry.clone()));
         }
     }
 
     /// Every model that may be asked for, as the body of `GET /v1/models`. Waits for lists that
-    /// were never fetched, all at once and for [`Proxy::QUERY_MAX`] at most.
+    /// were never fetched, all at once and for [`query::QUERY_MAX`] at most; for those that could not
+    /// be fetched before, [`RETRY_MAX`].
     pub async fn list(&self, proxy: &Rc<Proxy>) -> Vec<u8> {
         let settings = proxy.settings();
         self.fetch_due(proxy, &settings);
         let entries = self.entries.borrow().clone();
         let alarm = Alarm::new(&proxy.reactor);
-        let wait = Wait::new(Phase::WholeAnswer, alarm.now(), Proxy::QUERY_MAX);
-        let all = poll_fn(|context| {
-            let missing = entries
-                .iter()
-                .filter(|entry| entry.tried_at.get().is_none() && entry.fetching.get());
-            let mut ready = true;
-            for entry in missing {
-                ready = false;
-                entry.waiting.borrow_mut().push(context.waker().clone());
-            }
-            if ready {
-                Poll::Ready(())
-            } else {
-                Poll::Pending
-            }
-        });
+        let missing = |entry: &&Rc<Entry>| entry.fetched_at.get().is_none() && entry.fetching.get();
+        let untried = |entry: &Rc<Entry>| entry.tried_at.get().is_none();
+        let first = entries.iter().filter(missing).any(untried);
+        let length = if first { query::QUERY_MAX } else { RETRY_MAX };
+        let wait = Wait::new(Phase::WholeAnswer, alarm.now(), length);
+        let all = self.waiting.wait_until(|| !entries.iter().any(|entry| missing(&entry)));
         // Whatever is there by then is shown.
         let _ = alarm.within(wait, all).await;
         render(&settings, &entries)
@@ -146,15 +142,17 @@ struct Model<'a> {
     owned_by: &'a str,
 }
 
-async fn fetch(proxy: Rc<Proxy>, settings: Rc<Settings>, entry: Rc<Entry>) {
+async fn fetch(proxy: Rc<Proxy>, settings: Rc<Settings>, index: usize, entry: Rc<Entry>) {
     let name = &entry.provider.name;
-    let index = settings.index_of(name).filter(|at| settings.providers[*at] == entry.provider);
-    let result = match index {
-        Some(index) => query::models(&proxy, &settings, index).await,
-        None => return,
-    };
-    let found = match &result {
-        Ok((200, body)) => parse(body).ok_or_else(|| "不是模型列表 (not a model list)".to_owned()),
+    let found = match query::models(&proxy, &settings, index).await {
+        Ok((200, body)) => {
+            let list = if body.len() <= IN_PLACE_BYTES_MAX {
+                parse(&body)
+            } else {
+                offload(move || parse(&body)).await.ok().flatten()
+            };
+            list.ok_or_else(|| "不是模型列表 (not a model list)".to_owned())
+        }
         Ok((status, _)) => Err(format!("状态 {status} (status {status})")),
         Err(error) => Err(error.to_string()),
     };
@@ -172,27 +170,72 @@ async fn fetch(proxy: Rc<Proxy>, settings: Rc<Settings>, entry: Rc<Entry>) {
     }
     entry.tried_at.set(Some(now));
     entry.fetching.set(false);
-    entry.waiting.take().into_iter().for_each(Waker::wake);
+    proxy.catalogue.waiting.wake();
 }
 
 /// The ids in a provider's answer: `{"data": […]}`, `{"models": […]}` or a bare array, of objects
 /// with an `id` or a `name`. Gemini's `models/` in front is taken off.
+///
+/// Only the text's own bytes and the ids are held: what is hostile or very long costs no more.
 pub fn parse(body: &[u8]) -> Option<Vec<String>> {
-    let value: Value = serde_json::from_slice(body).ok()?;
-    let list = match &value {
-        Value::Array(list) => list,
-        Value::Object(object) => {
-            ["data", "models"].iter().find_map(|key| object.get(*key)?.as_array())?
+    #[derive(Deserialize)]
+    struct Lists<'b> {
+        #[serde(borrow)]
+        data: Option<&'b RawValue>,
+        #[serde(borrow)]
+        models: Option<&'b RawValue>,
+    }
+    if let Ok(Ids(ids)) = serde_json::from_slice(body) {
+        return Some(ids);
+    }
+    let Lists { data, models } = serde_json::from_slice(body).ok()?;
+    let ids = |list: &RawValue| serde_json::from_str::<Ids>(list.get()).ok();
+    data.and_then(ids).or_else(|| models.and_then(ids)).map(|Ids(ids)| ids)
+}
+
+/// The id of one entry of a list, if it has any.
+fn id_of(model: &RawValue) -> Option<String> {
+    #[derive(Deserialize)]
+    struct Model<'b> {
+        #[serde(borrow)]
+        id: Option<&'b RawValue>,
+        #[serde(borrow)]
+        name: Option<&'b RawValue>,
+    }
+    // An array would do for serde, but is no model.
+    let model: Model<'_> =
+        serde_json::from_str(model.get()).ok().filter(|_| model.get().starts_with('{'))?;
+    let text = |raw: &RawValue| serde_json::from_str::<String>(raw.get()).ok();
+    let mut id = model.id.and_then(text).or_else(|| model.name.and_then(text))?;
+    if id.starts_with("models/") {
+        id.drain(.."models/".len());
+    }
+    Some(id).filter(|id| !id.is_empty())
+}
+
+/// An array of models, of which only the ids are kept.
+struct Ids(Vec<String>);
+
+impl<'de> Deserialize<'de> for Ids {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Ids, D::Error> {
+        struct IdsVisitor;
+        impl<'de> Visitor<'de> for IdsVisitor {
+            type Value = Ids;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an array of models")
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Ids, A::Error> {
+                let mut ids = Vec::new();
+                while let Some(model) = list.next_element::<&RawValue>()? {
+                    ids.extend(id_of(model));
+                }
+                Ok(Ids(ids))
+            }
         }
-        _ => return None,
-    };
-    let id = |model: &Value| {
-        let id = model.get("id").and_then(Value::as_str);
-        let id = id.or_else(|| model.get("name").and_then(Value::as_str))?;
-        let id = id.strip_prefix("models/").unwrap_or(id);
-        (!id.is_empty()).then(|| id.to_owned())
-    };
-    Some(list.iter().filter_map(id).collect())
+        deserializer.deserialize_seq(IdsVisitor)
+    }
 }
 
 #[cfg(test)]
@@ -204,7 +247,8 @@ mod tests {
         for body in [
             r#"{"object":"list","data":[{"id":"a"},{"name":"models/b"},{"x":1}]}"#,
             r#"{"models":[{"name":"models/a"},{"id":"b","name":"c"}]}"#,
-            r#"[{"id":"a"},{"id":"b"},7]"#,
+            r#"[{"id":"a"},{"id":"b"},7,["c","d"],{"id":null},{"id":5}]"#,
+            r#"{"data":1,"models":[{"id":7,"name":"a"},{"id":"b","id2":[{"id":"c"}]}]}"#,
         ] {
             assert_eq!(parse(body.as_bytes()).unwrap(), ["a", "b"], "{body}");
         }

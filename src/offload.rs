@@ -8,6 +8,8 @@ use std::thread;
 
 use smol::channel::bounded;
 
+/// Text up to this is parsed on the event loop: some hundred microseconds.
+pub const IN_PLACE_BYTES_MAX: usize = 64 * 1024;
 /// Room for getaddrinfo(3) and OpenSSL; pages that are not touched cost nothing.
 const STACK_BYTES: usize = 512 * 1024;
 

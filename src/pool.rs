@@ -12,11 +12,12 @@ use std::time::{Duration, Instant};
 
 use crate::clock::Alarm;
 use crate::connect::{connect, ConnectError, Origin};
-use crate::reactor::{keep, Reactor};
+use crate::reactor::Reactor;
 use crate::resolve::Resolver;
 use crate::socket::Socket;
 use crate::tls::Tls;
 use crate::turns::{Turn, Turns};
+use crate::waiters::keep;
 
 /// The configured limits of the pool.
 #[derive(Clone, Copy, Debug)]
@@ -37,6 +38,8 @@ struct Idle {
 
 struct State {
     limits: PoolLimits,
+    /// Where the configuration's providers are.
+    origins: Vec<Rc<Origin>>,
     /// Oldest first.
     idle: VecDeque<Idle>,
     /// Wakes [`Pool::sweep`].
@@ -59,9 +62,9 @@ pub struct Pool {
 }
 
 impl Pool {
-    /// An empty pool.
+    /// An empty pool, which keeps nothing before [`Pool::set_origins`].
     pub fn new(reactor: &Rc<Reactor>, limits: PoolLimits) -> Rc<Pool> {
-        let state = State { limits, idle: VecDeque::new(), sweeper: None };
+        let state = State { limits, origins: Vec::new(), idle: VecDeque::new(), sweeper: None };
         Rc::new(Pool {
             reactor: reactor.clone(),
             tls: Tls::default(),
@@ -97,12 +100,13 @@ impl Pool {
         self.sweep_alarm.set(Some(self.reactor.clock.now()));
     }
 
-    /// Closes idle connections to origins that `wanted` refuses.
-    pub fn retain(&self, wanted: impl Fn(&Origin) -> bool) {
+    /// Keeps idle connections to these origins only, from now on.
+    pub fn set_origins(&self, origins: &[Rc<Origin>]) {
         let mut state = self.state.borrow_mut();
+        state.origins = origins.to_vec();
         let all = std::mem::take(&mut state.idle);
         let (kept, closed): (VecDeque<_>, VecDeque<_>) =
-            all.into_iter().partition(|idle| wanted(&idle.origin));
+            all.into_iter().partition(|idle| origins.contains(&idle.origin));
         state.idle = kept;
         drop(state);
         drop(closed);
@@ -165,10 +169,15 @@ impl Pool {
         drop(closed);
     }
 
-    fn put_idle(&self, origin: Rc<Origin>, socket: Socket) {
+    fn put_idle(&self, origin: Rc<Origin>, mut socket: Socket) {
         let mut state = self.state.borrow_mut();
         let limits = state.limits;
-        if limits.idle_max == 0 || limits.idle_age_max.is_zero() {
+        if limits.idle_max == 0 || limits.idle_age_max.is_zero() || !state.origins.contains(&origin)
+        {
+            return;
+        }
+        // What came with the answer's end, a close for instance, raises no second edge.
+        if socket.hung_up() || socket.has_news() && !socket.is_quiet() {
             return;
         }
         let mut closed = None;

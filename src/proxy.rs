@@ -5,11 +5,11 @@ use std::ops::Deref;
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::task::Waker;
-use std::time::Duration;
 
 use smol::LocalExecutor;
 
 use crate::budget::Budget;
+use crate::changes::{self, Listening};
 use crate::config::{Config, ConfigError};
 use crate::connect::Origin;
 use crate::health::Health;
@@ -22,6 +22,7 @@ use crate::secret::Secret;
 use crate::stats::Stats;
 use crate::turns::Turns;
 use crate::upstream::Patience;
+use crate::waiters::add;
 
 /// Large request bodies read at the same time: the event loop keeps its share of a small machine.
 const PARSERS_MAX: usize = 2;
@@ -103,11 +104,14 @@ pub struct Proxy {
     pub stats: Stats,
     /// Memory of request bodies.
     pub bodies: Budget,
+    /// Memory of large answers that are held back.
+    pub held: Budget,
     /// Who may read a large body off the event loop.
     pub parsers: Rc<Turns>,
     settings: RefCell<Rc<Settings>>,
     /// Where the configuration is read again from; `None` for the demo.
     file: Option<PathBuf>,
+    listening: Listening,
     clients: Cell<usize>,
     clients_max: Cell<usize>,
     /// Tasks that wait for a client to leave.
@@ -132,14 +136,17 @@ impl Proxy {
             health: Health::default(),
             stats: Stats::default(),
             bodies: Budget::default(),
+            held: Budget::default(),
             parsers: Turns::new(PARSERS_MAX),
             clients: Cell::new(0),
             clients_max: Cell::new(settings.max_client_connections),
             vacancies: RefCell::default(),
             draining: Cell::new(false),
+            listening: Listening::new(&settings),
             settings: RefCell::new(settings),
             file,
         });
+        proxy.pool.set_origins(&proxy.settings().origins);
         proxy.prepare_tls();
         proxy.catalogue.refresh(&proxy);
         proxy
@@ -159,10 +166,11 @@ impl Proxy {
         let Some(file) = &self.file else { return Ok(Vec::new()) };
         let new = Settings::new(Config::load_again(file)?);
         let old = self.settings.replace(new.clone());
-        let changes = crate::changes::between(&old, &new);
+        let mut changes = changes::between(&old, &new);
+        changes.extend(changes::wait_for_restart(&self.listening, &new));
         logging::set_level(new.log_level);
         self.pool.set_limits(new.pool_limits());
-        self.pool.retain(|origin| new.origins.iter().any(|wanted| **wanted == *origin));
+        self.pool.set_origins(&new.origins);
         self.pool.tls.reload();
         self.prepare_tls();
         self.set_clients_max(new.max_client_connections);
@@ -203,7 +211,7 @@ impl Proxy {
     /// A place for one more client, if there is one; if not, `waker` is woken when there is.
     pub fn admit(self: &Rc<Self>, waker: &Waker) -> Option<Admission> {
         if self.clients.get() >= self.clients_max.get() {
-            self.vacancies.borrow_mut().push(waker.clone());
+            add(&mut self.vacancies.borrow_mut(), waker);
             return None;
         }
         self.clients.set(self.clients.get() + 1);
@@ -230,9 +238,6 @@ impl Proxy {
     pub fn spawn(self: &Rc<Self>, future: impl std::future::Future<Output = ()> + 'static) {
         self.executor.spawn(future).detach();
     }
-
-    /// How long a provider may take for its model list or a probe.
-    pub const QUERY_MAX: Duration = Duration::from_secs(5);
 }
 
 /// One client's place among the connections.

@@ -2,6 +2,7 @@
 //! which spends no tokens. Knows nothing of clients.
 
 use std::rc::Rc;
+use std::time::Duration;
 
 use async_h1::client::Encoder;
 use futures_lite::future::block_on;
@@ -14,6 +15,10 @@ use crate::proxy::{Proxy, Settings};
 use crate::request::authorization;
 use crate::upstream::{exchange, ExchangeError, Message};
 
+/// How long a provider may take for its model list or a probe.
+pub const QUERY_MAX: Duration = Duration::from_secs(5);
+/// The longest list that is read: thousands of models, described at length.
+const LIST_BYTES_MAX: u64 = 4 * 1024 * 1024;
 /// Anthropic answers `/models` only in its own manner.
 const ANTHROPIC_HOST: &str = "api.anthropic.com";
 const ANTHROPIC_VERSION: &str = "2023-06-01";
@@ -21,7 +26,7 @@ const ANTHROPIC_VERSION: &str = "2023-06-01";
 /// Asks the provider at `index` for its models; returns status and body.
 ///
 /// # Errors
-/// See [`ExchangeError`]; all of it takes [`Proxy::QUERY_MAX`] at most.
+/// See [`ExchangeError`]; all of it takes [`QUERY_MAX`] at most.
 pub async fn models(
     proxy: &Rc<Proxy>,
     settings: &Settings,
@@ -31,16 +36,16 @@ pub async fn models(
     let message = Message::new(request_head(provider), Vec::new());
     let outer = Alarm::new(&proxy.reactor);
     let inner = Alarm::new(&proxy.reactor);
-    let wait = Wait::new(Phase::WholeAnswer, outer.now(), Proxy::QUERY_MAX);
+    let wait = Wait::new(Phase::WholeAnswer, outer.now(), QUERY_MAX);
     let mut patience = settings.patience(false);
-    patience.answer = Proxy::QUERY_MAX;
+    patience.answer = QUERY_MAX;
     patience.queue = None;
     let origin = settings.origin(index);
     outer
         .within(wait, async {
             let answer = exchange(&proxy.pool, origin, message, patience, &inner).await?;
             let status = answer.head.status;
-            Ok((status, answer.collect(settings.max_response_size).await?))
+            Ok((status, answer.collect(LIST_BYTES_MAX).await?))
         })
         .await
         .map_err(ExchangeError::Timeout)?

@@ -21,6 +21,7 @@ use rustix::event::{epoll, eventfd, EventfdFlags, Timespec};
 use slab::Slab;
 
 use crate::clock::Clock;
+use crate::waiters::keep;
 
 /// Events taken from the kernel in one visit.
 const EVENTS_MAX: usize = 128;
@@ -265,9 +266,9 @@ impl Registration {
         });
     }
 
-    /// Takes note that a write found no room.
-    pub fn filled(&self) {
-        self.with(|source| source.writable = false);
+    /// Lets the next read ask the kernel, whatever is remembered.
+    pub fn doubt(&self) {
+        self.with(|source| source.readable = true);
     }
 
     /// The task to wake when the socket becomes readable.
@@ -286,13 +287,6 @@ impl Drop for Registration {
         let source = self.reactor.sources.borrow_mut().remove(self.key);
         // A waker may own the last reference to a task that owns another registration.
         drop(source);
-    }
-}
-
-/// Stores a clone of `waker` unless an equal one is there.
-pub(crate) fn keep(slot: &mut Option<Waker>, waker: &Waker) {
-    if !slot.as_ref().is_some_and(|old| old.will_wake(waker)) {
-        *slot = Some(waker.clone());
     }
 }
 

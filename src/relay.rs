@@ -9,6 +9,7 @@ mod stream;
 use std::future::poll_fn;
 
 use crate::body::Framing;
+use crate::budget::{Budget, Share};
 use crate::client::Client;
 use crate::clock::{Alarm, Phase, Wait};
 use crate::error::Error;
@@ -19,9 +20,14 @@ use crate::upstream::{Answer, ExchangeError};
 
 pub use stream::{Stream, StreamLimits};
 
-/// A body that does not stream is held back until it is whole or larger than this: until then a
-/// provider that dies gives the client an honest error in place of half an answer.
+/// A body that does not stream is held back until it is whole: until then a provider that dies, or
+/// sends too much, gives the client an honest error in place of half an answer. One whose length is
+/// known, and is not too large, is let go when this much has come.
 const HOLD_BYTES_MAX: usize = 1024 * 1024;
+/// How many bodies of the largest size may be held beyond that at once; the others are let go.
+const HELD_AT_ONCE: u64 = 8;
+/// A whole body up to this goes out in one write with its head.
+const JOINED_BYTES_MAX: usize = 64 * 1024;
 
 /// How an answer is relayed.
 pub struct Manner<'p> {
@@ -36,6 +42,8 @@ pub struct Manner<'p> {
     pub whole_by: Option<Wait>,
     /// The largest answer that does not stream, in bytes.
     pub body_bytes_max: u64,
+    /// Memory of large answers that are held back.
+    pub held: &'p Budget,
     /// For answers that stream.
     pub stream: StreamLimits,
 }
@@ -67,17 +75,20 @@ pub async fn relay(
     }
     let streams = answer.head.content != Content::Whole;
     let mut held = Vec::new();
-    if let (false, Framing::Length(length)) = (streams, answer.head.framing) {
+    if let (true, Framing::Length(length)) = (!streams || !asked, answer.head.framing) {
         if length > manner.body_bytes_max {
             return Err(RelayError::Upstream(ExchangeError::TooLarge(manner.body_bytes_max)));
         }
     }
-    let known_large =
-        matches!(answer.head.framing, Framing::Length(length) if length > HOLD_BYTES_MAX as u64);
-    if !streams && !known_large {
-        if hold(&mut answer, &mut held, client, alarm, manner).await? {
-            let (bytes, keep_alive) = whole(answer, held, manner, record);
-            record.ending = match client.write_all(alarm, &bytes).await {
+    if !streams {
+        let mut share = manner.held.share();
+        if hold(&mut answer, &mut held, &mut share, client, alarm, manner).await? {
+            let (head, keep_alive) = whole_head(answer, &mut held, manner, record);
+            let written = match client.write_all(alarm, &head).await {
+                Ok(()) => client.write_all(alarm, &held).await,
+                failed => failed,
+            };
+            record.ending = match written {
                 Ok(()) => Ending::Complete,
                 Err(Error::ClientTimeout(wait)) => Ending::ClientSlow(wait),
                 Err(_) => Ending::ClientGone,
@@ -87,6 +98,9 @@ pub async fn relay(
     } else {
         // What came with the head can still be refused with an honest error.
         held = answer.take_buffer().map_err(RelayError::Upstream)?;
+        if !asked && held.len() as u64 > manner.body_bytes_max {
+            return Err(RelayError::Upstream(ExchangeError::TooLarge(manner.body_bytes_max)));
+        }
     }
     Ok(Relayed::Streams(Box::new(Stream::new(answer, held, alarm, manner))))
 }
@@ -99,10 +113,11 @@ pub enum RelayError {
     Client(Error),
 }
 
-/// Holds a body back. Returns whether it is whole; if not it is too large to be held.
+/// Holds a body back. Returns whether it is whole; if not it is let go.
 async fn hold(
     answer: &mut Answer,
     held: &mut Vec<u8>,
+    share: &mut Share<'_>,
     client: &mut Client,
     alarm: &Alarm,
     manner: &Manner<'_>,
@@ -118,18 +133,25 @@ async fn hold(
         if held.len() as u64 > manner.body_bytes_max {
             return Err(RelayError::Upstream(ExchangeError::TooLarge(manner.body_bytes_max)));
         }
-        if done || held.len() > HOLD_BYTES_MAX {
-            return Ok(done);
+        if done {
+            return Ok(true);
+        }
+        if held.len() > HOLD_BYTES_MAX {
+            let all = manner.body_bytes_max.saturating_mul(HELD_AT_ONCE);
+            let fits = matches!(answer.head.framing, Framing::Length(_));
+            if fits || !share.grow_to(held.len() as u64, all) {
+                return Ok(false);
+            }
         }
     }
 }
 
-/// A whole answer as it goes to the client, in one write, and whether another request may follow it.
-/// The provider's connection is returned before the client is served: whoever waits for one need not
-/// wait for the client.
-fn whole(
+/// The head of a whole answer, and whether another request may follow it. A small body is moved
+/// behind it. The provider's connection is returned before the client is served: whoever waits for one
+/// need not wait for the client.
+fn whole_head(
     mut answer: Answer,
-    body: Vec<u8>,
+    body: &mut Vec<u8>,
     manner: &Manner<'_>,
     record: &mut Record,
 ) -> (Vec<u8>, bool) {
@@ -142,9 +164,13 @@ fn whole(
     };
     answer.finish();
     let keep_alive = (manner.keep_alive)();
-    bytes.reserve(body.len() + 64);
+    let joined = body.len() <= JOINED_BYTES_MAX;
+    bytes.reserve(if joined { body.len() } else { 0 } + 64);
     end_head(&mut bytes, framing, keep_alive, manner.minor);
-    bytes.extend_from_slice(&body);
+    if joined {
+        bytes.extend_from_slice(body);
+        body.clear();
+    }
     (bytes, keep_alive)
 }
 

@@ -11,6 +11,7 @@ use std::task::{Poll, Waker};
 use std::time::{Duration, Instant};
 
 use crate::offload::detach;
+use crate::waiters::add;
 
 /// A look-up older than this has failed those who waited for it; the next one may do better.
 const SHARED_MAX: Duration = Duration::from_secs(10);
@@ -62,7 +63,7 @@ impl Resolver {
             match &state.found {
                 Some(found) => Poll::Ready(found.clone()),
                 None => {
-                    state.waiting.push(context.waker().clone());
+                    add(&mut state.waiting, context.waker());
                     Poll::Pending
                 }
             }

@@ -15,6 +15,7 @@ use socket2::{Domain, Protocol, Socket as RawSocket, Type};
 use crate::api::{self, Next};
 use crate::client::Client;
 use crate::clock::Alarm;
+use crate::logging;
 use crate::proxy::{Admission, Proxy};
 use crate::socket::{Listener, Socket, Watched};
 
@@ -24,6 +25,8 @@ const BACKLOG: i32 = 1024;
 const ACCEPTS_MAX: u32 = 64;
 /// How long to wait when the kernel has no descriptor for a new connection.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// How long, at shut-down, handshakes that have begun may take to end.
+const HANDSHAKE_MAX: Duration = Duration::from_millis(50);
 /// Tasks run between two visits to the kernel: few, so that no socket waits long.
 const TASKS_PER_VISIT: u32 = 16;
 /// How long answers in flight may take once the program is told to stop.
@@ -31,9 +34,13 @@ pub const DRAIN_MAX: Duration = Duration::from_secs(10);
 
 /// The sockets that systemd opened for us (`LISTEN_FDS`, sd_listen_fds(3)), so that no connection
 /// is refused while the program restarts.
-pub fn inherited() -> Vec<TcpListener> {
+///
+/// # Errors
+/// When one of them is no listening TCP socket.
+pub fn inherited() -> io::Result<Vec<TcpListener>> {
     let mut sockets = ListenFd::from_env();
-    (0..sockets.len()).filter_map(|index| sockets.take_tcp_listener(index).ok().flatten()).collect()
+    let taken = (0..sockets.len()).map(|index| sockets.take_tcp_listener(index));
+    Ok(taken.collect::<io::Result<Vec<_>>>()?.into_iter().flatten().collect())
 }
 
 /// Opens a listening socket on every address of `host`. With port 0 all get the same free one.
@@ -47,6 +54,10 @@ pub fn bind(host: &str, port: u16, reuse_port: bool) -> io::Result<Vec<TcpListen
     let mut chosen = port;
     for mut address in addresses {
         address.set_port(chosen);
+        // A hosts file may name an address twice.
+        if listeners.iter().any(|other| other.local_addr().is_ok_and(|other| other == address)) {
+            continue;
+        }
         match bind_one(address, reuse_port) {
             Ok(listener) => {
                 chosen = listener.local_addr()?.port();
@@ -96,7 +107,9 @@ pub async fn drive(executor: &LocalExecutor<'_>) {
 pub async fn accept(proxy: Rc<Proxy>, listener: TcpListener, ours: bool) {
     let listener = match Listener::new(&proxy.reactor, listener) {
         Ok(listener) => listener,
-        Err(error) => return log::error!(target: "critical", "无法监听 (cannot listen): {error}"),
+        Err(error) => {
+            return log::error!(target: logging::CRITICAL, "无法监听 (cannot listen): {error}")
+        }
     };
     let alarm = Alarm::new(&proxy.reactor);
     let mut last_round = !ours;
@@ -109,8 +122,7 @@ pub async fn accept(proxy: Rc<Proxy>, listener: TcpListener, ours: bool) {
                 Ok(None) if last_round => return,
                 Ok(None) => {
                     listener.ignore_newcomers();
-                    // For handshakes that have begun.
-                    yield_now().await;
+                    alarm.sleep(HANDSHAKE_MAX).await;
                     last_round = true;
                 }
                 Err(_) if proxy.is_draining() => return,

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use socket2::{SockFilter, SockRef};
 
-use crate::reactor::{Reactor, Registration};
+use crate::reactor::{Reactor, Registration, SCRATCH_BYTES};
 
 /// A non-blocking TCP stream that the reactor watches.
 pub struct Watched {
@@ -95,10 +95,6 @@ impl Write for Watched {
         loop {
             match self.stream.write(bytes) {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    self.registration.filled();
-                    return Err(error);
-                }
                 other => return other,
             }
         }
@@ -204,9 +200,20 @@ impl Socket {
         context: &Context<'_>,
         bytes: &mut Vec<u8>,
     ) -> Poll<io::Result<usize>> {
+        self.poll_fill_some(context, bytes, SCRATCH_BYTES)
+    }
+
+    /// The same, but at most `count_max` bytes, of which there must be one.
+    pub fn poll_fill_some(
+        &mut self,
+        context: &Context<'_>,
+        bytes: &mut Vec<u8>,
+        count_max: usize,
+    ) -> Poll<io::Result<usize>> {
         let reactor = self.watched().registration.reactor().clone();
         let mut scratch = reactor.scratch.borrow_mut();
-        let result = ready!(self.poll_read(context, &mut scratch));
+        let room = count_max.min(scratch.len());
+        let result = ready!(self.poll_read(context, &mut scratch[..room]));
         if let Ok(count) = result {
             bytes.extend_from_slice(&scratch[..count]);
         }
@@ -248,7 +255,10 @@ impl Socket {
         let news = match &mut self.0 {
             Kind::Plain(watched) => watched.stream.peek(&mut [0]),
             // Session tickets and half-read records are no news: OpenSSL tells.
-            Kind::Tls(stream) => stream.read(&mut [0]),
+            Kind::Tls(stream) => {
+                stream.get_ref().registration.doubt();
+                stream.read(&mut [0])
+            }
         };
         news.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
     }

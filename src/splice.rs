@@ -12,6 +12,8 @@ use serde_json::value::RawValue;
 
 /// Arrays and objects within each other.
 const DEPTH_MAX: usize = 128;
+/// A model's name: it is kept for the log as long as the answer streams, and stands in errors.
+const MODEL_BYTES_MAX: usize = 4 * 1024;
 
 /// What the program reads of a chat request.
 #[derive(Debug, PartialEq, Eq)]
@@ -20,6 +22,9 @@ pub struct ChatRequest {
     pub model: String,
     /// Whether the body says `"stream": true`.
     pub stream: bool,
+    /// Whether there is also a key that differs from `model` in case only: Go's JSON, which many
+    /// providers read with, takes `Model` for `model`.
+    pub ambiguous: bool,
     /// Where the model's JSON string lies in the body, quotes included.
     place: Range<usize>,
 }
@@ -52,12 +57,18 @@ impl ChatRequest {
         let fields = parser.deserialize_map(FieldsVisitor).map_err(|error| not_json(&error))?;
         parser.end().map_err(|error| not_json(&error))?;
         let raw = fields.model.ok_or("请求体缺少model字段 (request body has no `model`)")?.get();
-        let model = serde_json::from_str(raw)
+        let model: String = serde_json::from_str(raw)
             .map_err(|_| "model字段必须是字符串 (`model` must be a string)")?;
+        if model.len() > MODEL_BYTES_MAX {
+            return Err(format!(
+                "model字段超过 {MODEL_BYTES_MAX} 字节 (`model` is over {MODEL_BYTES_MAX} bytes)"
+            ));
+        }
         // Both point into the same body.
         let start = raw.as_ptr() as usize - body.as_ptr() as usize;
         let stream = fields.stream.is_some_and(|raw| raw.get() == "true");
-        Ok(ChatRequest { model, stream, place: start..start + raw.len() })
+        let ambiguous = fields.like_model;
+        Ok(ChatRequest { model, stream, ambiguous, place: start..start + raw.len() })
     }
 
     /// The provider's name and the model's name there: what is before and behind the first slash.
@@ -130,12 +141,15 @@ fn end_of_string(json: &[u8], mut at: usize) -> usize {
 #[derive(Default)]
 struct Fields<'b> {
     model: Option<&'b RawValue>,
+    like_model: bool,
     stream: Option<&'b RawValue>,
 }
 
 /// Which of the two fields a key names, however it is escaped.
 enum Key {
     Model,
+    /// `Model`, `MODEL` …
+    LikeModel,
     Stream,
     Other,
 }
@@ -154,6 +168,7 @@ impl<'de> de::Deserialize<'de> for Key {
                 Ok(match key {
                     "model" => Key::Model,
                     "stream" => Key::Stream,
+                    _ if key.eq_ignore_ascii_case("model") => Key::LikeModel,
                     _ => Key::Other,
                 })
             }
@@ -177,6 +192,10 @@ impl<'de> Visitor<'de> for FieldsVisitor {
             match key {
                 Key::Model if fields.model.is_some() => {
                     return Err(de::Error::duplicate_field("model"));
+                }
+                Key::LikeModel => {
+                    fields.like_model = true;
+                    map.next_value::<IgnoredAny>()?;
                 }
                 Key::Model => fields.model = Some(map.next_value()?),
                 // Some senders repeat it; like most parsers, the last one counts.
@@ -229,6 +248,7 @@ mod tests {
             ("\n  [1]", "第2行第3列"),
             ("\"model\"", "a JSON object"),
             ("{}", "model"),
+            (r#"{"Model":"p/a"}"#, "缺少model"),
             (r#"{"model":1}"#, "字符串"),
             (r#"{"model":"p/a","model":"p/b"}"#, "duplicate field `model`"),
             (r#"{"model":"p/a"} x"#, "JSON"),
@@ -244,6 +264,17 @@ mod tests {
         assert!(ChatRequest::parse(deep.as_bytes()).is_err());
         let flat = format!(r#"{{"model":"p/m","x":"{}\""}}"#, "[{".repeat(200));
         assert!(ChatRequest::parse(flat.as_bytes()).is_ok());
+    }
+
+    #[test]
+    fn a_key_that_differs_in_case_is_noticed_at_the_top_only() {
+        for (body, ambiguous) in [
+            (r#"{"model":"p/a","Model":"b"}"#, true),
+            (r#"{"MODE\u004c":{"x":1},"model":"p/a"}"#, true),
+            (r#"{"model":"p/a","x":{"Model":"b"},"models":1}"#, false),
+        ] {
+            assert_eq!(ChatRequest::parse(body.as_bytes()).unwrap().ambiguous, ambiguous, "{body}");
+        }
     }
 
     #[test]

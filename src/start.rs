@@ -42,7 +42,9 @@ pub fn run(source: Source) -> Result<(), String> {
     logging::init(config.log_level).map_err(|error| error.to_string())?;
     limits::raise();
     let (host, port) = (config.host.clone(), config.port);
-    let mut listeners = server::inherited();
+    let mut listeners = server::inherited().map_err(|error| {
+        format!("LISTEN_FDS 不是TCP监听套接字 (no listening TCP socket): {error}")
+    })?;
     let ours = listeners.is_empty();
     if ours {
         listeners = server::bind(&host, port, config.reuse_port).map_err(|error| {
@@ -131,7 +133,8 @@ fn announce(config: &Config, addresses: &[SocketAddr], file: Option<&Path>) {
         None => text.push_str(&demo_help(config, addresses)),
     }
     let _ = writeln!(text, "日志 (log): {}", logging::FILE_NAME);
-    print(&text);
+    // A terminal or pipe that is gone is no reason to stop.
+    let _ = print(&text);
     log::warn!("ai_proxy {} 已启动 (started) {addresses:?}", env!("CARGO_PKG_VERSION"));
     for warning in config.warnings.iter().cloned().chain(warnings::of(config, addresses)) {
         log::warn!("{warning}");
@@ -139,11 +142,14 @@ fn announce(config: &Config, addresses: &[SocketAddr], file: Option<&Path>) {
     }
 }
 
-/// Prints to a terminal or pipe that may be gone: `print!` would panic.
-pub fn print(text: &str) {
+/// Prints to a terminal, pipe or file: `print!` would panic where that cannot be.
+///
+/// # Errors
+/// When it cannot be written.
+pub fn print(text: &str) -> io::Result<()> {
     use io::Write;
-    let _ = io::stdout().write_all(text.as_bytes());
-    let _ = io::stdout().flush();
+    io::stdout().write_all(text.as_bytes())?;
+    io::stdout().flush()
 }
 
 fn demo_help(config: &Config, addresses: &[SocketAddr]) -> String {

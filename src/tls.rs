@@ -6,10 +6,12 @@
 //! Knows nothing of HTTP.
 
 use std::cell::Cell;
-use std::fs::File;
 use std::future::poll_fn;
+use std::io;
+use std::path::{Path, PathBuf};
 use std::task::Poll;
 
+use memchr::memmem;
 use native_tls::{HandshakeError, TlsConnector, TlsStream};
 use smol::lock::Mutex;
 
@@ -25,7 +27,7 @@ pub struct Tls {
 }
 
 impl Tls {
-    /// Forgets the context, so that the next connection reads the CA files again.
+    /// Has the next connection read the CA files again.
     pub fn reload(&self) {
         self.stale.set(true);
     }
@@ -74,27 +76,59 @@ impl Tls {
     /// What keeps OpenSSL from making one.
     pub async fn connector(&self) -> Result<TlsConnector, String> {
         let mut current = self.connector.lock().await;
-        if self.stale.take() {
-            *current = None;
-        }
-        if let Some(connector) = current.as_ref() {
+        let known = current.clone();
+        if let (Some(connector), false) = (&known, self.stale.take()) {
             return Ok(connector.clone());
         }
         // Off the event loop: reading the CA bundle takes tens of milliseconds.
-        let made = offload(make).await.map_err(|error| error.to_string())??;
-        Ok(current.insert(made).clone())
+        let made = offload(make).await.map_err(|error| error.to_string()).and_then(|made| made);
+        match (made, known) {
+            (Ok(made), _) => Ok(current.insert(made).clone()),
+            (Err(cause), Some(known)) => {
+                log::error!("{cause}: 沿用原来的CA证书 (the CA certificates stay as they were)");
+                Ok(known)
+            }
+            (Err(cause), None) => Err(cause),
+        }
     }
 }
 
-/// Reads the CA files. OpenSSL is silent about those it cannot open for want of descriptors, and a
-/// context without roots would refuse everybody from then on: so there must be some left, afterwards
-/// too.
+/// Reads the CA files.
 fn make() -> Result<TlsConnector, String> {
-    let spare = || File::open("/dev/null").map_err(|error| format!("CA: {error}"));
-    drop(spare()?);
+    expect_roots()?;
     let connector = TlsConnector::new().map_err(|error| cause(&error))?;
-    drop(spare()?);
+    expect_roots()?;
     Ok(connector)
+}
+
+/// OpenSSL is silent about CA files that are absent, empty, or cannot be opened for want of
+/// descriptors, and a context without roots would refuse everybody from then on: so there must be
+/// some, before and after it looks.
+fn expect_roots() -> Result<(), String> {
+    let named = std::env::var_os("SSL_CERT_FILE").map(PathBuf::from);
+    let found = openssl_probe::probe();
+    let directory = |dir: &PathBuf| dir.read_dir().is_ok_and(|mut dir| dir.next().is_some());
+    if named.is_none() && found.cert_dir.iter().any(directory) {
+        return Ok(());
+    }
+    let Some(file) = named.or(found.cert_file) else {
+        return Err(
+            "没有CA证书，请安装 ca-certificates (no CA certificates: install them)".to_owned()
+        );
+    };
+    let cause = match holds_certificate(&file) {
+        Ok(true) => return Ok(()),
+        Ok(false) => "没有证书 (holds no certificate)".to_owned(),
+        Err(error) => error.to_string(),
+    };
+    Err(format!("CA {}: {cause}", file.display()))
+}
+
+/// Whether a file has a certificate in PEM (RFC 7468).
+fn holds_certificate(file: &Path) -> io::Result<bool> {
+    let text = std::fs::read(file)?;
+    let mark = |mark: &[u8]| memmem::find(&text, mark).is_some();
+    Ok(mark(b"-----BEGIN CERTIFICATE-----") || mark(b"-----BEGIN TRUSTED CERTIFICATE-----"))
 }
 
 /// OpenSSL's words without the file and line of its sources, in one line.

@@ -7,7 +7,7 @@ use std::future::poll_fn;
 use std::rc::Rc;
 use std::task::{Poll, Waker};
 
-use crate::reactor::keep;
+use crate::waiters::keep;
 
 #[derive(Default)]
 struct Waiter {

@@ -133,6 +133,7 @@ struct Sending {
     sent_at: Instant,
     sent: usize,
     write_error: Option<io::Error>,
+    resets: bool,
     buffer: Vec<u8>,
     answer_bytes: u64,
     scanner: HeadScanner,
@@ -148,6 +149,7 @@ impl Sending {
             sent_at,
             sent: 0,
             write_error: None,
+            resets: false,
             buffer: Vec::new(),
             answer_bytes: 0,
             scanner: HeadScanner::default(),
@@ -193,16 +195,37 @@ impl Sending {
                 return;
             }
             match self.lease.socket.poll_write(context, rest) {
-                Poll::Ready(Ok(count)) => self.sent += count,
+                Poll::Ready(Ok(count)) => {
+                    self.sent += count;
+                    if self.resets && message.rest(self.sent).is_empty() {
+                        self.set_resets(false);
+                    }
+                }
                 // An answer may be waiting all the same: reading tells.
                 Poll::Ready(Err(error)) => self.write_error = Some(error),
-                Poll::Pending => return,
+                Poll::Pending => {
+                    if !self.resets {
+                        self.set_resets(true);
+                    }
+                    return;
+                }
             }
         }
     }
 
+    /// Whether leaving is a reset: a close would first send what the kernel holds of a request that
+    /// is not wanted any more, to a provider that may not even read.
+    fn set_resets(&mut self, resets: bool) {
+        self.resets = resets;
+        self.lease.socket.reset_on_close(resets);
+    }
+
     /// The head of the final answer, once it is complete; interim answers are skipped.
     fn take_head(&mut self) -> Result<Option<Head>, HeadError> {
+        // A banner or other noise is refused at once, without waiting for the end of a head.
+        if !self.buffer.iter().zip(b"HTTP/1.").all(|(byte, wanted)| byte == wanted) {
+            return Err(HeadError::Malformed("不是HTTP/1响应 (not an HTTP/1 answer)"));
+        }
         while let Some(length) = self.scanner.scan(&self.buffer)? {
             let head = AnswerHead::parse(&self.buffer[..length])?;
             self.buffer.drain(..length);
@@ -244,11 +267,16 @@ impl Answer {
 
     fn poll_send(&mut self, context: &Context<'_>) {
         while let Some((message, sent)) = self.unsent.as_deref_mut() {
-            let rest = message.rest(*sent);
-            match self.lease.socket.poll_write(context, rest) {
-                Poll::Ready(Ok(count)) if count < rest.len() => *sent += count,
-                // All sent, or nobody takes it any more: reading tells how the answer ends.
-                Poll::Ready(_) => self.unsent = None,
+            match self.lease.socket.poll_write(context, message.rest(*sent)) {
+                Poll::Ready(Ok(count)) => {
+                    *sent += count;
+                    if message.rest(*sent).is_empty() {
+                        self.unsent = None;
+                        self.lease.socket.reset_on_close(false);
+                    }
+                }
+                // Nobody takes it any more: reading tells how the answer ends.
+                Poll::Ready(Err(_)) => self.unsent = None,
                 Poll::Pending => return,
             }
         }

@@ -4,7 +4,7 @@
 use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 
-use crate::config::Config;
+use crate::config::{Config, Token};
 use crate::limits;
 
 /// One line for each thing that is odd; `addresses` are those listened on, as far as known.
@@ -25,8 +25,23 @@ pub fn of(config: &Config, addresses: &[SocketAddr]) -> Vec<String> {
             "监听在 {address}，其他机器可以访问 (listening beyond loopback: other machines can connect)"
         ));
     }
+    let published = |token: &Token| token.secret.matches(Config::DEMO_TOKEN.as_bytes());
+    if addresses.iter().any(|address| !address.ip().is_loopback())
+        && config.tokens.iter().any(published)
+    {
+        warnings.push(format!(
+            "tokens 含有公开的示例token {} (holds the published example token)",
+            Config::DEMO_TOKEN
+        ));
+    }
     for provider in &config.providers {
         let base = &provider.base;
+        if base.path.ends_with("/chat/completions") {
+            warnings.push(format!(
+                "提供商 {} 的 baseurl 应止于 /chat/completions 之前 (baseurl of {} must end before /chat/completions)",
+                provider.name, provider.name
+            ));
+        }
         let local =
             base.host == "localhost" || base.host.parse().is_ok_and(|ip: IpAddr| ip.is_loopback());
         if !base.https && !local && (provider.token.is_some() || base.credentials.is_some()) {

@@ -273,3 +273,30 @@ fn secrets_never_appear_in_log_errors_or_output() {
         }
     }
 }
+
+#[test]
+fn a_key_like_model_cannot_smuggle_a_model_past_a_filter() {
+    let upstream = Upstream::json("200 OK", "{}");
+    let body = r#"{"model":"p/m","Model":"forbidden"}"#;
+    let filtered = json!({"supported_models": ["^p/m$"]});
+    let open = config([auto_provider("p", &upstream)]);
+    for config in [config_for(&upstream), with(open.clone(), filtered)] {
+        let message = TestProxy::start(&config).chat(body).error(400);
+        assert!(message.contains("model"), "{message}");
+    }
+    assert_eq!(TestProxy::start(&open).chat(body).status, 200);
+}
+
+#[test]
+fn a_model_name_of_megabytes_is_400_and_not_kept() {
+    let proxy = TestProxy::start(&config([]));
+    let message = proxy.chat(chat(&"x".repeat(1_000_000))).error(400);
+    assert!(message.contains("model") && message.len() < 200, "{message}");
+}
+
+#[test]
+fn a_compressed_body_is_400_and_says_so() {
+    let proxy = TestProxy::start(&config([]));
+    let message = proxy.chat_with("Content-Encoding: gzip\r\n", b"\x1f\x8b\x08").error(400);
+    assert!(message.contains("Content-Encoding"), "{message}");
+}

@@ -166,6 +166,25 @@ fn leaving_while_we_upload_to_the_provider() {
 }
 
 #[test]
+fn leaving_while_we_upload_is_told_to_a_provider_that_does_not_read() {
+    let told = Gate::default();
+    let tell = told.clone();
+    let upstream = Upstream::serve(move |connection| {
+        connection.read_head();
+        eventually("a reset", || connection.was_reset());
+        tell.open();
+    });
+    let proxy = TestProxy::start(&config_for(&upstream));
+    let body = format!(r#"{{"model":"p/m","x":"{}"}}"#, "y".repeat(16_000_000));
+    let client = proxy.connect();
+    client.send_in_background(chat_request("", body.as_bytes()));
+    upstream.wait_requests(1);
+    pause(300);
+    client.abandon();
+    told.wait();
+}
+
+#[test]
 fn leaving_while_waiting_for_a_turn() {
     let gate = Gate::default();
     let held = gate.clone();

@@ -246,14 +246,13 @@ fn a_declared_length_over_the_limit_is_refused_before_the_body_comes() {
 }
 
 #[test]
-fn a_large_answer_is_cut_at_the_limit() {
+fn a_large_answer_over_the_limit_is_502() {
     let head =
         "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n";
     let body = chunk(vec![b' '; 50_000]).repeat(200);
     let upstream = Upstream::script([head.as_bytes(), &body, LAST_CHUNK].concat());
     let answer = start(&upstream, json!({"max_response_size": 3_000_000})).chat(chat(MODEL));
-    assert!(answer.status == 502 || !answer.complete, "{} bytes", answer.body.len());
-    assert!(answer.body.len() <= 3_000_000, "{} bytes", answer.body.len());
+    assert!(answer.error(502).contains("响应过大"));
 }
 
 #[test]
@@ -303,4 +302,34 @@ fn a_turn_that_does_not_come_is_503_with_retry_after_and_the_limit() {
     let seconds = answer.header("retry-after").expect("Retry-After");
     assert!(seconds.parse::<u32>().is_ok(), "{seconds}");
     assert_eq!(upstream.requests().len(), 1);
+}
+
+#[test]
+fn an_answer_without_length_over_the_default_limit_is_502() {
+    let head =
+        "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n";
+    let body = chunk(vec![b' '; 50_000]).repeat(220);
+    let upstream = Upstream::script([head.as_bytes(), &body, LAST_CHUNK].concat());
+    let message = start(&upstream, json!({})).chat(chat(MODEL)).error(502);
+    assert!(message.contains("响应过大") && message.contains("10485760"), "{message}");
+}
+
+#[test]
+fn events_that_nobody_asked_for_are_under_the_limits_of_whole_answers() {
+    let events = vec!["x".repeat(100); 50];
+    let events: Vec<_> = events.iter().map(String::as_str).collect();
+    let upstream = Upstream::sse(&events);
+    let proxy = start(&upstream, json!({"max_response_size": 1000}));
+    let answer = proxy.chat(chat(MODEL));
+    assert!(answer.status == 502 || !answer.complete, "{} bytes", answer.body.len());
+    assert!(answer.body.len() < 2000, "{} bytes", answer.body.len());
+    assert!(proxy.chat(chat_stream(MODEL)).complete);
+    let slow = Upstream::each(|_, connection| {
+        connection.send(SSE_HEAD);
+        while connection.try_send(event("tick")) {
+            pause(50);
+        }
+    });
+    let answer = start(&slow, json!({"non_stream_timeout": 0.5})).chat(chat(MODEL));
+    assert!(answer.text().starts_with("data: tick\n\n") && !answer.complete);
 }

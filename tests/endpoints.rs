@@ -152,6 +152,11 @@ fn reload_says_that_host_and_port_need_a_restart() {
     let others = other.to_string();
     assert!(others.contains("host") && others.contains("port"), "{others}");
     assert_eq!(proxy.get("/").status, 200, "still on the old address");
+    // As long as the file differs from what is listened on, and no longer.
+    let again = proxy.request("POST", "/v1/reload", "").text();
+    assert!(again.contains("host"), "{again}");
+    let back = proxy.reload(&config([])).text();
+    assert!(!back.contains("host"), "{back}");
 }
 
 #[test]

@@ -216,3 +216,30 @@ fn the_last_good_list_is_kept_when_the_provider_goes_down() {
     pause(100);
     assert_eq!(ids(&proxy), ["p/x"]);
 }
+
+#[test]
+fn a_provider_that_was_down_at_the_start_is_listed_as_soon_as_somebody_asks_again() {
+    let up = Arc::new(AtomicBool::new(false));
+    let is_up = up.clone();
+    let upstream = Upstream::each(move |_, connection| {
+        let (status, body) = if is_up.load(Ordering::SeqCst) {
+            ("200 OK", r#"{"data":[{"id":"x"}]}"#)
+        } else {
+            ("503 Service Unavailable", "{}")
+        };
+        connection.send(json_answer(status, body));
+    });
+    let proxy = TestProxy::start(&config([auto_provider("p", &upstream)]));
+    assert!(ids(&proxy).is_empty());
+    up.store(true, Ordering::SeqCst);
+    pause(5500);
+    assert_eq!(ids(&proxy), ["p/x"]);
+}
+
+#[test]
+fn a_list_of_megabytes_is_not_read() {
+    let filler = "x".repeat(5_000_000);
+    assert!(fetched(&format!(r#"{{"data":[{{"id":"a","about":"{filler}"}}]}}"#)).is_empty());
+    let filler = "x".repeat(500_000);
+    assert_eq!(fetched(&format!(r#"{{"data":[{{"id":"a","about":"{filler}"}}]}}"#)), ["p/a"]);
+}

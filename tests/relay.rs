@@ -149,7 +149,8 @@ fn hop_by_hop_headers_cookies_and_addresses_stay_with_us() {
     let headers = "Cookie: session=1\r\nConnection: keep-alive, X-Mine\r\nX-Mine: secret\r\nKeep-Alive: 5\r\n\
         Proxy-Connection: keep-alive\r\nTE: trailers\r\nTrailer: X-T\r\nUpgrade: h2c\r\n\
         Proxy-Authorization: Basic eDp5\r\nX-Forwarded-For: 203.0.113.9\r\nForwarded: for=203.0.113.9\r\n\
-        X-Real-IP: 203.0.113.9\r\nX-Kept: yes\r\n";
+        X-Real-IP: 203.0.113.9\r\nX-Forwarded-Host: h\r\nCF-Connecting-IP: 203.0.113.9\r\n\
+        True-Client-IP: 203.0.113.9\r\nVia: 1.1 front\r\nX-Kept: yes\r\n";
     assert_eq!(proxy.chat_with(headers, chat(MODEL)).status, 200);
     let head = chats(&upstream).remove(0).head;
     let gone = [
@@ -166,6 +167,10 @@ fn hop_by_hop_headers_cookies_and_addresses_stay_with_us() {
         "x-forwarded-for",
         "forwarded",
         "x-real-ip",
+        "x-forwarded-host",
+        "cf-connecting-ip",
+        "true-client-ip",
+        "via",
     ];
     for name in gone {
         assert_eq!(head.all(name), [""; 0], "{name} in {}", show(&head.raw));

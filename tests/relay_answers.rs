@@ -258,3 +258,39 @@ fn other_requests_go_on_while_one_provider_fails() {
         assert_eq!(client.send(chat_request("", chat("good/m").as_bytes())).response().status, 200);
     }
 }
+
+#[test]
+fn a_banner_is_502_at_once() {
+    for banner in
+        ["SSH-2.0-OpenSSH_9.2\r\n", "220 smtp ready\r\n", "\x15\x03\x01\x00\x02\x02\x16", "<html>"]
+    {
+        let upstream =
+            Upstream::steps(vec![Step::ReadRequest, Step::Send(banner.into()), Step::WaitForClose]);
+        // Far below `non_stream_timeout`.
+        assert_eq!(TestProxy::start(&config_for(&upstream)).chat(chat(MODEL)).status, 502);
+    }
+}
+
+#[test]
+fn a_large_answer_without_length_that_breaks_off_is_502() {
+    let head =
+        "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n";
+    let body = chunk(vec![b' '; 50_000]).repeat(100);
+    let upstream = Upstream::script([head.as_bytes(), &body].concat());
+    let message = TestProxy::start(&config_for(&upstream)).chat(chat(MODEL)).error(502);
+    assert!(message.contains('p'), "{message}");
+}
+
+#[test]
+fn a_slow_client_gets_all_of_a_large_answer() {
+    let body = vec![b' '; 9_000_000];
+    let upstream = Upstream::json("200 OK", std::str::from_utf8(&body).expect("spaces"));
+    let changes = json!({"non_stream_timeout": 1});
+    let proxy = TestProxy::start(&with(config_for(&upstream), changes));
+    let mut client = proxy.connect();
+    client.send(chat_request("", chat(MODEL).as_bytes()));
+    pause(2500);
+    let answer = client.response();
+    assert!(answer.complete, "{} bytes", answer.body.len());
+    assert_eq!(answer.body.len(), body.len());
+}

@@ -341,3 +341,18 @@ fn concurrent_reloads_are_all_answered() {
     assert_eq!(proxy.chat(chat(MODEL)).status, 200);
     assert!(proxy.is_alive());
 }
+
+#[test]
+fn a_key_file_that_is_a_pipe_is_refused_and_holds_up_nobody() {
+    let upstream = Upstream::json("200 OK", "{}");
+    let proxy = TestProxy::start(&config_for(&upstream));
+    let pipe = proxy.directory().path().join("key");
+    let made = std::process::Command::new("mkfifo").arg(&pipe).status();
+    assert!(made.is_ok_and(|status| status.success()));
+    let mut one = provider("p", &upstream);
+    one["token"] = json!(null);
+    one["token_file"] = json!("key");
+    let refused = proxy.reload(&config([one]));
+    assert!(refused.error(400).contains("not a regular file"), "{}", refused.text());
+    assert_eq!(proxy.chat(chat(MODEL)).status, 200);
+}

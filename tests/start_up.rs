@@ -131,3 +131,26 @@ fn the_example_configuration_loads() {
     let run = run(directory.path(), &["--check", "--config", path]);
     assert_eq!(run.code, Some(0), "{run:?}");
 }
+
+#[test]
+fn the_published_token_and_a_base_url_that_goes_too_far_are_warned_about() {
+    let mut too_far =
+        json!({"provider": "far", "baseurl": "http://127.0.0.1:1/v1/chat/completions"});
+    too_far["model_list"] = json!(["m"]);
+    let changes = json!({"host": "0.0.0.0", "tokens": ["me|sk-test-123456"]});
+    let proxy = TestProxy::start(&with(config([too_far]), changes));
+    eventually("both", || {
+        let said = proxy.stderr();
+        said.contains("sk-test-123456") && said.contains("baseurl of far")
+    });
+}
+
+#[test]
+fn what_cannot_be_printed_is_a_failure() {
+    for option in ["--schema", "--help", "--version"] {
+        let line = format!("'{}' {option} > /dev/full", env!("CARGO_BIN_EXE_ai_proxy"));
+        let done = std::process::Command::new("sh").arg("-c").arg(line).output().expect("a shell");
+        assert_eq!(done.status.code(), Some(1), "{option}");
+        assert!(String::from_utf8_lossy(&done.stderr).contains("stdout"), "{option}");
+    }
+}

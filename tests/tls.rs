@@ -212,3 +212,26 @@ fn a_client_that_leaves_during_the_handshake_drops_the_connection() {
     drop(client);
     silent.wait_closed_by_proxy(1);
 }
+
+#[test]
+fn a_reload_without_ca_file_keeps_the_certificates_it_had() {
+    let authority = Authority::new("ours");
+    // A new connection, and so a new handshake, for each request.
+    let upstream = authority.serve(&GOOD, |connection| {
+        connection.read_request();
+        connection.send(answer("200 OK", "Connection: close\r\n", b"{}"));
+    });
+    let config = config_for(&upstream);
+    let (directory, proxy) = start_trusting(&authority, &config);
+    assert_eq!(proxy.chat(chat(MODEL)).status, 200);
+    let path = directory.path().join("ca.pem");
+    for content in [None, Some("")] {
+        match content {
+            Some(text) => drop(directory.write("ca.pem", text)),
+            None => std::fs::remove_file(&path).expect("it was there"),
+        }
+        assert_eq!(proxy.reload(&config).status, 200);
+        proxy.wait_for_log("CA certificates stay");
+        assert_eq!(proxy.chat(chat(MODEL)).status, 200);
+    }
+}

@@ -209,3 +209,63 @@ fn a_client_that_resets_in_the_middle_of_anything_hurts_nobody() {
     assert_eq!(proxy.chat(chat_stream(MODEL)).text(), "data: one\n\ndata: two\n\n");
     assert!(proxy.is_alive());
 }
+
+/// A provider that takes requests and never answers.
+fn silent() -> Upstream {
+    Upstream::serve(|connection| {
+        connection.wait_for_close();
+    })
+}
+
+#[test]
+fn callers_of_health_that_leave_leave_nothing_behind() {
+    let upstream = silent();
+    let proxy = TestProxy::start(&config_for(&upstream));
+    let call = |_| {
+        let mut client = proxy.connect();
+        client.send("GET /health HTTP/1.1\r\nHost: t\r\n\r\n");
+    };
+    (0..500).for_each(call);
+    let before = proxy.rss();
+    (0..5000).for_each(call);
+    let grown = proxy.rss().saturating_sub(before);
+    assert!(grown < 1_000_000, "{grown} bytes");
+}
+
+#[test]
+fn bytes_behind_a_request_wait_in_the_kernel_and_not_here() {
+    let upstream = silent();
+    let proxy = TestProxy::start(&config_for(&upstream));
+    let request = ["GET /health HTTP/1.1\r\nHost: t\r\n\r\n", &"x".repeat(200_000)].concat();
+    let before = proxy.rss();
+    let clients: Vec<_> = (0..200).map(|_| proxy.connect()).collect();
+    for client in &clients {
+        client.send_in_background(request.clone().into());
+    }
+    pause(1000);
+    let grown = proxy.rss().saturating_sub(before);
+    assert!(grown < 200 * 32 * 1024, "{grown} bytes");
+    clients.into_iter().for_each(Raw::abandon);
+}
+
+#[test]
+fn an_empty_line_behind_a_request_is_no_request() {
+    let proxy = start();
+    let mut client = proxy.connect();
+    assert_eq!(client.send(GET).response().status, 200);
+    client.send("\r\n");
+    // Longer than a head may take.
+    assert!(client.is_silent(11_000));
+    assert_eq!(client.send("\r\n").send(GET).response().status, 200);
+}
+
+#[test]
+fn a_connection_header_that_names_hundreds_of_fields_is_431() {
+    let proxy = start();
+    let head = |count: usize| {
+        format!("GET / HTTP/1.1\r\nHost: t\r\nConnection: {}\r\n\r\n", "x,".repeat(count))
+    };
+    assert_eq!(proxy.raw(head(16).as_bytes()).status, 200);
+    let refused = proxy.raw(head(500).as_bytes());
+    assert_eq!(refused.status, 431, "{}", refused.text());
+}

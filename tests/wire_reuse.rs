@@ -317,3 +317,15 @@ fn connections_of_one_provider_never_serve_another() {
     }
     assert_eq!((a.connections(), b.connections()), (1, 1));
 }
+
+#[test]
+fn a_connection_that_closes_with_its_answer_is_not_kept() {
+    let upstream = Upstream::script("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}");
+    let proxy = TestProxy::start(&config_for(&upstream));
+    for _ in 0..5 {
+        assert_eq!(proxy.chat(chat(MODEL)).text(), "{}");
+    }
+    eventually("nothing is idle", || {
+        proxy.get("/").json()["stats"]["upstream_connections"]["idle"] == 0
+    });
+}

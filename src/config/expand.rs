@@ -8,8 +8,8 @@
 /// - `${NAME:-default}` becomes `default` when the variable is unset or empty, as in a shell;
 /// - `$${` becomes a literal `${`; a `$` before anything else is itself.
 ///
-/// Values and defaults are taken as they are: references inside them are not expanded again, and
-/// a default ends at the first `}`.
+/// Values are taken as they are: references inside them are not expanded again. A default ends at
+/// the first `}` and holds no reference.
 ///
 /// # Errors
 ///
@@ -53,7 +53,7 @@ fn reference(text: &str) -> Option<(&str, Option<&str>, &str)> {
         return Some((name, None, rest));
     }
     let (default, rest) = rest.strip_prefix(":-")?.split_once('}')?;
-    Some((name, Some(default), rest))
+    (!default.contains("${")).then_some((name, Some(default), rest))
 }
 
 fn value(
@@ -123,7 +123,17 @@ mod tests {
 
     #[test]
     fn a_malformed_reference_is_refused_without_showing_it() {
-        for text in ["${", "${}", "${KEY", "${KEY:-x", "${KEY-x}", "${sk-1}", "${1A}", "${键}"] {
+        for text in [
+            "${A:-${KEY}}",
+            "${",
+            "${}",
+            "${KEY",
+            "${KEY:-x",
+            "${KEY-x}",
+            "${sk-1}",
+            "${1A}",
+            "${键}",
+        ] {
             let reason = expanded(text).expect_err(text);
             assert!(reason.contains("$${") && !reason.contains("sk-1"), "{reason}");
         }

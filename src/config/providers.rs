@@ -1,12 +1,11 @@
 //! The `providers` list, in both of its forms, and where a provider's key comes from. It knows what
 //! a provider needs, and nothing about the other keys of the file.
 
-use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
 
 use super::node::{Fields, Node, Source};
-use super::{BaseUrl, ConfigError, Provider};
+use super::{open_regular, BaseUrl, ConfigError, Provider};
 use crate::secret::Secret;
 
 /// The keys of a provider that is an object.
@@ -134,7 +133,7 @@ fn provider_token(fields: &Fields<'_>) -> Result<Option<Secret>, ConfigError> {
 fn token_file(source: &Source<'_>, path: &str) -> io::Result<String> {
     let directory = Path::new(source.file).parent().unwrap_or(Path::new(""));
     let mut text = String::new();
-    File::open(directory.join(path))?.take(TOKEN_FILE_BYTES_MAX).read_to_string(&mut text)?;
+    open_regular(&directory.join(path))?.take(TOKEN_FILE_BYTES_MAX).read_to_string(&mut text)?;
     Ok(text)
 }
 

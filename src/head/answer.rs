@@ -45,7 +45,10 @@ impl AnswerHead {
     pub fn parse(bytes: &[u8]) -> Result<AnswerHead, HeadError> {
         let mut fields = [httparse::EMPTY_HEADER; FIELDS_MAX];
         let mut raw = httparse::Response::new(&mut fields);
-        if raw.parse(bytes)?.is_partial() {
+        // White space before a colon is taken out (RFC 9112 §5.1).
+        let mut parser = httparse::ParserConfig::default();
+        parser.allow_spaces_after_header_name_in_responses(true);
+        if parser.parse_response(&mut raw, bytes)?.is_partial() {
             return Err(HeadError::Malformed("消息头不完整 (incomplete head)"));
         }
         let (Some(status), Some(minor)) = (raw.code, raw.version) else {

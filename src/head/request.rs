@@ -5,7 +5,7 @@ use crate::body::Framing;
 
 /// For us alone, or said anew to the provider. Who the client is and where it sits is not the
 /// provider's business.
-const NOT_FORWARDED: [&str; 10] = [
+const NOT_FORWARDED: [&str; 7] = [
     "host",
     "authorization",
     "content-length",
@@ -13,14 +13,23 @@ const NOT_FORWARDED: [&str; 10] = [
     "cookie",
     "accept-encoding",
     "x-request-id",
-    "forwarded",
-    "x-forwarded-for",
-    "x-real-ip",
 ];
 
-/// By these a reverse proxy tells for whom it asks (RFC 7239, and what came before it), and a browser
-/// whose page does.
-const FORWARDED: [&str; 4] = ["forwarded", "x-forwarded-for", "x-real-ip", "origin"];
+/// By these a reverse proxy tells for whom it asks (RFC 7239, what came before it, and what large
+/// networks send), beside everything that begins with `x-forwarded-`. They stay here, too.
+const FRONTS: [&str; 8] = [
+    "forwarded",
+    "via",
+    "x-real-ip",
+    "x-client-ip",
+    "x-cluster-client-ip",
+    "cf-connecting-ip",
+    "true-client-ip",
+    "fastly-client-ip",
+];
+const FRONTS_PREFIX: &str = "x-forwarded-";
+/// By this a browser tells whose page asks.
+const ORIGIN: &str = "origin";
 
 /// The longest request id that is taken over.
 const REQUEST_ID_BYTES_MAX: usize = 128;
@@ -44,6 +53,8 @@ pub struct RequestHead {
     pub bearer: Option<Vec<u8>>,
     /// The client's own request id, when it is plain.
     pub request_id: Option<String>,
+    /// Whether the body is compressed or otherwise encoded.
+    pub encoded: bool,
     /// Whether another proxy, or a browser for a page, says that it asks for somebody else.
     pub forwarded: bool,
     /// Whether the client asks for `/` and names `text/html` in `Accept`, and would not rather have JSON.
@@ -60,7 +71,11 @@ impl RequestHead {
     pub fn parse(bytes: &[u8]) -> Result<RequestHead, HeadError> {
         let mut fields = [httparse::EMPTY_HEADER; FIELDS_MAX];
         let mut raw = httparse::Request::new(&mut fields);
-        if raw.parse(bytes)?.is_partial() {
+        let parsed = raw.parse(bytes).map_err(|error| match error {
+            httparse::Error::Version if !names_version(bytes) => httparse::Error::Token,
+            other => other,
+        })?;
+        if parsed.is_partial() {
             return Err(HeadError::Malformed("消息头不完整 (incomplete head)"));
         }
         let (Some(method), Some(target), Some(minor)) = (raw.method, raw.path, raw.version) else {
@@ -78,6 +93,7 @@ impl RequestHead {
             expects_continue: false,
             bearer: None,
             request_id: None,
+            encoded: false,
             forwarded: false,
             prefers_html: false,
             relayed: Vec::with_capacity(bytes.len()),
@@ -85,9 +101,10 @@ impl RequestHead {
         head.prefers_html = head.path == "/" && prefers_html(fields);
         for field in fields {
             head.take_note(field.name, trim(field.value))?;
-            let forwarded = !NOT_FORWARDED.iter().any(|name| field.name.eq_ignore_ascii_case(name))
+            let goes_on = !is_among(&NOT_FORWARDED, field.name)
+                && !is_of_front(field.name)
                 && !control.hop_by_hop(field.name);
-            if forwarded && field.value.is_ascii() {
+            if goes_on && field.value.is_ascii() {
                 push_field(&mut head.relayed, field.name, trim(field.value));
             }
         }
@@ -111,11 +128,22 @@ impl RequestHead {
                 && value.iter().all(u8::is_ascii_graphic);
             let text = std::str::from_utf8(value).ok().filter(|_| plain);
             self.request_id = text.map(str::to_owned);
-        } else if FORWARDED.iter().any(|forwarded| name.eq_ignore_ascii_case(forwarded)) {
+        } else if name.eq_ignore_ascii_case("content-encoding") {
+            self.encoded |= !value.is_empty() && !value.eq_ignore_ascii_case(b"identity");
+        } else if is_of_front(name) || name.eq_ignore_ascii_case(ORIGIN) {
             self.forwarded = true;
         }
         Ok(())
     }
+}
+
+fn is_among(names: &[&str], name: &str) -> bool {
+    names.iter().any(|other| name.eq_ignore_ascii_case(other))
+}
+
+fn is_of_front(name: &str) -> bool {
+    let start = name.get(..FRONTS_PREFIX.len());
+    start.is_some_and(|start| start.eq_ignore_ascii_case(FRONTS_PREFIX)) || is_among(&FRONTS, name)
 }
 
 /// Whether `Accept` names `text/html` and ranks it no lower than `application/json`. A wildcard names
@@ -151,6 +179,16 @@ fn bearer(value: &[u8]) -> Option<&[u8]> {
     let (scheme, token) = value.split_at_checked(b"bearer ".len())?;
     let token = trim(token);
     (scheme.eq_ignore_ascii_case(b"bearer ") && !token.is_empty()).then_some(token)
+}
+
+/// Whether a request line is one, but for a version that is not spoken here (RFC 9112 §2.3 and §3).
+fn names_version(head: &[u8]) -> bool {
+    let line = head.split(|byte| *byte == b'\r').next().unwrap_or_default();
+    let parts: Vec<_> = line.split(|byte| *byte == b' ').collect();
+    let [_, _, [b'H', b'T', b'T', b'P', b'/', major, b'.', minor]] = parts[..] else {
+        return false;
+    };
+    major.is_ascii_digit() && minor.is_ascii_digit()
 }
 
 /// Exactly one `Host`, which HTTP/1.0 may lack (RFC 9112 §3.2).

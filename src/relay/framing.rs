@@ -70,7 +70,8 @@ impl EventTail {
         !self.started
             || self.last.ends_with(b"\n\n")
             || self.last.ends_with(b"\r\r")
-            || self.last.ends_with(b"\r\n\r\n")
+            || self.last.ends_with(b"\n\r\n")
+            || self.last.ends_with(b"\r\r\n")
     }
 }
 
@@ -80,7 +81,7 @@ mod tests {
 
     #[test]
     fn the_end_of_an_event_is_seen_in_any_split() {
-        for text in ["data: a\n\n", "data: a\r\n\r\n", "data: a\r\r"] {
+        for text in ["data: a\n\n", "data: a\r\n\r\n", "data: a\r\r", "data: a\n\r\n"] {
             for cut in 0..text.len() {
                 let mut tail = EventTail::default();
                 assert!(tail.between_events());

@@ -43,6 +43,8 @@ pub struct Stream {
     /// When the provider last sent, the client last took, and either got something.
     heard_at: Instant,
     taken_at: Instant,
+    /// Since when the client has kept the provider waiting.
+    blocked_at: Option<Instant>,
     ending: Option<Ending>,
 }
 
@@ -82,11 +84,16 @@ impl Stream {
             keep_alive,
             tail: (events && !answer.head.encoded).then(EventTail::default),
             limits: manner.stream,
-            whole_by: manner.whole_by.filter(|_| whole),
-            body_bytes_max: if whole { manner.body_bytes_max } else { u64::MAX },
+            whole_by: manner.whole_by,
+            body_bytes_max: if whole || manner.whole_by.is_some() {
+                manner.body_bytes_max
+            } else {
+                u64::MAX
+            },
             bytes: 0,
             heard_at: now,
             taken_at: now,
+            blocked_at: None,
             ending: None,
             answer,
         };
@@ -172,6 +179,10 @@ impl Stream {
         if self.written > 0 {
             self.pending = Vec::new();
             self.written = 0;
+        }
+        // The client's time is not the provider's.
+        if let (Some(since), Some(whole)) = (self.blocked_at.take(), &mut self.whole_by) {
+            whole.until += alarm.now().saturating_duration_since(since);
         }
         Poll::Ready(Ok(()))
     }
@@ -264,6 +275,7 @@ impl Stream {
         }
         let now = alarm.now();
         if client_is_slow {
+            self.blocked_at.get_or_insert(now);
             let wait = write_progress(self.taken_at);
             if wait.until <= now {
                 return Poll::Ready(Ending::ClientSlow(wait));
@@ -274,7 +286,8 @@ impl Stream {
         }
         let silence = Wait::new(Phase::NextBytes, self.heard_at, self.limits.silence_max);
         let wait = self.whole_by.filter(|whole| whole.until < silence.until).unwrap_or(silence);
-        if wait.until <= now {
+        // What has come and was not read yet is no silence.
+        if wait.until <= now && !self.answer.lease.socket.has_news() {
             self.cut(ExchangeError::Timeout(wait));
             context.waker().wake_by_ref();
             return Poll::Pending;

@@ -127,6 +127,11 @@ impl Connection {
         self.socket.set_write_timeout(Some(patience)).expect("a write time-out");
     }
 
+    /// Whether the proxy has reset the connection, whatever is still unread.
+    pub fn was_reset(&self) -> bool {
+        self.socket.take_error().is_ok_and(|error| error.is_some())
+    }
+
     /// Makes the end of the script send a TCP reset.
     pub fn reset_on_close(&mut self) {
         linger_zero(&self.socket);
