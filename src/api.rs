@@ -73,25 +73,34 @@ pub async fn answer(
             None => Error::NotFound(path.to_owned()),
         }),
     };
-    let reply = match outcome {
-        Ok(reply) => Some(reply),
-        Err(error) => {
+    let reply = outcome.map_or_else(
+        |error| {
             // Chats count their own, with their provider.
             if !is_chat {
                 proxy.stats.error("", error.kind());
             }
             Reply::error(&error)
-        }
-    };
+        },
+        Some,
+    );
     let Some(reply) = reply else { return Next::Answered(false) };
-    let status = reply.status;
-    manner.keep_alive &= status != 408 && client.can_discard() && !proxy.is_draining();
+    manner.keep_alive &= reply.status != 408 && client.can_discard() && !proxy.is_draining();
+    Next::Answered(send(reply, manner, &record, client, alarm).await)
+}
+
+/// Sends an answer of our own. Returns whether the connection is in step.
+async fn send(
+    reply: Reply,
+    manner: Manner,
+    record: &Record,
+    client: &mut Client,
+    alarm: &Alarm,
+) -> bool {
+    log::debug!("请求 {} 客户端: {} 状态: {}", record.id, record.peer, reply.status);
     let bytes = reply.with("x-request-id", record.id.as_str()).encode(manner);
-    log::debug!("请求 {} 客户端: {} 状态: {status}", record.id, record.peer);
-    let in_step = client.write_all(alarm, &bytes).await.is_ok()
+    client.write_all(alarm, &bytes).await.is_ok()
         && manner.keep_alive
-        && client.discard_body(alarm).await;
-    Next::Answered(in_step)
+        && client.discard_body(alarm).await
 }
 
 /// Answers what is not a request; the connection must be closed afterwards.

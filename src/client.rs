@@ -1,14 +1,15 @@
 //! One client's connection: heads and bodies come in, bytes go out, and somebody watches whether
 //! the client is still there. Knows nothing of routes and providers.
 
+mod body;
+
 use std::future::{poll_fn, Future};
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::task::{ready, Context, Poll};
 use std::time::{Duration, Instant};
 
-use crate::body::{Decoder, Framing};
-use crate::budget::Share;
+use crate::body::Decoder;
 use crate::clock::{Alarm, Phase, Wait};
 use crate::error::Error;
 use crate::head::{HeadError, HeadScanner, RequestHead, HEAD_BYTES_MAX};
@@ -21,10 +22,6 @@ const HEAD_MAX: Duration = Duration::from_secs(10);
 const KEEP_ALIVE_MAX: Duration = Duration::from_secs(60);
 /// A connection that is younger than this, or was used since, may have a request on its way.
 const IN_USE_MAX: Duration = Duration::from_secs(1);
-/// Without a byte of a body.
-const BODY_PROGRESS_MAX: Duration = Duration::from_secs(30);
-/// How many bodies of the largest size may be in memory at once; any number of smaller ones.
-const BODIES_AT_ONCE: u64 = 8;
 /// Without a byte of an answer being read.
 const WRITE_PROGRESS_MAX: Duration = Duration::from_secs(60);
 /// A blocked write is tried again this often: the kernel reports room only when a third of its
@@ -34,14 +31,10 @@ const _: () = assert!(WRITE_RETRY.as_secs() * 10 <= WRITE_PROGRESS_MAX.as_secs()
 /// Read at once while nothing is known of who sends, and kept of what comes while an answer is on its
 /// way; more waits in the kernel.
 const AHEAD_BYTES_MAX: usize = 16 * 1024;
-/// An unread request body of a known length up to this is read and thrown away to save the connection.
-const DISCARD_BYTES_MAX: u64 = 256 * 1024;
 /// How long a closing connection reads on, so that a client that still sends can read the answer.
 const LINGER_MAX: Duration = Duration::from_secs(5);
 /// How long it waits for the next bytes meanwhile.
 const LINGER_SILENCE_MAX: Duration = Duration::from_secs(2);
-
-const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
 
 /// A client's connection.
 pub struct Client {
@@ -171,99 +164,6 @@ impl Client {
         let count = ready!(fill).unwrap_or(0);
         self.gone = count == 0;
         Poll::Ready(count)
-    }
-
-    /// Reads the body of the current request.
-    ///
-    /// # Errors
-    /// A body that is over `limit` bytes, malformed or too slow, a client that left, or bodies that
-    /// are together over `BODIES_AT_ONCE` times `limit`.
-    pub async fn read_body(
-        &mut self,
-        alarm: &Alarm,
-        framing: Framing,
-        limit: u64,
-        share: &mut Share<'_>,
-    ) -> Result<Vec<u8>, Error> {
-        if matches!(framing, Framing::Length(length) if length > limit) {
-            return Err(Error::RequestTooLarge(limit));
-        }
-        let mut body = Vec::new();
-        if self.expects_continue && self.ahead.is_empty() {
-            self.write_all(alarm, CONTINUE).await?;
-        }
-        self.expects_continue = false;
-        loop {
-            self.take_body(&mut body)?;
-            // A huge chunk is refused by its size alone.
-            let announced = self.unread.as_ref().map_or(0, Decoder::announced);
-            if announced.saturating_add(body.len() as u64) > limit {
-                return Err(Error::RequestTooLarge(limit));
-            }
-            let all = limit.saturating_mul(BODIES_AT_ONCE);
-            if !share.grow_to(body.len() as u64, all) {
-                return Err(Error::Overloaded(all));
-            }
-            if self.unread.is_none() {
-                return Ok(body);
-            }
-            let wait = Wait::new(Phase::RequestBody, alarm.now(), BODY_PROGRESS_MAX);
-            let fill = poll_fn(|context| self.poll_fill(context));
-            if alarm.within(wait, fill).await.map_err(Error::ClientTimeout)? == 0 {
-                return Err(Error::ClientGone);
-            }
-        }
-    }
-
-    /// Moves what has come of the body from the bytes ahead.
-    fn take_body(&mut self, body: &mut Vec<u8>) -> Result<(), Error> {
-        let Some(decoder) = &mut self.unread else { return Ok(()) };
-        let piece = decoder
-            .decode(&mut self.ahead)
-            .and_then(|piece| decoder.failure().map_or(Ok(piece), Err))
-            .map_err(|error| Error::BadRequest(format!("请求体无效: {error}")))?;
-        if decoder.is_done() {
-            self.unread = None;
-        }
-        if body.is_empty() && piece.data == (0..self.ahead.len()) {
-            *body = std::mem::take(&mut self.ahead);
-        } else {
-            body.extend_from_slice(&self.ahead[piece.data]);
-            self.ahead.drain(..piece.consumed);
-        }
-        Ok(())
-    }
-
-    /// Whether what is left of the request body is small enough to be thrown away, and will come.
-    pub fn can_discard(&self) -> bool {
-        let left = self.unread.as_ref().map_or(Some(0), Decoder::left);
-        !self.gone && !self.expects_continue && left.is_some_and(|left| left <= DISCARD_BYTES_MAX)
-    }
-
-    /// Throws away what is left of a request body, so that the next request can be read.
-    /// Returns whether the connection is in step.
-    pub async fn discard_body(&mut self, alarm: &Alarm) -> bool {
-        if !self.can_discard() {
-            return false;
-        }
-        if self.unread.is_none() {
-            return true;
-        }
-        let wait = Wait::new(Phase::RequestBody, alarm.now(), LINGER_SILENCE_MAX);
-        let discard = async {
-            loop {
-                if self.take_body(&mut Vec::new()).is_err() {
-                    return false;
-                }
-                if self.unread.is_none() {
-                    return true;
-                }
-                if poll_fn(|context| self.poll_fill(context)).await == 0 {
-                    return false;
-                }
-            }
-        };
-        alarm.within(wait, discard).await.unwrap_or(false)
     }
 
     /// Ready when the client has left. What it sends meanwhile is kept for the next request.

@@ -22,8 +22,10 @@ pub use stream::{Stream, StreamLimits};
 
 /// A body that does not stream is held back until it is whole: until then a provider that dies, or
 /// sends too much, gives the client an honest error in place of half an answer. One whose length is
-/// known, and is not too large, is let go when this much has come.
+/// known, and is more than this, is let go as soon as some has come.
 const HOLD_BYTES_MAX: usize = 1024 * 1024;
+/// What is enough of a body of known length: whoever sends so much means to send the rest.
+const ENOUGH_BYTES: usize = 64 * 1024;
 /// How many bodies of the largest size may be held beyond that at once; the others are let go.
 const HELD_AT_ONCE: u64 = 8;
 /// A whole body up to this goes out in one write with its head.
@@ -136,10 +138,13 @@ async fn hold(
         if done {
             return Ok(true);
         }
-        if held.len() > HOLD_BYTES_MAX {
+        if let Framing::Length(length) = answer.head.framing {
+            if length > HOLD_BYTES_MAX as u64 && held.len() >= ENOUGH_BYTES {
+                return Ok(false);
+            }
+        } else if held.len() > HOLD_BYTES_MAX {
             let all = manner.body_bytes_max.saturating_mul(HELD_AT_ONCE);
-            let fits = matches!(answer.head.framing, Framing::Length(_));
-            if fits || !share.grow_to(held.len() as u64, all) {
+            if !share.grow_to(held.len() as u64, all) {
                 return Ok(false);
             }
         }

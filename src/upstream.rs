@@ -2,6 +2,7 @@
 //! retry once where that is safe. Knows nothing of clients and of the configuration file.
 
 mod error;
+mod sending;
 
 use std::future::poll_fn;
 use std::io;
@@ -12,13 +13,13 @@ use std::time::{Duration, Instant};
 use crate::body::Decoder;
 use crate::clock::{Alarm, Phase, Wait};
 use crate::connect::Origin;
-use crate::head::{AnswerHead, HeadError, HeadScanner};
+use crate::head::AnswerHead;
 use crate::pool::{Lease, Pool};
+
+use sending::Sending;
 
 pub use error::ExchangeError;
 
-/// 1xx answers before the real one.
-const INTERIM_MAX: u32 = 16;
 /// A connection that closes later than this after the request was not idle.
 const RETRY_AGE_MAX: Duration = Duration::from_secs(1);
 /// The start of the body that goes out in one write with the head.
@@ -125,133 +126,6 @@ fn may_retry(attempt: u32, sending: &Sending, age: Duration, error: &ExchangeErr
     let died = matches!(error, ExchangeError::Closed(false) | ExchangeError::Io(_));
     let idle_death = sending.lease.reused && sending.answer_bytes == 0 && age < RETRY_AGE_MAX;
     attempt == 0 && died && idle_death
-}
-
-/// An exchange until the head of its answer is complete.
-struct Sending {
-    lease: Lease,
-    sent_at: Instant,
-    sent: usize,
-    write_error: Option<io::Error>,
-    resets: bool,
-    buffer: Vec<u8>,
-    answer_bytes: u64,
-    scanner: HeadScanner,
-    interim: u32,
-}
-
-type Head = (AnswerHead, Decoder);
-
-impl Sending {
-    fn new(lease: Lease, sent_at: Instant) -> Sending {
-        Sending {
-            lease,
-            sent_at,
-            sent: 0,
-            write_error: None,
-            resets: false,
-            buffer: Vec::new(),
-            answer_bytes: 0,
-            scanner: HeadScanner::default(),
-            interim: 0,
-        }
-    }
-
-    /// Writes and reads at the same time: a provider may answer, say 413, while we still send.
-    fn poll(
-        &mut self,
-        context: &Context<'_>,
-        message: &Message,
-    ) -> Poll<Result<Head, ExchangeError>> {
-        self.poll_send(context, message);
-        loop {
-            match self.lease.socket.poll_fill(context, &mut self.buffer) {
-                Poll::Pending => return Poll::Pending,
-                Poll::Ready(Err(error)) => {
-                    return Poll::Ready(Err(ExchangeError::Io(
-                        self.write_error.take().unwrap_or(error),
-                    )));
-                }
-                Poll::Ready(Ok(0)) => {
-                    return Poll::Ready(Err(match self.write_error.take() {
-                        Some(error) if self.answer_bytes == 0 => ExchangeError::Io(error),
-                        _ => ExchangeError::Closed(self.answer_bytes > 0),
-                    }));
-                }
-                Poll::Ready(Ok(count)) => self.answer_bytes += count as u64,
-            }
-            match self.take_head() {
-                Ok(None) => {}
-                Ok(Some(head)) => return Poll::Ready(Ok(head)),
-                Err(error) => return Poll::Ready(Err(ExchangeError::Head(error))),
-            }
-        }
-    }
-
-    fn poll_send(&mut self, context: &Context<'_>, message: &Message) {
-        while self.write_error.is_none() {
-            let rest = message.rest(self.sent);
-            if rest.is_empty() {
-                return;
-            }
-            match self.lease.socket.poll_write(context, rest) {
-                Poll::Ready(Ok(count)) => {
-                    self.sent += count;
-                    if self.resets && message.rest(self.sent).is_empty() {
-                        self.set_resets(false);
-                    }
-                }
-                // An answer may be waiting all the same: reading tells.
-                Poll::Ready(Err(error)) => self.write_error = Some(error),
-                Poll::Pending => {
-                    if !self.resets {
-                        self.set_resets(true);
-                    }
-                    return;
-                }
-            }
-        }
-    }
-
-    /// Whether leaving is a reset: a close would first send what the kernel holds of a request that
-    /// is not wanted any more, to a provider that may not even read.
-    fn set_resets(&mut self, resets: bool) {
-        self.resets = resets;
-        self.lease.socket.reset_on_close(resets);
-    }
-
-    /// The head of the final answer, once it is complete; interim answers are skipped.
-    fn take_head(&mut self) -> Result<Option<Head>, HeadError> {
-        // A banner or other noise is refused at once, without waiting for the end of a head.
-        if !self.buffer.iter().zip(b"HTTP/1.").all(|(byte, wanted)| byte == wanted) {
-            return Err(HeadError::Malformed("不是HTTP/1响应 (not an HTTP/1 answer)"));
-        }
-        while let Some(length) = self.scanner.scan(&self.buffer)? {
-            let head = AnswerHead::parse(&self.buffer[..length])?;
-            self.buffer.drain(..length);
-            if head.status >= 200 {
-                let decoder = Decoder::new(head.framing);
-                return Ok(Some((head, decoder)));
-            }
-            self.interim += 1;
-            // 101 would be the end of HTTP on this connection, and nobody asked for it.
-            if head.status == 101 || self.interim > INTERIM_MAX {
-                return Err(HeadError::Malformed("中间响应过多 (too many interim answers)"));
-            }
-            self.scanner = HeadScanner::default();
-        }
-        Ok(None)
-    }
-
-    fn into_answer(self, head: AnswerHead, decoder: Decoder, message: Message) -> Answer {
-        let sent = message.rest(self.sent).is_empty();
-        // A refusal does not want the rest of the request; any other early answer may.
-        let wanted = !sent && head.status < 400 && self.write_error.is_none();
-        let unsent = wanted.then(|| Box::new((message, self.sent)));
-        let reusable = head.keep_alive && sent;
-        let Sending { lease, buffer, sent_at, .. } = self;
-        Answer { lease, head, buffer, decoder, sent_at, reusable, unsent }
-    }
 }
 
 impl Answer {

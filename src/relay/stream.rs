@@ -1,5 +1,7 @@
 //! A body that goes out as it comes.
 
+mod waiting;
+
 use std::future::poll_fn;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
@@ -7,14 +9,12 @@ use std::time::{Duration, Instant};
 use super::framing::{frame, push_chunk, EventTail, HEADROOM, LAST_CHUNK, PIECE_BYTES_MAX};
 use super::{end_head, Manner};
 use crate::body::Framing;
-use crate::client::{write_progress, Client, WRITE_RETRY};
-use crate::clock::{Alarm, Phase, Wait};
+use crate::client::Client;
+use crate::clock::{Alarm, Wait};
 use crate::error::{error_json, Error};
 use crate::head::{push_field, Content};
 use crate::record::{Ending, Record};
 use crate::upstream::{Answer, ExchangeError};
-
-const KEEP_ALIVE_COMMENT: &[u8] = b": keep-alive\n\n";
 
 /// The limits of an answer that streams.
 #[derive(Clone, Copy, Debug)]
@@ -260,56 +260,6 @@ impl Stream {
                 self.pending.extend_from_slice(bytes);
             }
         }
-    }
-
-    /// Nothing can be done now: watches the client and the clock.
-    fn poll_wait(
-        &mut self,
-        context: &Context<'_>,
-        client: &mut Client,
-        alarm: &Alarm,
-        client_is_slow: bool,
-    ) -> Poll<Ending> {
-        if client.poll_gone(context).is_ready() {
-            return Poll::Ready(Ending::ClientGone);
-        }
-        let now = alarm.now();
-        if client_is_slow {
-            self.blocked_at.get_or_insert(now);
-            let wait = write_progress(self.taken_at);
-            if wait.until <= now {
-                return Poll::Ready(Ending::ClientSlow(wait));
-            }
-            alarm.set(Some(wait.until.min(now + WRITE_RETRY)));
-            alarm.poll_due(context);
-            return Poll::Pending;
-        }
-        let silence = Wait::new(Phase::NextBytes, self.heard_at, self.limits.silence_max);
-        let wait = self.whole_by.filter(|whole| whole.until < silence.until).unwrap_or(silence);
-        // What has come and was not read yet is no silence.
-        if wait.until <= now && !self.answer.lease.socket.has_news() {
-            self.cut(ExchangeError::Timeout(wait));
-            context.waker().wake_by_ref();
-            return Poll::Pending;
-        }
-        let comment_at = self.comment_at();
-        if comment_at.is_some_and(|at| at <= now) {
-            self.push_framed(KEEP_ALIVE_COMMENT);
-            self.taken_at = now;
-            context.waker().wake_by_ref();
-            return Poll::Pending;
-        }
-        alarm.set(Some(comment_at.map_or(wait.until, |at| at.min(wait.until))));
-        if alarm.poll_due(context) {
-            context.waker().wake_by_ref();
-        }
-        Poll::Pending
-    }
-
-    /// When a silent event stream needs a comment line; only between events.
-    fn comment_at(&self) -> Option<Instant> {
-        let after = self.limits.keep_alive_after?;
-        self.between_events().then(|| self.heard_at.max(self.taken_at) + after)
     }
 
     /// Whether an event of ours can stand here: between two others, and in no counted body.

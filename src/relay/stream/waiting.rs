@@ -1,0 +1,64 @@
+//! What a stream waits for while nothing can be read or written, and for how long.
+
+use std::task::{Context, Poll};
+use std::time::Instant;
+
+use super::Stream;
+use crate::client::{write_progress, Client, WRITE_RETRY};
+use crate::clock::{Alarm, Phase, Wait};
+use crate::record::Ending;
+use crate::upstream::ExchangeError;
+
+const KEEP_ALIVE_COMMENT: &[u8] = b": keep-alive\n\n";
+
+impl Stream {
+    /// Nothing can be done now: watches the client and the clock.
+    pub(super) fn poll_wait(
+        &mut self,
+        context: &Context<'_>,
+        client: &mut Client,
+        alarm: &Alarm,
+        client_is_slow: bool,
+    ) -> Poll<Ending> {
+        if client.poll_gone(context).is_ready() {
+            return Poll::Ready(Ending::ClientGone);
+        }
+        let now = alarm.now();
+        if client_is_slow {
+            self.blocked_at.get_or_insert(now);
+            let wait = write_progress(self.taken_at);
+            if wait.until <= now {
+                return Poll::Ready(Ending::ClientSlow(wait));
+            }
+            alarm.set(Some(wait.until.min(now + WRITE_RETRY)));
+            alarm.poll_due(context);
+            return Poll::Pending;
+        }
+        let silence = Wait::new(Phase::NextBytes, self.heard_at, self.limits.silence_max);
+        let wait = self.whole_by.filter(|whole| whole.until < silence.until).unwrap_or(silence);
+        // What has come and was not read yet is no silence.
+        if wait.until <= now && !self.answer.lease.socket.has_news() {
+            self.cut(ExchangeError::Timeout(wait));
+            context.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        let comment_at = self.comment_at();
+        if comment_at.is_some_and(|at| at <= now) {
+            self.push_framed(KEEP_ALIVE_COMMENT);
+            self.taken_at = now;
+            context.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        alarm.set(Some(comment_at.map_or(wait.until, |at| at.min(wait.until))));
+        if alarm.poll_due(context) {
+            context.waker().wake_by_ref();
+        }
+        Poll::Pending
+    }
+
+    /// When a silent event stream needs a comment line; only between events.
+    fn comment_at(&self) -> Option<Instant> {
+        let after = self.limits.keep_alive_after?;
+        self.between_events().then(|| self.heard_at.max(self.taken_at) + after)
+    }
+}
