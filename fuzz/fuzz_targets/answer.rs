@@ -153,7 +153,7 @@ fn finish(decoder: &mut Decoder, read: &mut Read) {
 }
 
 fn check_head(head: &[u8], parsed: &AnswerHead) {
-    let (start, all) = fields::read(head);
+    let (start, all) = fields::read_answer(head);
     let minor = u8::from(start.starts_with(b"HTTP/1.1 "));
     let (version, rest) = start.split_at(b"HTTP/1.x ".len());
     assert!(minor == 1 || version == b"HTTP/1.0 ");

@@ -43,6 +43,23 @@ pub fn end_of_head(bytes: &[u8]) -> Result<Option<usize>, bool> {
 /// The start line and the fields of a head that ends with its empty line. Panics on anything that
 /// some parser could read in another way.
 pub fn read(head: &[u8]) -> (&[u8], Vec<Field<'_>>) {
+    read_with(head, field)
+}
+
+/// The same for an answer: white space before a colon is to be taken out (RFC 9112 §5.1).
+pub fn read_answer(head: &[u8]) -> (&[u8], Vec<Field<'_>>) {
+    read_with(head, |line| {
+        let colon = line.iter().position(|byte| *byte == b':').expect("a field line has a colon");
+        let name = line[..colon].trim_ascii_end();
+        assert!(line[name.len()..colon].iter().all(|byte| b" \t".contains(byte)));
+        checked(name, &line[colon + 1..])
+    })
+}
+
+fn read_with<'h>(
+    head: &'h [u8],
+    field: impl Fn(&'h [u8]) -> Field<'h>,
+) -> (&'h [u8], Vec<Field<'h>>) {
     let lines = head.strip_suffix(b"\r\n\r\n").expect("a head ends with an empty line");
     assert!(!lines.iter().any(|byte| *byte == 0), "NUL in an accepted head");
     let mut lines = split_lines(lines).into_iter();
@@ -62,9 +79,12 @@ fn split_lines(mut rest: &[u8]) -> Vec<&[u8]> {
 
 fn field(line: &[u8]) -> Field<'_> {
     let colon = line.iter().position(|byte| *byte == b':').expect("a field line has a colon");
-    let (name, value) = (&line[..colon], &line[colon + 1..]);
+    checked(&line[..colon], &line[colon + 1..])
+}
+
+fn checked<'h>(name: &'h [u8], value: &'h [u8]) -> Field<'h> {
     let token = |byte: &u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(byte);
-    assert!(!name.is_empty() && name.iter().all(token), "no name: {}", line.escape_ascii());
+    assert!(!name.is_empty() && name.iter().all(token), "no name: {}", name.escape_ascii());
     assert_plain(value);
     (std::str::from_utf8(name).expect("ASCII"), trim(value))
 }
