@@ -76,6 +76,7 @@ pub async fn complete(
 ) -> Result<Relayed, Error> {
     let settings = proxy.settings();
     record.client.clone_from(&authorise(&settings, &head)?.description);
+    client.trust();
     if head.encoded {
         let reason = "不支持压缩的请求体 (a request body with Content-Encoding cannot be read)";
         return Err(Error::BadRequest(reason.to_owned()));

@@ -31,6 +31,9 @@ const _: () = assert!(WRITE_RETRY.as_secs() * 10 <= WRITE_PROGRESS_MAX.as_secs()
 /// Read at once while nothing is known of who sends, and kept of what comes while an answer is on its
 /// way; more waits in the kernel.
 const AHEAD_BYTES_MAX: usize = 16 * 1024;
+/// The same for who may chat: while bytes wait in the kernel, a client that leaves behind them may not
+/// be noticed, and its provider works in vain.
+const TRUSTED_AHEAD_BYTES_MAX: usize = 256 * 1024;
 /// How long a closing connection reads on, so that a client that still sends can read the answer.
 const LINGER_MAX: Duration = Duration::from_secs(5);
 /// How long it waits for the next bytes meanwhile.
@@ -43,6 +46,7 @@ pub struct Client {
     pub peer: SocketAddr,
     /// What the client sent beyond what was used so far.
     ahead: Vec<u8>,
+    ahead_max: usize,
     gone: bool,
     /// Nothing was on its way when the wait for a request ended: a close will not reset.
     idle: bool,
@@ -60,6 +64,7 @@ impl Client {
             socket,
             peer,
             ahead,
+            ahead_max: AHEAD_BYTES_MAX,
             gone: false,
             idle: false,
             resets: false,
@@ -78,6 +83,7 @@ impl Client {
         alarm: &Alarm,
         closing: impl Fn() -> bool,
     ) -> Result<Option<Box<RequestHead>>, Error> {
+        self.ahead_max = AHEAD_BYTES_MAX;
         if !self.comes(alarm, closing).await {
             return Ok(None);
         }
@@ -166,10 +172,15 @@ impl Client {
         Poll::Ready(count)
     }
 
+    /// Takes note that the client has shown a token, until its next request.
+    pub fn trust(&mut self) {
+        self.ahead_max = TRUSTED_AHEAD_BYTES_MAX;
+    }
+
     /// Ready when the client has left. What it sends meanwhile is kept for the next request.
     pub fn poll_gone(&mut self, context: &Context<'_>) -> Poll<()> {
-        while self.ahead.len() < AHEAD_BYTES_MAX {
-            let room = AHEAD_BYTES_MAX - self.ahead.len();
+        while self.ahead.len() < self.ahead_max {
+            let room = self.ahead_max - self.ahead.len();
             if ready!(self.poll_fill_some(context, room)) == 0 {
                 return Poll::Ready(());
             }

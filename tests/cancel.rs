@@ -273,6 +273,20 @@ fn leaving_behind_pipelined_bytes_is_noticed() {
 }
 
 #[test]
+fn leaving_behind_hundreds_of_pipelined_requests_is_noticed() {
+    let upstream = silent();
+    let proxy = TestProxy::start(&config_for(&upstream));
+    let mut client = proxy.connect();
+    client.send(chat_request("", chat(MODEL).as_bytes()));
+    upstream.wait_requests(1);
+    client.send("GET / HTTP/1.1\r\nHost: t\r\n\r\n".repeat(6000));
+    assert!(client.is_silent(300));
+    assert_eq!(upstream.closed_by_proxy(), 0, "bytes are no leaving");
+    drop(client);
+    upstream.wait_closed_by_proxy(1);
+}
+
+#[test]
 fn flooding_behind_a_request_costs_no_memory_and_leaving_is_noticed() {
     let upstream = silent();
     let proxy = TestProxy::start(&config_for(&upstream));
