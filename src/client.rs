@@ -46,6 +46,7 @@ pub struct Client {
     pub peer: SocketAddr,
     /// What the client sent beyond what was used so far.
     ahead: Vec<u8>,
+    /// How much of that is read while an answer is on its way.
     ahead_max: usize,
     gone: bool,
     /// Nothing was on its way when the wait for a request ended: a close will not reset.

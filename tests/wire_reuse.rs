@@ -329,3 +329,32 @@ fn a_connection_that_closes_with_its_answer_is_not_kept() {
         proxy.get("/").json()["stats"]["upstream_connections"]["idle"] == 0
     });
 }
+
+#[test]
+fn a_stray_answer_that_comes_with_the_next_request_reaches_nobody() {
+    let (stray, sent) = (Gate::default(), Gate::default());
+    let (wait, tell) = (stray.clone(), sent.clone());
+    let upstream = Upstream::serve(move |connection| {
+        while connection.read_request().is_some() {
+            let number = connection.number;
+            connection.send(json_answer("200 OK", &format!(r#"{{"connection":{number}}}"#)));
+            if number == 0 {
+                wait.wait();
+                connection.send(json_answer("200 OK", r#"{"stray":true}"#));
+                tell.open();
+            }
+        }
+    });
+    let proxy = TestProxy::start(&config_for(&upstream));
+    let request = chat_request("", chat(MODEL).as_bytes());
+    let mut client = proxy.connect();
+    assert_eq!(client.send(&request).response().text(), r#"{"connection":0}"#);
+    // The proxy hears of both at once, of the request first.
+    proxy.signal("STOP");
+    client.send(&request);
+    pause(50);
+    stray.open();
+    sent.wait();
+    proxy.signal("CONT");
+    assert_eq!(client.response().text(), r#"{"connection":1}"#);
+}
