@@ -32,7 +32,7 @@ struct Sink {
 
 struct State {
     file: Option<File>,
-    gathered: Vec<u8>,
+    gathered: String,
     stamp: Stamp,
     /// Whether stderr was told that the log cannot be written.
     complained: bool,
@@ -55,7 +55,7 @@ struct Stamp {
 pub fn init(level: LogLevel) -> Result<(), log::SetLoggerError> {
     let state = State {
         file: None,
-        gathered: Vec::new(),
+        gathered: String::new(),
         stamp: Stamp::default(),
         complained: false,
         torn: false,
@@ -127,7 +127,7 @@ impl Sink {
         let state = &mut *state;
         state.stamp.append(&mut state.gathered, SystemTime::now());
         let _ = write!(state.gathered, " {} {}", name(record), record.args());
-        state.gathered.push(b'\n');
+        state.gathered.push('\n');
         if state.gathered.len() > GATHERED_BYTES_MAX {
             state.write_out();
         }
@@ -141,9 +141,9 @@ impl State {
         }
         let Some(file) = &mut self.file else { return self.gathered.clear() };
         if self.torn {
-            self.gathered.insert(0, b'\n');
+            self.gathered.insert(0, '\n');
         }
-        let mut rest = &self.gathered[..];
+        let mut rest = self.gathered.as_bytes();
         let written = loop {
             match file.write(rest) {
                 Ok(count) if count == rest.len() => break Ok(()),
@@ -174,7 +174,7 @@ impl State {
 }
 
 impl Stamp {
-    fn append(&mut self, line: &mut Vec<u8>, now: SystemTime) {
+    fn append(&mut self, line: &mut String, now: SystemTime) {
         let age = now.duration_since(UNIX_EPOCH).unwrap_or_default();
         if self.second != age.as_secs() || self.text.is_empty() {
             self.second = age.as_secs();
