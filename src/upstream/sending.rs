@@ -11,6 +11,8 @@ use crate::pool::Lease;
 
 /// 1xx answers before the real one.
 const INTERIM_MAX: u32 = 16;
+/// Read at once: a head and a small body. What follows of a stream then goes through no buffer.
+const READ_BYTES: usize = 16 * 1024;
 
 /// An exchange until the head of its answer is complete.
 pub(super) struct Sending {
@@ -52,7 +54,8 @@ impl Sending {
     ) -> Poll<Result<Head, ExchangeError>> {
         self.poll_send(context, message);
         loop {
-            match self.lease.socket.poll_fill(context, &mut self.buffer) {
+            let fill = self.lease.socket.poll_fill_some(context, &mut self.buffer, READ_BYTES);
+            match fill {
                 Poll::Pending => return Poll::Pending,
                 Poll::Ready(Err(error)) => {
                     return Poll::Ready(Err(ExchangeError::Io(
