@@ -17,6 +17,11 @@ use crate::request::chat_head;
 use crate::splice::ChatRequest;
 use crate::upstream::{exchange, Message};
 
+/// Nobody has a model with a longer name, which would be kept as long as its answer streams.
+const MODEL_BYTES_MAX: usize = 4 * 1024;
+/// How much of such a name stands in the error.
+const MODEL_CHARS_SHOWN: usize = 100;
+
 /// The bearer's token must be on the list.
 ///
 /// # Errors
@@ -147,6 +152,10 @@ fn route(
     mut body: Vec<u8>,
     record: &mut Record,
 ) -> Result<Route, Error> {
+    if request.model.len() > MODEL_BYTES_MAX {
+        let start = request.model.chars().take(MODEL_CHARS_SHOWN).chain(['…']);
+        return Err(Error::ModelNotFound(start.collect()));
+    }
     let unknown = || Error::ModelNotFound(request.model.clone());
     record.model.clone_from(&request.model);
     let (name, bare) = request.route().ok_or_else(unknown)?;

@@ -12,8 +12,6 @@ use serde_json::value::RawValue;
 
 /// Arrays and objects within each other.
 const DEPTH_MAX: usize = 128;
-/// A model's name: it is kept for the log as long as the answer streams, and stands in errors.
-const MODEL_BYTES_MAX: usize = 4 * 1024;
 
 /// What the program reads of a chat request.
 #[derive(Debug, PartialEq, Eq)]
@@ -22,8 +20,8 @@ pub struct ChatRequest {
     pub model: String,
     /// Whether the body says `"stream": true`.
     pub stream: bool,
-    /// Whether there is also a key that differs from `model` in case only: Go's JSON, which many
-    /// providers read with, takes `Model` for `model`.
+    /// Whether there is also a string whose key differs from `model` in case only: Go's JSON, which
+    /// many providers read with, takes `Model` for `model`.
     pub ambiguous: bool,
     /// Where the model's JSON string lies in the body, quotes included.
     place: Range<usize>,
@@ -57,13 +55,8 @@ impl ChatRequest {
         let fields = parser.deserialize_map(FieldsVisitor).map_err(|error| not_json(&error))?;
         parser.end().map_err(|error| not_json(&error))?;
         let raw = fields.model.ok_or("请求体缺少model字段 (request body has no `model`)")?.get();
-        let model: String = serde_json::from_str(raw)
+        let model = serde_json::from_str(raw)
             .map_err(|_| "model字段必须是字符串 (`model` must be a string)")?;
-        if model.len() > MODEL_BYTES_MAX {
-            return Err(format!(
-                "model字段超过 {MODEL_BYTES_MAX} 字节 (`model` is over {MODEL_BYTES_MAX} bytes)"
-            ));
-        }
         // Both point into the same body.
         let start = raw.as_ptr() as usize - body.as_ptr() as usize;
         let stream = fields.stream.is_some_and(|raw| raw.get() == "true");
@@ -194,8 +187,8 @@ impl<'de> Visitor<'de> for FieldsVisitor {
                     return Err(de::Error::duplicate_field("model"));
                 }
                 Key::LikeModel => {
-                    fields.like_model = true;
-                    map.next_value::<IgnoredAny>()?;
+                    let value = map.next_value::<&RawValue>()?;
+                    fields.like_model |= value.get().starts_with('"');
                 }
                 Key::Model => fields.model = Some(map.next_value()?),
                 // Some senders repeat it; like most parsers, the last one counts.
@@ -270,7 +263,8 @@ mod tests {
     fn a_key_that_differs_in_case_is_noticed_at_the_top_only() {
         for (body, ambiguous) in [
             (r#"{"model":"p/a","Model":"b"}"#, true),
-            (r#"{"MODE\u004c":{"x":1},"model":"p/a"}"#, true),
+            (r#"{"MODE\u004c":"b","model":"p/a"}"#, true),
+            (r#"{"MODEL":1,"Model":{"x":"b"},"model":"p/a"}"#, false),
             (r#"{"model":"p/a","x":{"Model":"b"},"models":1}"#, false),
         ] {
             assert_eq!(ChatRequest::parse(body.as_bytes()).unwrap().ambiguous, ambiguous, "{body}");
