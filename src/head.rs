@@ -44,7 +44,7 @@ pub enum HeadError {
     /// Against the grammar; the reason in Chinese and English.
     Malformed(&'static str),
     /// More than [`HEAD_BYTES_MAX`] bytes or [`FIELDS_MAX`] fields, or a `Connection` that names
-    /// more than [`NAMED_MAX`] of them.
+    /// more than `NAMED_MAX` of them.
     TooLarge,
     /// Neither HTTP/1.1 nor HTTP/1.0.
     Version,

@@ -94,7 +94,7 @@ impl Catalogue {
 
     /// Every model that may be asked for, as the body of `GET /v1/models`. Waits for lists that
     /// were never fetched, all at once and for [`query::QUERY_MAX`] at most; for those that could not
-    /// be fetched before, [`RETRY_MAX`].
+    /// be fetched before, `RETRY_MAX`.
     pub async fn list(&self, proxy: &Rc<Proxy>) -> Vec<u8> {
         let settings = proxy.settings();
         self.fetch_due(proxy, &settings);
