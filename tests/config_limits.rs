@@ -326,9 +326,14 @@ fn events_that_nobody_asked_for_are_under_the_limits_of_whole_answers() {
     assert!(proxy.chat(chat_stream(MODEL)).complete);
     let slow = Upstream::each(|_, connection| {
         connection.send(SSE_HEAD);
-        while connection.try_send(event("tick")) {
+        // Far longer than it may, and then a proper end.
+        for _ in 0..60 {
+            if !connection.try_send(event("tick")) {
+                return;
+            }
             pause(50);
         }
+        connection.send(LAST_CHUNK);
     });
     let answer = start(&slow, json!({"non_stream_timeout": 0.5})).chat(chat(MODEL));
     assert!(answer.text().starts_with("data: tick\n\n") && !answer.complete);
