@@ -35,7 +35,9 @@ pub async fn answer(
     alarm: &Alarm,
 ) -> Next {
     proxy.stats.request();
-    let id = head.request_id.clone().unwrap_or_else(new_request_id);
+    // Goes to the log and to the provider: no place for a token.
+    let id = head.request_id.clone().filter(|id| proxy.settings().token(id.as_bytes()).is_none());
+    let id = id.unwrap_or_else(new_request_id);
     let mut record = Record::new(id, client.peer, alarm.now());
     let mut manner =
         Manner { head_only: head.method == "HEAD", keep_alive: head.keep_alive, minor: head.minor };
@@ -136,7 +138,7 @@ fn about(proxy: &Rc<Proxy>) -> Reply {
         service: env!("CARGO_PKG_NAME"),
         version: env!("CARGO_PKG_VERSION"),
         endpoints: ENDPOINTS,
-        stats: proxy.stats.report(proxy.clients(), &proxy.pool),
+        stats: proxy.stats.report(proxy.seats.taken(), &proxy.pool),
     };
     Reply::json(200, to_json(&about).into_bytes())
 }

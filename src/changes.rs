@@ -79,6 +79,6 @@ fn limits(config: &Config) -> impl PartialEq {
         [config.max_connections, config.max_keepalive_connections, config.max_client_connections],
         [config.keepalive_expiry, config.stream_timeout, config.non_stream_timeout],
         [config.max_response_size, config.max_request_size],
-        config.sse_keepalive,
+        [config.sse_keepalive, config.early_keepalive],
     )
 }

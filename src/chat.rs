@@ -12,7 +12,9 @@ use crate::head::{push_field, RequestHead};
 use crate::offload::{offload, IN_PLACE_BYTES_MAX};
 use crate::proxy::{Proxy, Settings};
 use crate::record::Record;
-use crate::relay::{relay, Manner, RelayError, Relayed, Stream, StreamLimits};
+use crate::relay::{
+    relay, relay_early, wait_for_answer, Manner, RelayError, Relayed, Stream, StreamLimits,
+};
 use crate::request::chat_head;
 use crate::splice::ChatRequest;
 use crate::upstream::{exchange, Message};
@@ -81,10 +83,10 @@ pub async fn complete(
 ) -> Result<Relayed, Error> {
     let settings = proxy.settings();
     record.client.clone_from(&authorise(&settings, &head)?.description);
+    head.remove_secrets(|value| settings.token(value).is_some());
     client.trust();
-    if head.encoded {
-        let reason = "不支持压缩的请求体 (a request body with Content-Encoding cannot be read)";
-        return Err(Error::BadRequest(reason.to_owned()));
+    if let Some(coding) = head.coding.take() {
+        return Err(Error::UnknownCoding(coding));
     }
     let mut share = proxy.bodies.share();
     let limit = settings.max_request_size;
@@ -98,30 +100,38 @@ pub async fn complete(
     let provider = &settings.providers[route.index];
     let patience = settings.patience(route.streams);
     let origin = settings.origin(route.index);
-    // Boxed, like all that is over before the answer streams: an open stream stays small.
-    let answer = Box::pin(exchange(&proxy.pool, origin, route.message, patience, alarm));
-    let answer = client.unless_gone(answer).await?;
-    let mut answer = answer.map_err(|error| Error::of_exchange(&provider.name, error))?;
-    drop(share);
-    record.status = answer.head.status;
-    record.first_byte = Some(alarm.now().saturating_duration_since(record.started));
-    record.reused = Some(answer.lease.reused);
-    if !answer.head.has_request_id {
-        push_field(&mut answer.head.relayed, "x-request-id", record.id.as_bytes());
-    }
-    let whole_by = Wait::new(Phase::WholeAnswer, answer.sent_at, settings.non_stream_timeout);
-    let manner = Manner {
+    let mut manner = Manner {
         provider: &provider.name,
         minor,
         keep_alive: &|| keep_alive && !proxy.is_draining(),
-        whole_by: (!route.streams).then_some(whole_by),
+        whole_by: None,
         body_bytes_max: settings.max_response_size,
         held: &proxy.held,
+        early: settings.early_keepalive.filter(|_| route.streams),
         stream: StreamLimits {
             silence_max: settings.stream_timeout,
             keep_alive_after: settings.sse_keepalive,
         },
     };
+    // Boxed, like all that is over before the answer streams: an open stream stays small.
+    let answer = Box::pin(exchange(&proxy.pool, origin, route.message, patience, alarm));
+    let (answer, opened) = wait_for_answer(answer, client, alarm, &manner, &record.id).await?;
+    drop(share);
+    if let Ok(answer) = &answer {
+        record.status = answer.head.status;
+        record.first_byte = Some(alarm.now().saturating_duration_since(record.started));
+        record.reused = Some(answer.lease.reused);
+    }
+    if opened {
+        record.status = 200;
+        return Ok(Box::pin(relay_early(answer, client, alarm, &manner, record)).await);
+    }
+    let mut answer = answer.map_err(|error| Error::of_exchange(&provider.name, error))?;
+    if !answer.head.has_request_id {
+        push_field(&mut answer.head.relayed, "x-request-id", record.id.as_bytes());
+    }
+    let whole_by = Wait::new(Phase::WholeAnswer, answer.sent_at, settings.non_stream_timeout);
+    manner.whole_by = (!route.streams).then_some(whole_by);
     Box::pin(relay(answer, client, alarm, &manner, record)).await.map_err(|error| match error {
         RelayError::Client(error) => error,
         RelayError::Upstream(error) => Error::of_exchange(&provider.name, error),

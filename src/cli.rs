@@ -166,6 +166,7 @@ fn write_limits(text: &mut String, config: &Config) -> std::fmt::Result {
         ("stream_timeout", seconds(config.stream_timeout)),
         ("non_stream_timeout", seconds(config.non_stream_timeout)),
         ("sse_keepalive", config.sse_keepalive.map_or("off".to_owned(), seconds)),
+        ("early_keepalive", config.early_keepalive.map_or("off".to_owned(), seconds)),
         ("reuse_port", config.reuse_port.to_string()),
     ] {
         writeln!(text, "  {key}: {value}")?;

@@ -14,12 +14,14 @@ use crate::clock::{Alarm, Phase, Wait};
 use crate::error::Error;
 use crate::head::{HeadError, HeadScanner, RequestHead, HEAD_BYTES_MAX};
 use crate::reactor::SCRATCH_BYTES;
+use crate::seats::{Activity, Seat};
 use crate::socket::Socket;
 
 /// From the first byte of a head to its last.
 const HEAD_MAX: Duration = Duration::from_secs(10);
-/// Between two requests.
-const KEEP_ALIVE_MAX: Duration = Duration::from_secs(60);
+/// Between two requests: longer than the fronts that are in use keep theirs, so that it is they who
+/// close, and no request of theirs meets a close of ours.
+const KEEP_ALIVE_MAX: Duration = Duration::from_secs(180);
 /// A connection that is younger than this, or was used since, may have a request on its way.
 const IN_USE_MAX: Duration = Duration::from_secs(1);
 /// Without a byte of an answer being read.
@@ -42,6 +44,7 @@ const LINGER_SILENCE_MAX: Duration = Duration::from_secs(2);
 /// A client's connection.
 pub struct Client {
     socket: Socket,
+    seat: Seat,
     /// Where it comes from.
     pub peer: SocketAddr,
     /// What the client sent beyond what was used so far.
@@ -59,10 +62,11 @@ pub struct Client {
 
 impl Client {
     /// A fresh connection.
-    pub fn new(socket: Socket, peer: SocketAddr) -> Client {
+    pub fn new(socket: Socket, peer: SocketAddr, seat: Seat) -> Client {
         let ahead = Vec::new();
         Client {
             socket,
+            seat,
             peer,
             ahead,
             ahead_max: AHEAD_BYTES_MAX,
@@ -88,9 +92,11 @@ impl Client {
         if !self.comes(alarm, closing).await {
             return Ok(None);
         }
+        self.seat.set(Activity::Head, alarm.now());
         let wait = Wait::new(Phase::RequestHead, alarm.now(), HEAD_MAX);
         let length = alarm.within(wait, self.head_length()).await.map_err(Error::ClientTimeout)?;
         let Some(length) = length? else { return Ok(None) };
+        self.seat.set(Activity::Busy, alarm.now());
         let head = RequestHead::parse(&self.ahead[..length]).map_err(Error::Head)?;
         self.ahead.drain(..length);
         self.unread = Some(Decoder::new(head.framing)).filter(|decoder| !decoder.is_done());
@@ -107,6 +113,7 @@ impl Client {
     /// a request is lost that may be on its way.
     async fn comes(&mut self, alarm: &Alarm, closing: impl Fn() -> bool) -> bool {
         let began = alarm.now();
+        self.seat.wait(began);
         let outer = alarm.set(Some(began + KEEP_ALIVE_MAX));
         let some = poll_fn(|context| {
             loop {
@@ -126,7 +133,8 @@ impl Client {
             if closing() {
                 alarm.set(Some(began + IN_USE_MAX));
             }
-            if alarm.poll_due(context) {
+            // Both are asked: either may wake the task.
+            if alarm.poll_due(context) | self.seat.poll_leave(context) {
                 Poll::Ready(false)
             } else {
                 Poll::Pending
@@ -138,7 +146,8 @@ impl Client {
         some
     }
 
-    /// Waits for a complete head and returns its length; `None` when the client left before.
+    /// Waits for a complete head and returns its length; `None` when the client left before, or must
+    /// leave.
     async fn head_length(&mut self) -> Result<Option<usize>, Error> {
         let mut scanner = HeadScanner::default();
         loop {
@@ -151,7 +160,14 @@ impl Client {
                 return Ok(Some(length));
             }
             let room = AHEAD_BYTES_MAX.min(HEAD_BYTES_MAX - self.ahead.len());
-            if poll_fn(|context| self.poll_fill_some(context, room)).await == 0 {
+            let more = poll_fn(|context| match self.poll_fill_some(context, room) {
+                Poll::Pending if self.seat.poll_leave(context) => {
+                    self.idle = true;
+                    Poll::Ready(0)
+                }
+                other => other,
+            });
+            if more.await == 0 {
                 return Ok(None);
             }
         }

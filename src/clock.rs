@@ -189,6 +189,8 @@ pub enum Phase {
     RequestHead,
     /// The next bytes of a request body.
     RequestBody,
+    /// A request body that comes too slowly on average.
+    SlowRequestBody,
     /// A client that does not read its answer.
     WriteToClient,
 }
@@ -204,6 +206,9 @@ impl fmt::Display for Phase {
             Phase::WholeAnswer => "等待完整响应 (whole answer)",
             Phase::RequestHead => "读取请求头 (request head)",
             Phase::RequestBody => "读取请求体 (request body)",
+            Phase::SlowRequestBody => {
+                "读取请求体过慢，平均不足500字节/秒 (request body slower than 500 bytes a second)"
+            }
             Phase::WriteToClient => "发送给客户端 (write to client)",
         })
     }

@@ -69,6 +69,9 @@ pub struct Config {
     pub max_client_connections: usize,
     /// Silence after which a stream's client gets an SSE comment; `None`: never.
     pub sse_keepalive: Option<Duration>,
+    /// Streaming: silence before the provider's head after which an event stream is opened all the
+    /// same; `None`: never.
+    pub early_keepalive: Option<Duration>,
     /// Whether several processes may share the port (`SO_REUSEPORT`).
     pub reuse_port: bool,
     /// What is odd but no error, each in one line that names file and key.
@@ -197,6 +200,7 @@ impl Default for Config {
             max_request_size: 33_554_432,
             max_client_connections: 1024,
             sse_keepalive: None,
+            early_keepalive: None,
             reuse_port: false,
             warnings: Vec::new(),
         }

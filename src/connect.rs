@@ -7,14 +7,14 @@ use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::Poll;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use socket2::{Domain, Protocol, Socket as RawSocket, Type};
 
 use crate::clock::{Alarm, Phase, Wait};
 use crate::reactor::Reactor;
 use crate::resolve::Resolver;
-use crate::socket::{Socket, Watched};
+use crate::socket::{probe_when_quiet, Socket, Watched};
 use crate::tls::Tls;
 
 /// For name resolution and TCP together, and again for the TLS handshake.
@@ -22,12 +22,17 @@ pub const CONNECT_MAX: Duration = Duration::from_secs(10);
 /// The next address is tried beside the first after this (RFC 8305 §5 recommends 250 ms).
 const NEXT_ADDRESS_AFTER: Duration = Duration::from_millis(250);
 
+/// What was sent and not acknowledged for so long ends the connection (RFC 5482): the way to the
+/// provider is gone, though nobody has said so.
+const UNACKNOWLEDGED_MAX: Duration = Duration::from_secs(30);
+
 /// Where a connection leads: the key of the idle pool.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Origin {
     /// Whether TLS is spoken.
     pub https: bool,
-    /// A name or an address, IPv6 without brackets.
+    /// A name or an address, IPv6 without brackets. A dot at the end of a name keeps the resolver
+    /// from trying search domains and is nothing to TLS.
     pub host: String,
     /// The TCP port.
     pub port: u16,
@@ -52,6 +57,14 @@ impl From<Wait> for ConnectError {
     }
 }
 
+/// A new connection.
+pub struct Connected {
+    /// The connection, its TLS handshake done where there is one.
+    pub socket: Socket,
+    /// How long TCP took to connect: about one round trip.
+    pub tcp_took: Duration,
+}
+
 /// Opens a connection to `origin`.
 ///
 /// # Errors
@@ -61,10 +74,10 @@ pub async fn connect(
     resolver: &Resolver,
     tls: &Tls,
     origin: &Origin,
-) -> Result<Socket, ConnectError> {
+) -> Result<Connected, ConnectError> {
     let alarm = Alarm::new(reactor);
     let wait = Wait::new(Phase::Connect, alarm.now(), CONNECT_MAX);
-    let watched = alarm
+    let (watched, tcp_took) = alarm
         .within(wait, async {
             let addresses = resolver.resolve(&origin.host).await;
             let addresses =
@@ -73,22 +86,26 @@ pub async fn connect(
         })
         .await??;
     if !origin.https {
-        return Ok(Socket::plain(watched));
+        return Ok(Connected { socket: Socket::plain(watched), tcp_took });
     }
     let wait = Wait::new(Phase::Tls, alarm.now(), CONNECT_MAX);
-    let stream = alarm.within(wait, tls.handshake(&origin.host, watched)).await?;
-    stream.map(Socket::tls).map_err(ConnectError::Tls)
+    let stream = alarm.within(wait, tls.handshake(server_name(&origin.host), watched)).await?;
+    let stream = stream.map_err(ConnectError::Tls)?;
+    Ok(Connected { socket: Socket::tls(stream), tcp_took })
 }
 
-type Attempt = Pin<Box<dyn Future<Output = io::Result<Watched>>>>;
+/// The name that the certificate must have, and SNI: without a dot at the end (RFC 6066 §3).
+fn server_name(host: &str) -> &str {
+    host.strip_suffix('.').unwrap_or(host)
+}
+
+/// A TCP connection, and how long it took.
+type Opened = (Watched, Duration);
+type Attempt = Pin<Box<dyn Future<Output = io::Result<Opened>>>>;
 
 /// Tries the addresses in order, the next one as soon as one fails or is slow; the first that
 /// answers wins, the others are closed.
-async fn connect_any(
-    reactor: &Rc<Reactor>,
-    addresses: &[IpAddr],
-    port: u16,
-) -> io::Result<Watched> {
+async fn connect_any(reactor: &Rc<Reactor>, addresses: &[IpAddr], port: u16) -> io::Result<Opened> {
     let mut waiting = addresses.iter().peekable();
     let mut attempts: Vec<Attempt> = Vec::new();
     let mut last_error = io::Error::new(io::ErrorKind::NotFound, "no address");
@@ -98,7 +115,7 @@ async fn connect_any(
         for index in (0..attempts.len()).rev() {
             match attempts[index].as_mut().poll(context) {
                 Poll::Pending => {}
-                Poll::Ready(Ok(watched)) => return Poll::Ready(Ok(watched)),
+                Poll::Ready(Ok(opened)) => return Poll::Ready(Ok(opened)),
                 Poll::Ready(Err(error)) => {
                     last_error = error;
                     drop(attempts.remove(index));
@@ -127,11 +144,14 @@ async fn connect_any(
     .await
 }
 
-async fn connect_one(reactor: Rc<Reactor>, address: SocketAddr) -> io::Result<Watched> {
+async fn connect_one(reactor: Rc<Reactor>, address: SocketAddr) -> io::Result<Opened> {
     let socket = RawSocket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     socket.set_nonblocking(true)?;
     // Small requests must not wait for the acknowledgement of the one before.
     socket.set_tcp_nodelay(true)?;
+    probe_when_quiet(&socket);
+    socket.set_tcp_user_timeout(Some(UNACKNOWLEDGED_MAX))?;
+    let begun = Instant::now();
     match socket.connect(&address.into()) {
         Ok(()) => {}
         Err(error)
@@ -140,5 +160,5 @@ async fn connect_one(reactor: Rc<Reactor>, address: SocketAddr) -> io::Result<Wa
     }
     let watched = Watched::new(&reactor, socket.into())?;
     poll_fn(|context| watched.poll_connected(context)).await?;
-    Ok(watched)
+    Ok((watched, begun.elapsed()))
 }

@@ -17,6 +17,7 @@ use crate::error::Error;
 use crate::head::RequestHead;
 use crate::reactor::Reactor;
 use crate::reply::{Manner, Reply};
+use crate::seats::{Seat, Seats};
 use crate::socket::{Listener, Socket, Watched};
 
 /// As `max_request_size` is by default.
@@ -42,20 +43,28 @@ pub async fn accept(
 ) {
     let Ok(listener) = Listener::new(&reactor, listener) else { return };
     let alarm = Alarm::new(&reactor);
+    let seats = Seats::new(usize::MAX);
     loop {
-        match poll_fn(|context| listener.poll_accept(context)).await {
-            Ok((stream, peer)) => executor.spawn(serve(reactor.clone(), stream, peer)).detach(),
+        let accepted = poll_fn(|context| {
+            let seat = seats.take(alarm.now(), context.waker());
+            listener.poll_accept(context).map_ok(|(stream, peer)| (stream, peer, seat))
+        });
+        match accepted.await {
+            Ok((stream, peer, Some(seat))) => {
+                executor.spawn(serve(reactor.clone(), stream, peer, seat)).detach();
+            }
+            Ok((_, _, None)) => {}
             // Out of descriptors: some may be free again soon.
             Err(_) => alarm.sleep(Duration::from_millis(100)).await,
         }
     }
 }
 
-async fn serve(reactor: Rc<Reactor>, stream: TcpStream, peer: SocketAddr) {
+async fn serve(reactor: Rc<Reactor>, stream: TcpStream, peer: SocketAddr, seat: Seat) {
     let _ = stream.set_nodelay(true);
     let Ok(watched) = Watched::new(&reactor, stream) else { return };
     let alarm = Alarm::new(&reactor);
-    let mut client = Client::new(Socket::plain(watched), peer);
+    let mut client = Client::new(Socket::plain(watched), peer, seat);
     while let Ok(Some(head)) = client.next_head(&alarm, || false).await {
         if answer(&mut client, &alarm, &head).await.is_err() {
             return;

@@ -4,6 +4,7 @@
 use std::fmt;
 
 use serde::Serialize;
+use serde_json::value::RawValue;
 
 use crate::clock::Wait;
 use crate::connect::ConnectError;
@@ -19,6 +20,8 @@ pub enum Error {
     BadRequest(String),
     /// The client sent too slowly.
     ClientTimeout(Wait),
+    /// The request body is in a content coding that cannot be read: this one.
+    UnknownCoding(String),
     /// The request body is over the limit, in bytes.
     RequestTooLarge(u64),
     /// No `Authorization: Bearer`.
@@ -88,6 +91,7 @@ impl Error {
             Error::Head(HeadError::Expectation) => 417,
             Error::ClientTimeout(_) => 408,
             Error::RequestTooLarge(_) => 413,
+            Error::UnknownCoding(_) => 415,
             Error::NoToken | Error::BadToken => 401,
             Error::NotFound(_) | Error::ModelNotFound(_) => 404,
             Error::MethodNotAllowed(_) => 405,
@@ -101,7 +105,10 @@ impl Error {
     /// A short name for counters.
     pub fn kind(&self) -> &'static str {
         match self {
-            Error::Head(_) | Error::BadRequest(_) | Error::ReloadRefused(_) => "bad_request",
+            Error::Head(_)
+            | Error::BadRequest(_)
+            | Error::ReloadRefused(_)
+            | Error::UnknownCoding(_) => "bad_request",
             Error::ClientTimeout(_) => "client_timeout",
             Error::RequestTooLarge(_) => "request_too_large",
             Error::NoToken | Error::BadToken => "unauthorized",
@@ -123,17 +130,29 @@ impl Error {
 
 /// The contract's JSON for an error of ours.
 pub fn error_json(message: &str, code: u16) -> String {
-    #[derive(Serialize)]
-    struct Body<'a> {
-        error: Detail<'a>,
-    }
-    #[derive(Serialize)]
-    struct Detail<'a> {
-        message: &'a str,
-        r#type: &'static str,
-        code: u16,
-    }
-    to_json(&Body { error: Detail { message, r#type: "http_error", code } })
+    to_json(&Body { error: Detail { message, r#type: "http_error", code, upstream: None } })
+}
+
+/// The same as a server-sent event, for a client whose answer has begun; `upstream` is what the
+/// provider said.
+pub fn error_event(message: &str, code: u16, upstream: Option<&RawValue>) -> String {
+    let json = to_json(&Body { error: Detail { message, r#type: "http_error", code, upstream } });
+    // Within a JSON document line ends are white space, and an event's data is one line.
+    format!("data: {}\n\n", json.replace(['\r', '\n'], " "))
+}
+
+#[derive(Serialize)]
+struct Body<'a> {
+    error: Detail<'a>,
+}
+
+#[derive(Serialize)]
+struct Detail<'a> {
+    message: &'a str,
+    r#type: &'static str,
+    code: u16,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    upstream: Option<&'a RawValue>,
 }
 
 /// The JSON of plain structures, whose keys are strings.
@@ -150,6 +169,10 @@ impl fmt::Display for Error {
             Error::ClientTimeout(wait) => {
                 write!(f, "请求超时: {} (request timed out after {})", wait.phase, Seconds(wait))
             }
+            Error::UnknownCoding(coding) => write!(
+                f,
+                "不支持的请求体编码 {coding} (a request body in this Content-Encoding cannot be read)"
+            ),
             Error::RequestTooLarge(limit) => {
                 write!(f, "请求体过大，上限 {limit} 字节 (request body over {limit} bytes)")
             }

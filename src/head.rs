@@ -7,6 +7,7 @@
 //! Knows nothing of sockets and routes.
 
 mod answer;
+mod fields;
 mod request;
 
 pub use answer::{AnswerHead, Content};
@@ -25,18 +26,6 @@ pub const HEAD_BYTES_MAX: usize = 64 * 1024;
 pub const FIELDS_MAX: usize = 128;
 /// Fields that `Connection` names. Every field is compared with all of them, and nobody names many.
 const NAMED_MAX: usize = 16;
-
-/// Never forwarded (RFC 9110 §7.6.1), beside whatever `Connection` names.
-const HOP_BY_HOP: [&str; 8] = [
-    "connection",
-    "keep-alive",
-    "proxy-connection",
-    "te",
-    "trailer",
-    "transfer-encoding",
-    "upgrade",
-    "proxy-authorization",
-];
 
 /// Why a head is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -201,9 +190,9 @@ impl<'b> Control<'b> {
         !self.close && (minor > 0 || self.keep_alive)
     }
 
-    fn hop_by_hop(&self, name: &str) -> bool {
-        HOP_BY_HOP.iter().any(|hop| name.eq_ignore_ascii_case(hop))
-            || self.named.iter().any(|named| name.as_bytes().eq_ignore_ascii_case(named))
+    /// Whether `Connection` names this field.
+    fn names(&self, name: &str) -> bool {
+        self.named.iter().any(|named| name.as_bytes().eq_ignore_ascii_case(named))
     }
 }
 

@@ -32,6 +32,7 @@ pub mod relay;
 pub mod reply;
 pub mod request;
 pub mod resolve;
+pub mod seats;
 pub mod secret;
 pub mod server;
 pub mod signals;

@@ -11,13 +11,16 @@ use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use crate::clock::Alarm;
-use crate::connect::{connect, ConnectError, Origin};
+use crate::connect::{connect, ConnectError, Connected, Origin};
 use crate::reactor::Reactor;
 use crate::resolve::Resolver;
 use crate::socket::Socket;
 use crate::tls::Tls;
 use crate::turns::{Turn, Turns};
 use crate::waiters::keep;
+
+/// A connection that is older serves nobody new: names move, and would never be looked up again.
+const CONNECTION_AGE_MAX: Duration = Duration::from_secs(5 * 60);
 
 /// The configured limits of the pool.
 #[derive(Clone, Copy, Debug)]
@@ -30,17 +33,23 @@ pub struct PoolLimits {
     pub idle_age_max: Duration,
 }
 
+/// A connection that may serve again.
 struct Idle {
     origin: Rc<Origin>,
     socket: Socket,
-    since: Instant,
+    tcp_took: Duration,
+    opened_at: Instant,
+    /// When it is closed, unless it is used before.
+    expires_at: Instant,
 }
 
 struct State {
     limits: PoolLimits,
     /// Where the configuration's providers are.
     origins: Vec<Rc<Origin>>,
-    /// Oldest first.
+    /// When they came into force: connections that are older serve nobody new.
+    since: Instant,
+    /// Idle for longest first.
     idle: VecDeque<Idle>,
     /// Wakes [`Pool::sweep`].
     sweeper: Option<Waker>,
@@ -55,16 +64,19 @@ pub struct Pool {
     /// The right to a connection: whoever leases one takes a turn first.
     pub turns: Rc<Turns>,
     state: RefCell<State>,
-    /// When the oldest idle connection expires.
+    /// When the next idle connection expires.
     sweep_alarm: Alarm,
+    sweep_at: Cell<Option<Instant>>,
     reused: Cell<u64>,
     opened: Cell<u64>,
 }
 
 impl Pool {
-    /// An empty pool, which keeps nothing before [`Pool::set_origins`].
+    /// An empty pool, which keeps nothing before [`Pool::configure`].
     pub fn new(reactor: &Rc<Reactor>, limits: PoolLimits) -> Rc<Pool> {
-        let state = State { limits, origins: Vec::new(), idle: VecDeque::new(), sweeper: None };
+        let since = reactor.clock.now();
+        let (origins, idle) = (Vec::new(), VecDeque::new());
+        let state = State { limits, origins, since, idle, sweeper: None };
         Rc::new(Pool {
             reactor: reactor.clone(),
             tls: Tls::default(),
@@ -72,6 +84,7 @@ impl Pool {
             turns: Turns::new(limits.leases_max),
             state: RefCell::new(state),
             sweep_alarm: Alarm::new(reactor),
+            sweep_at: Cell::new(None),
             reused: Cell::new(0),
             opened: Cell::new(0),
         })
@@ -87,29 +100,18 @@ impl Pool {
         (self.reused.get(), self.opened.get())
     }
 
-    /// Applies new limits: leases in use stay, idle connections over the limit are closed.
-    pub fn set_limits(&self, limits: PoolLimits) {
+    /// Applies new limits and keeps idle connections to these origins only, from now on. Leases in use
+    /// stay until they are returned; idle connections are closed: what they lead to, and the CA files
+    /// that vouched for it, may have changed.
+    pub fn configure(&self, limits: PoolLimits, origins: &[Rc<Origin>]) {
         let mut state = self.state.borrow_mut();
         state.limits = limits;
-        let excess = state.idle.len().saturating_sub(limits.idle_max);
-        let closed: Vec<_> = state.idle.drain(..excess).collect();
+        state.origins = origins.to_vec();
+        state.since = self.reactor.clock.now();
+        let closed = std::mem::take(&mut state.idle);
         drop(state);
         drop(closed);
         self.turns.set_limit(limits.leases_max);
-        // The age limit may be lower now.
-        self.sweep_alarm.set(Some(self.reactor.clock.now()));
-    }
-
-    /// Keeps idle connections to these origins only, from now on.
-    pub fn set_origins(&self, origins: &[Rc<Origin>]) {
-        let mut state = self.state.borrow_mut();
-        state.origins = origins.to_vec();
-        let all = std::mem::take(&mut state.idle);
-        let (kept, closed): (VecDeque<_>, VecDeque<_>) =
-            all.into_iter().partition(|idle| origins.contains(&idle.origin));
-        state.idle = kept;
-        drop(state);
-        drop(closed);
     }
 
     /// A connection: the newest quiet idle one, unless `fresh`, else a new one. Probes and listings,
@@ -124,36 +126,45 @@ impl Pool {
         fresh: bool,
     ) -> Result<Lease, ConnectError> {
         if !fresh {
-            if let Some(socket) = self.take_idle(origin) {
+            if let Some(Idle { socket, tcp_took, opened_at, .. }) = self.take_idle(origin) {
                 self.reused.set(self.reused.get() + 1);
-                return Ok(self.lend(socket, origin, turn, true));
+                return Ok(self.lend(
+                    Connected { socket, tcp_took },
+                    opened_at,
+                    origin,
+                    turn,
+                    true,
+                ));
             }
         }
         self.make_room();
-        let socket = connect(&self.reactor, &self.resolver, &self.tls, origin).await?;
+        let begun_at = self.reactor.clock.now();
+        let connected = connect(&self.reactor, &self.resolver, &self.tls, origin).await?;
         self.opened.set(self.opened.get() + 1);
-        Ok(self.lend(socket, origin, turn, false))
+        Ok(self.lend(connected, begun_at, origin, turn, false))
     }
 
     fn lend(
         self: &Rc<Self>,
-        socket: Socket,
+        connected: Connected,
+        opened_at: Instant,
         origin: &Rc<Origin>,
         turn: Option<Turn>,
         reused: bool,
     ) -> Lease {
-        Lease { socket, pool: self.clone(), origin: origin.clone(), turn, reused }
+        let Connected { socket, tcp_took } = connected;
+        let (pool, origin) = (self.clone(), origin.clone());
+        Lease { socket, tcp_took, opened_at, pool, origin, turn, reused }
     }
 
-    fn take_idle(&self, origin: &Rc<Origin>) -> Option<Socket> {
+    fn take_idle(&self, origin: &Rc<Origin>) -> Option<Idle> {
         let mut state = self.state.borrow_mut();
-        let oldest = self.reactor.clock.now().checked_sub(state.limits.idle_age_max);
+        let now = self.reactor.clock.now();
         loop {
             let index = state.idle.iter().rposition(|idle| idle.origin == *origin)?;
             let mut idle = state.idle.remove(index)?;
-            let expired = oldest.is_some_and(|oldest| idle.since <= oldest);
-            if !expired && idle.socket.is_quiet() {
-                return Some(idle.socket);
+            if idle.expires_at > now && idle.socket.is_quiet() {
+                return Some(idle);
             }
         }
     }
@@ -169,15 +180,17 @@ impl Pool {
         drop(closed);
     }
 
-    fn put_idle(&self, origin: Rc<Origin>, mut socket: Socket) {
+    fn put_idle(&self, mut idle: Idle) {
         let mut state = self.state.borrow_mut();
         let limits = state.limits;
-        if limits.idle_max == 0 || limits.idle_age_max.is_zero() || !state.origins.contains(&origin)
-        {
+        let now = self.reactor.clock.now();
+        idle.expires_at = expires_at(now, idle.opened_at, limits.idle_age_max);
+        let outdated = idle.opened_at < state.since || !state.origins.contains(&idle.origin);
+        if limits.idle_max == 0 || idle.expires_at <= now || outdated {
             return;
         }
         // What came with the answer's end, a close for instance, raises no second edge.
-        if socket.hung_up() || socket.has_news() && !socket.is_quiet() {
+        if idle.socket.hung_up() || idle.socket.has_news() && !idle.socket.is_quiet() {
             return;
         }
         let mut closed = None;
@@ -185,15 +198,19 @@ impl Pool {
             closed = state.idle.pop_front();
         }
         if let Some(sweeper) = &state.sweeper {
-            socket.wake_when_readable(&Context::from_waker(sweeper));
+            idle.socket.wake_when_readable(&Context::from_waker(sweeper));
         }
-        let since = self.reactor.clock.now();
-        if state.idle.is_empty() {
-            self.sweep_alarm.set(Some(since + limits.idle_age_max));
+        if self.sweep_at.get().is_none_or(|at| idle.expires_at < at) {
+            self.set_sweep(Some(idle.expires_at));
         }
-        state.idle.push_back(Idle { origin, socket, since });
+        state.idle.push_back(idle);
         drop(state);
         drop(closed);
+    }
+
+    fn set_sweep(&self, at: Option<Instant>) {
+        self.sweep_at.set(at);
+        self.sweep_alarm.set(at);
     }
 
     /// Closes idle connections as they expire or as their peers close them, for ever.
@@ -203,20 +220,17 @@ impl Pool {
             alarm.poll_due(context);
             let mut state = self.state.borrow_mut();
             keep(&mut state.sweeper, context.waker());
-            let (now, age_max) = (alarm.now(), state.limits.idle_age_max);
+            let now = alarm.now();
             let (mut kept, mut closed) = (VecDeque::new(), Vec::new());
             for mut idle in std::mem::take(&mut state.idle) {
-                let fresh = idle.since + age_max > now;
-                if fresh && (!idle.socket.has_news() || idle.socket.is_quiet()) {
+                if idle.expires_at > now && (!idle.socket.has_news() || idle.socket.is_quiet()) {
+                    idle.socket.wake_when_readable(context);
                     kept.push_back(idle);
                 } else {
                     closed.push(idle);
                 }
             }
-            for idle in &kept {
-                idle.socket.wake_when_readable(context);
-            }
-            alarm.set(kept.front().map(|idle| idle.since + age_max));
+            self.set_sweep(kept.iter().map(|idle| idle.expires_at).min());
             state.idle = kept;
             drop(state);
             drop(closed);
@@ -226,10 +240,18 @@ impl Pool {
     }
 }
 
+/// When a connection that becomes idle `now` is closed.
+fn expires_at(now: Instant, opened_at: Instant, idle_age_max: Duration) -> Instant {
+    (now + idle_age_max).min(opened_at + CONNECTION_AGE_MAX)
+}
+
 /// A connection borrowed for one exchange.
 pub struct Lease {
     /// The connection.
     pub socket: Socket,
+    /// How long TCP took to connect.
+    pub tcp_took: Duration,
+    opened_at: Instant,
     pool: Rc<Pool>,
     origin: Rc<Origin>,
     turn: Option<Turn>,
@@ -242,13 +264,30 @@ impl Lease {
     /// framed and complete; dropping a lease closes its connection.
     pub fn release(self) {
         // The turn goes back last: whoever gets it finds the connection.
-        let Lease { socket, pool, origin, turn, .. } = self;
-        pool.put_idle(origin, socket);
+        let Lease { socket, tcp_took, opened_at, pool, origin, turn, .. } = self;
+        pool.put_idle(Idle { origin, socket, tcp_took, opened_at, expires_at: opened_at });
         drop(turn);
     }
 
     /// Closes the connection and keeps the turn, for a retry.
     pub fn into_turn(self) -> Option<Turn> {
         self.turn
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_idle_connection_is_closed_at_its_idle_age_or_at_its_whole_age() {
+        let opened = Instant::now();
+        let at = |seconds| opened + Duration::from_secs(seconds);
+        for (now, idle_age_max, expires) in
+            [(0, 30, 30), (200, 30, 230), (290, 30, 300), (300, 30, 300), (700, 30, 300), (1, 0, 1)]
+        {
+            let idle_age_max = Duration::from_secs(idle_age_max);
+            assert_eq!(expires_at(at(now), opened, idle_age_max), at(expires), "{now}");
+        }
     }
 }

@@ -4,7 +4,6 @@ use std::cell::{Cell, RefCell};
 use std::ops::Deref;
 use std::path::PathBuf;
 use std::rc::Rc;
-use std::task::Waker;
 
 use smol::LocalExecutor;
 
@@ -18,11 +17,11 @@ use crate::models::Catalogue;
 use crate::pool::{Pool, PoolLimits};
 use crate::reactor::Reactor;
 use crate::request::chat_prefix;
+use crate::seats::Seats;
 use crate::secret::Secret;
 use crate::stats::Stats;
 use crate::turns::Turns;
 use crate::upstream::Patience;
-use crate::waiters::add;
 
 /// Large request bodies read at the same time: the event loop keeps its share of a small machine.
 const PARSERS_MAX: usize = 2;
@@ -106,16 +105,14 @@ pub struct Proxy {
     pub bodies: Budget,
     /// Memory of large answers that are held back.
     pub held: Budget,
+    /// Places for clients' connections.
+    pub seats: Rc<Seats>,
     /// Who may read a large body off the event loop.
     pub parsers: Rc<Turns>,
     settings: RefCell<Rc<Settings>>,
     /// Where the configuration is read again from; `None` for the demo.
     file: Option<PathBuf>,
     listening: Listening,
-    clients: Cell<usize>,
-    clients_max: Cell<usize>,
-    /// Tasks that wait for a client to leave.
-    vacancies: RefCell<Vec<Waker>>,
     draining: Cell<bool>,
 }
 
@@ -137,16 +134,14 @@ impl Proxy {
             stats: Stats::default(),
             bodies: Budget::default(),
             held: Budget::default(),
+            seats: Seats::new(settings.max_client_connections),
             parsers: Turns::new(PARSERS_MAX),
-            clients: Cell::new(0),
-            clients_max: Cell::new(settings.max_client_connections),
-            vacancies: RefCell::default(),
             draining: Cell::new(false),
             listening: Listening::new(&settings),
             settings: RefCell::new(settings),
             file,
         });
-        proxy.pool.set_origins(&proxy.settings().origins);
+        proxy.pool.configure(proxy.settings().pool_limits(), &proxy.settings().origins);
         proxy.prepare_tls();
         proxy.catalogue.refresh(&proxy);
         proxy
@@ -169,8 +164,7 @@ impl Proxy {
         let mut changes = changes::between(&old, &new);
         changes.extend(changes::wait_for_restart(&self.listening, &new));
         logging::set_level(new.log_level);
-        self.pool.set_limits(new.pool_limits());
-        self.pool.set_origins(&new.origins);
+        self.pool.configure(new.pool_limits(), &new.origins);
         self.pool.tls.reload();
         self.prepare_tls();
         self.set_clients_max(new.max_client_connections);
@@ -197,29 +191,9 @@ impl Proxy {
         }
     }
 
-    /// Client connections now.
-    pub fn clients(&self) -> usize {
-        self.clients.get()
-    }
-
     /// Limits client connections.
     pub fn set_clients_max(&self, limit: usize) {
-        self.clients_max.set(limit.min(crate::limits::clients_that_fit(limit)));
-        self.wake_vacancies();
-    }
-
-    /// A place for one more client, if there is one; if not, `waker` is woken when there is.
-    pub fn admit(self: &Rc<Self>, waker: &Waker) -> Option<Admission> {
-        if self.clients.get() >= self.clients_max.get() {
-            add(&mut self.vacancies.borrow_mut(), waker);
-            return None;
-        }
-        self.clients.set(self.clients.get() + 1);
-        Some(Admission(self.clone()))
-    }
-
-    fn wake_vacancies(&self) {
-        self.vacancies.take().into_iter().for_each(Waker::wake);
+        self.seats.set_limit(crate::limits::clients_that_fit(limit));
     }
 
     /// Whether the program is shutting down.
@@ -230,22 +204,12 @@ impl Proxy {
     /// Begins to shut down: no new connections, no further request on those that are idle.
     pub fn drain(&self) {
         self.draining.set(true);
-        self.wake_vacancies();
+        self.seats.wake_waiting();
         self.reactor.clock.wake_all();
     }
 
     /// Runs `future` beside everything else.
     pub fn spawn(self: &Rc<Self>, future: impl std::future::Future<Output = ()> + 'static) {
         self.executor.spawn(future).detach();
-    }
-}
-
-/// One client's place among the connections.
-pub struct Admission(Rc<Proxy>);
-
-impl Drop for Admission {
-    fn drop(&mut self) {
-        self.0.clients.set(self.0.clients.get() - 1);
-        self.0.wake_vacancies();
     }
 }

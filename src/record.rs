@@ -20,6 +20,8 @@ pub enum Ending {
     ClientSlow(Wait),
     /// The provider broke off after the head was out.
     Cut(Error),
+    /// The provider refused with this status after a head of ours was out.
+    Refused(u16),
 }
 
 impl fmt::Display for Ending {
@@ -34,6 +36,10 @@ impl fmt::Display for Ending {
             Ending::Cut(Error::UpstreamTimeout { wait, .. }) => {
                 write!(f, "上游超时 (timed out: {}, {} s)", wait.phase, wait.length.as_secs_f64())
             }
+            Ending::Refused(status) => write!(
+                f,
+                "提前响应后上游拒绝: 状态 {status} (refused with status {status} after an early 200)"
+            ),
             Ending::Cut(cause) => write!(f, "上游中断 (cut by provider: {cause})"),
         }
     }
@@ -86,6 +92,14 @@ impl Record {
         }
     }
 
+    /// What the provider said, which the client may have been told in an event only.
+    pub fn provider_status(&self) -> u16 {
+        match self.ending {
+            Ending::Refused(status) => status,
+            _ => self.status,
+        }
+    }
+
     /// Writes the request's line. Its level is that of what happened.
     pub fn log(&self, error: Option<&Error>, now: Instant) {
         let level = match (error, &self.ending) {
@@ -96,8 +110,8 @@ impl Record {
             (Some(_), _) | (None, Ending::ClientSlow(_)) => log::Level::Warn,
             (None, Ending::Cut(_)) => log::Level::Error,
             // The provider's own errors: relayed as they are, and worth finding.
-            (None, _) if self.status >= 500 => log::Level::Error,
-            (None, _) if self.status >= 400 => log::Level::Warn,
+            (None, _) if self.provider_status() >= 500 => log::Level::Error,
+            (None, _) if self.provider_status() >= 400 => log::Level::Warn,
             (None, _) => log::Level::Info,
         };
         if log::log_enabled!(level) {

@@ -3,10 +3,14 @@
 //! Nothing is read from the provider before the client has taken the previous piece, and a buffer
 //! is kept only while the client is slow. Knows nothing of routing.
 
+mod early;
+mod events;
 mod framing;
 mod stream;
 
 use std::future::poll_fn;
+use std::io;
+use std::time::Duration;
 
 use crate::body::Framing;
 use crate::budget::{Budget, Share};
@@ -14,10 +18,14 @@ use crate::client::Client;
 use crate::clock::{Alarm, Phase, Wait};
 use crate::error::Error;
 use crate::head::{push_field, Content};
+use crate::offload::{offload, IN_PLACE_BYTES_MAX};
 use crate::record::{Ending, Record};
 use crate::reply::connection_option;
 use crate::upstream::{Answer, ExchangeError};
 
+use events::looks_like_events;
+
+pub use early::{relay as relay_early, wait as wait_for_answer};
 pub use stream::{Stream, StreamLimits};
 
 /// A body that does not stream is held back until it is whole: until then a provider that dies, or
@@ -46,6 +54,8 @@ pub struct Manner<'p> {
     pub body_bytes_max: u64,
     /// Memory of large answers that are held back.
     pub held: &'p Budget,
+    /// After so much silence an event stream is opened before the provider's head is there.
+    pub early: Option<Duration>,
     /// For answers that stream.
     pub stream: StreamLimits,
 }
@@ -97,6 +107,10 @@ pub async fn relay(
             };
             return Ok(Relayed::Whole(keep_alive && matches!(record.ending, Ending::Complete)));
         }
+        if streams_all_the_same(&answer, &held, asked) {
+            let events = looks_like_events(&held);
+            answer.head.content = if events { Content::Events } else { Content::Other };
+        }
     } else {
         // What came with the head can still be refused with an honest error.
         held = answer.take_buffer().map_err(RelayError::Upstream)?;
@@ -104,7 +118,7 @@ pub async fn relay(
             return Err(RelayError::Upstream(ExchangeError::TooLarge(manner.body_bytes_max)));
         }
     }
-    Ok(Relayed::Streams(Box::new(Stream::new(answer, held, alarm, manner))))
+    Ok(Relayed::Streams(Box::new(Stream::new(answer, held, alarm, manner, false))))
 }
 
 /// Why an answer could not be relayed before anything was sent.
@@ -131,12 +145,18 @@ async fn hold(
         let body = client.unless_gone(poll_fn(|context| answer.poll_body(context, held)));
         let body = alarm.within(wait, body).await;
         let body = body.map_err(|wait| RelayError::Upstream(ExchangeError::Timeout(wait)))?;
-        let done = body.map_err(RelayError::Client)?.map_err(RelayError::Upstream)?;
+        let done = match body.map_err(RelayError::Client)? {
+            Err(ExchangeError::Io(error)) if ends_all_the_same(answer, &error, held).await => true,
+            other => other.map_err(RelayError::Upstream)?,
+        };
         if held.len() as u64 > manner.body_bytes_max {
             return Err(RelayError::Upstream(ExchangeError::TooLarge(manner.body_bytes_max)));
         }
         if done {
             return Ok(true);
+        }
+        if streams_all_the_same(answer, held, manner.whole_by.is_none()) {
+            return Ok(false);
         }
         if let Framing::Length(length) = answer.head.framing {
             if length > HOLD_BYTES_MAX as u64 && held.len() >= ENOUGH_BYTES {
@@ -149,6 +169,37 @@ async fn hold(
             }
         }
     }
+}
+
+/// Whether a body that calls itself JSON is none, and its client asked for a stream: it goes out as it
+/// comes. Known as soon as its first byte is there.
+fn streams_all_the_same(answer: &Answer, held: &[u8], asked: bool) -> bool {
+    let unknown_length = matches!(answer.head.framing, Framing::Chunked | Framing::UntilClose);
+    asked && unknown_length && !matches!(held.first(), None | Some(b'{' | b'['))
+}
+
+/// Whether a body is complete although TLS was not ended in order (RFC 8446 §6.1), which many servers
+/// leave out and anybody on the way could have caused: a JSON document shows its own end.
+async fn ends_all_the_same(answer: &mut Answer, error: &io::Error, held: &mut Vec<u8>) -> bool {
+    let cut = error.kind() == io::ErrorKind::UnexpectedEof;
+    if !cut || answer.head.framing != Framing::UntilClose || answer.head.encoded {
+        return false;
+    }
+    answer.reusable = false;
+    if held.len() <= IN_PLACE_BYTES_MAX {
+        return is_json(held);
+    }
+    let body = std::mem::take(held);
+    let parsed = offload(move || (is_json(&body), body)).await;
+    let (complete, body) = parsed.unwrap_or_default();
+    *held = body;
+    complete
+}
+
+/// Whether a text is one whole object or array.
+fn is_json(text: &[u8]) -> bool {
+    matches!(text.trim_ascii_start().first(), Some(b'{' | b'['))
+        && serde_json::from_slice::<serde::de::IgnoredAny>(text).is_ok()
 }
 
 /// The head of a whole answer, and whether another request may follow it. A small body is moved

@@ -46,6 +46,8 @@ impl Reply {
         match error {
             Error::MethodNotAllowed(allowed) => reply = reply.with("allow", *allowed),
             Error::Busy(..) | Error::Overloaded(_) => reply = reply.with("retry-after", "1"),
+            // What can be read (RFC 9110 §12.5.3).
+            Error::UnknownCoding(_) => reply = reply.with("accept-encoding", "identity"),
             Error::NoToken | Error::BadToken => reply = reply.with("www-authenticate", "Bearer"),
             _ => {}
         }

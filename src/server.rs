@@ -16,8 +16,9 @@ use crate::api::{self, Next};
 use crate::client::Client;
 use crate::clock::Alarm;
 use crate::logging;
-use crate::proxy::{Admission, Proxy};
-use crate::socket::{Listener, Socket, Watched};
+use crate::proxy::Proxy;
+use crate::seats::Seat;
+use crate::socket::{probe_when_quiet, Listener, Socket, Watched};
 
 /// Connections the kernel keeps for us while we are busy or at our limit.
 const BACKLOG: i32 = 1024;
@@ -40,7 +41,9 @@ pub const DRAIN_MAX: Duration = Duration::from_secs(10);
 pub fn inherited() -> io::Result<Vec<TcpListener>> {
     let mut sockets = ListenFd::from_env();
     let taken = (0..sockets.len()).map(|index| sockets.take_tcp_listener(index));
-    Ok(taken.collect::<io::Result<Vec<_>>>()?.into_iter().flatten().collect())
+    let taken: Vec<_> = taken.collect::<io::Result<Vec<_>>>()?.into_iter().flatten().collect();
+    taken.iter().for_each(probe_when_quiet);
+    Ok(taken)
 }
 
 /// Opens a listening socket on every address of `host`. With port 0 all get the same free one.
@@ -83,6 +86,7 @@ fn bind_one(address: SocketAddr, reuse_port: bool) -> io::Result<TcpListener> {
     if reuse_port {
         socket.set_reuse_port(true)?;
     }
+    probe_when_quiet(&socket);
     socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;
     Ok(socket.into())
@@ -116,9 +120,7 @@ pub async fn accept(proxy: Rc<Proxy>, listener: TcpListener, ours: bool) {
     loop {
         for _ in 0..ACCEPTS_MAX {
             match next(&proxy, &listener, &alarm).await {
-                Ok(Some((stream, peer, admission))) => {
-                    serve(proxy.clone(), stream, peer, admission);
-                }
+                Ok(Some((stream, peer, seat))) => serve(proxy.clone(), stream, peer, seat),
                 Ok(None) if last_round => return,
                 Ok(None) => {
                     listener.ignore_newcomers();
@@ -136,28 +138,36 @@ pub async fn accept(proxy: Rc<Proxy>, listener: TcpListener, ours: bool) {
     }
 }
 
-type Accepted = (TcpStream, SocketAddr, Admission);
+type Accepted = (TcpStream, SocketAddr, Seat);
 
-/// The next connection, once there is a place for it; `None` at shut-down.
+/// The next connection, once there is a place for it, which an idle one may have to make; `None` at
+/// shut-down.
 async fn next(
     proxy: &Rc<Proxy>,
     listener: &Listener,
     alarm: &Alarm,
 ) -> io::Result<Option<Accepted>> {
-    let mut admission = None;
+    let mut seat = None;
     poll_fn(|context| loop {
-        if admission.is_none() {
-            // At the limit connections wait in the kernel's queue.
-            admission = proxy.admit(context.waker());
+        if seat.is_none() {
+            seat = proxy.seats.take(proxy.reactor.clock.now(), context.waker());
         }
         // The start of the shut-down wakes whoever has an alarm.
         alarm.poll_due(context);
-        let Some(place) = admission.take() else { return Poll::Pending };
+        let Some(place) = seat.take() else {
+            // At the limit connections wait in the kernel's queue.
+            if listener.poll_newcomer(context).is_ready() {
+                let again = proxy.seats.make_room(proxy.reactor.clock.now());
+                alarm.set(again);
+                alarm.poll_due(context);
+            }
+            return Poll::Pending;
+        };
         match listener.poll_accept(context) {
             Poll::Ready(Ok((stream, peer))) => {
                 return Poll::Ready(Ok(Some((stream, peer, place))));
             }
-            Poll::Ready(Err(error)) if is_of_one_connection(&error) => admission = Some(place),
+            Poll::Ready(Err(error)) if is_of_one_connection(&error) => seat = Some(place),
             Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
             // At shut-down whoever has already connected is still served.
             Poll::Pending if proxy.is_draining() => return Poll::Ready(Ok(None)),
@@ -177,15 +187,14 @@ fn is_of_one_connection(error: &io::Error) -> bool {
 }
 
 /// Begins to serve one client, from its first request to its last.
-fn serve(proxy: Rc<Proxy>, stream: TcpStream, peer: SocketAddr, admission: Admission) {
+fn serve(proxy: Rc<Proxy>, stream: TcpStream, peer: SocketAddr, seat: Seat) {
     let _ = stream.set_nodelay(true);
     let Ok(watched) = Watched::new(&proxy.reactor, stream) else { return };
     let alarm = Alarm::new(&proxy.reactor);
-    let mut client = Client::new(Socket::plain(watched), peer);
+    let mut client = Client::new(Socket::plain(watched), peer, seat);
     let executor = proxy.clone();
     // A block, which uses what it captures in place: the arguments of an `async fn` are kept twice.
     executor.spawn(async move {
-        let _admission = admission;
         while serve_one(&proxy, &mut client, &alarm).await {
             // Pipelined requests wait their turn behind other clients'.
             if client.has_more() {
@@ -220,7 +229,7 @@ async fn serve_one(proxy: &Rc<Proxy>, client: &mut Client, alarm: &Alarm) -> boo
 pub async fn drained(proxy: &Proxy, accepting: Vec<Task<()>>) {
     let alarm = Alarm::new(&proxy.reactor);
     let end = alarm.now() + DRAIN_MAX;
-    let busy = || proxy.clients() > 0 || accepting.iter().any(|task| !task.is_finished());
+    let busy = || proxy.seats.taken() > 0 || accepting.iter().any(|task| !task.is_finished());
     while busy() && alarm.now() < end {
         alarm.sleep(Duration::from_millis(10)).await;
     }

@@ -9,9 +9,29 @@ use std::rc::Rc;
 use std::task::{ready, Context, Poll};
 use std::time::Duration;
 
-use socket2::{SockFilter, SockRef};
+use rustix::event::{poll, PollFd, PollFlags, Timespec};
+use socket2::{SockFilter, SockRef, TcpKeepalive};
 
 use crate::reactor::{Reactor, Registration, SCRATCH_BYTES};
+
+/// A connection that nothing was heard on for so long is probed.
+const PROBE_AFTER: Duration = Duration::from_secs(30);
+/// Between two probes.
+const PROBE_EVERY: Duration = Duration::from_secs(10);
+/// After so many probes without an answer the connection is dead.
+const PROBES_MAX: u32 = 6;
+
+/// Has the kernel probe a quiet connection (RFC 9293 §3.8.4): boxes that translate addresses forget
+/// one that says nothing while a model thinks, and a peer that vanished is found out. On Linux what a
+/// listening socket accepts inherits it.
+pub fn probe_when_quiet(socket: impl AsFd) {
+    let probes = TcpKeepalive::new()
+        .with_time(PROBE_AFTER)
+        .with_interval(PROBE_EVERY)
+        .with_retries(PROBES_MAX);
+    // A kernel that refuses leaves the connection as it was.
+    let _ = SockRef::from(&socket).set_tcp_keepalive(&probes);
+}
 
 /// A non-blocking TCP stream that the reactor watches.
 pub struct Watched {
@@ -137,6 +157,16 @@ impl Listener {
             SockFilter::new(RETURN, 0, 0, u32::MAX),
         ];
         let _ = SockRef::from(&self.listener).attach_filter(&drop_syn);
+    }
+
+    /// Whether somebody waits to be accepted. Asks the kernel: another process may have been faster.
+    pub fn poll_newcomer(&self, context: &Context<'_>) -> Poll<()> {
+        self.registration.wake_reader(context.waker());
+        let mut waiting = [PollFd::new(&self.listener, PollFlags::IN)];
+        match poll(&mut waiting, Some(&Timespec { tv_sec: 0, tv_nsec: 0 })) {
+            Ok(1..) => Poll::Ready(()),
+            _ => Poll::Pending,
+        }
     }
 
     /// The next connection.

@@ -90,7 +90,7 @@ async fn serve(proxy: Rc<Proxy>, listeners: Vec<TcpListener>, ours: bool, signal
             log::error!("配置重新加载失败 (reload refused): {error}");
         }
     }
-    log::warn!("收到停止信号，等待 {} 个连接 (stopping)", proxy.clients());
+    log::warn!("收到停止信号，等待 {} 个连接 (stopping)", proxy.seats.taken());
     proxy.drain();
     let second = async { while signals.next().await != Signal::Stop {} };
     or(server::drained(&proxy, accepting), second).await;
@@ -105,7 +105,7 @@ async fn log_stats(proxy: Rc<Proxy>) {
     loop {
         alarm.sleep(STATS_EVERY).await;
         if proxy.stats.news().is_some() {
-            log::info!("统计 (stats): {}", proxy.stats.report(proxy.clients(), &proxy.pool));
+            log::info!("统计 (stats): {}", proxy.stats.report(proxy.seats.taken(), &proxy.pool));
         }
     }
 }

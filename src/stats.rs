@@ -46,8 +46,12 @@ impl Stats {
             }
             (Some(error), _) => self.error(&record.provider, error.kind()),
             (None, Ending::Cut(_)) => self.error(&record.provider, "stream_cut"),
-            (None, _) if record.status >= 500 => self.error(&record.provider, "status_5xx"),
-            (None, _) if record.status >= 400 => self.error(&record.provider, "status_4xx"),
+            (None, _) if record.provider_status() >= 500 => {
+                self.error(&record.provider, "status_5xx")
+            }
+            (None, _) if record.provider_status() >= 400 => {
+                self.error(&record.provider, "status_4xx")
+            }
             (None, _) => {}
         }
     }

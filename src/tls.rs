@@ -131,29 +131,28 @@ fn holds_certificate(file: &Path) -> io::Result<bool> {
     Ok(mark(b"-----BEGIN CERTIFICATE-----") || mark(b"-----BEGIN TRUSTED CERTIFICATE-----"))
 }
 
-/// OpenSSL's words without the file and line of its sources, in one line.
 fn cause(error: &native_tls::Error) -> String {
     plain(&error.to_string())
 }
 
-fn plain(text: &str) -> String {
+/// OpenSSL's words, or any other library's, without the place in its sources and in one line.
+pub fn plain(text: &str) -> String {
     let mut reasons: Vec<&str> = Vec::new();
     for part in text.split(", ") {
         // "error:0A000086:SSL routines:tls_post_process_server_certificate:certificate verify
         // failed:../ssl/statem/statem_clnt.c:1889: (self-signed certificate)"
-        let reason = match part.strip_prefix("error:") {
-            Some(rest) => rest.splitn(4, ':').nth(3).unwrap_or(rest),
-            None => part,
-        };
-        let file = reason.find(".c:").and_then(|end| reason[..end].rfind(':'));
-        let (reason, place) = reason.split_at(file.unwrap_or(reason.len()));
-        reasons.push(reason.trim());
-        if let Some((_, detail)) = place.split_once('(') {
-            reasons.push(detail.trim_end_matches(')'));
+        match part.strip_prefix("error:") {
+            Some(rest) => {
+                reasons.push(rest.split(':').nth(3).unwrap_or(rest).trim());
+                if let Some((_, detail)) = rest.split_once(" (") {
+                    reasons.push(detail.trim_end_matches(')'));
+                }
+            }
+            None => reasons.push(part.trim()),
         }
     }
     reasons.retain(|reason| !reason.is_empty());
-    reasons.join(": ")
+    reasons.join(": ").replace(char::is_control, " ")
 }
 
 #[cfg(test)]
@@ -171,6 +170,13 @@ mod tests {
             );
             assert_eq!(plain(&text), wanted);
         }
+        let alert =
+            "error:0A00045C:SSL routines:ssl3_read_bytes:tlsv13 alert certificate required:\
+                     ../ssl/record/rec_layer_s3.c:1601:SSL alert number 116";
+        assert_eq!(plain(alert), "tlsv13 alert certificate required");
+        let two = format!("{alert}, error:80000068:system library::reset:x.c:1:");
+        assert_eq!(plain(&two), "tlsv13 alert certificate required: reset");
         assert_eq!(plain("unexpected EOF"), "unexpected EOF");
+        assert_eq!(plain("reset\nby peer (os error 104)"), "reset by peer (os error 104)");
     }
 }

@@ -20,8 +20,11 @@ use sending::Sending;
 
 pub use error::ExchangeError;
 
-/// A connection that closes later than this after the request was not idle.
-const RETRY_AGE_MAX: Duration = Duration::from_secs(1);
+/// A reused connection that dies later than this after the request, if TCP took next to nothing to
+/// connect, may have died of the request.
+const REPEAT_WITHIN_MIN: Duration = Duration::from_millis(20);
+/// The same, however long TCP took to connect.
+const REPEAT_WITHIN_MAX: Duration = Duration::from_millis(500);
 /// The start of the body that goes out in one write with the head.
 const FIRST_WRITE_BYTES: usize = 16 * 1024;
 
@@ -110,6 +113,9 @@ pub async fn exchange(
         let wait = Wait::new(patience.phase, sending.sent_at, patience.answer);
         let head = poll_fn(|context| sending.poll(context, &message));
         match alarm.within(wait, head).await.map_err(ExchangeError::Timeout)? {
+            Ok((head, _)) if head.is_redirect() => {
+                return Err(ExchangeError::Redirect(head.status, head.location));
+            }
             Ok((head, decoder)) => return Ok(sending.into_answer(head, decoder, message)),
             Err(error) if may_retry(attempt, &sending, alarm.now() - sent_at, &error) => {
                 attempt += 1;
@@ -121,11 +127,19 @@ pub async fn exchange(
 }
 
 /// A provider may close an idle connection just as we use it. Anything else is not ours to repeat:
-/// a request that it has begun to work on may cost money.
+/// a request that it has begun to work on may cost money (RFC 9110 §9.2.2).
 fn may_retry(attempt: u32, sending: &Sending, age: Duration, error: &ExchangeError) -> bool {
     let died = matches!(error, ExchangeError::Closed(false) | ExchangeError::Io(_));
-    let idle_death = sending.lease.reused && sending.answer_bytes == 0 && age < RETRY_AGE_MAX;
+    let lease = &sending.lease;
+    let idle_death =
+        lease.reused && sending.answer_bytes == 0 && age < repeat_within(lease.tcp_took);
     attempt == 0 && died && idle_death
+}
+
+/// How soon after the request the news must come that its connection was dead already: a round trip,
+/// which is what TCP took to connect, and as much again for delays.
+fn repeat_within(tcp_took: Duration) -> Duration {
+    (2 * tcp_took).clamp(REPEAT_WITHIN_MIN, REPEAT_WITHIN_MAX)
 }
 
 impl Answer {
@@ -227,8 +241,21 @@ impl Answer {
 
     /// Gives the connection back if it may serve again.
     pub fn finish(self) {
-        if self.reusable {
+        if self.reusable && self.decoder.is_done() {
             self.lease.release();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_news_of_an_idle_death_may_take_two_round_trips_within_bounds() {
+        for (took, within) in [(0, 20), (3, 20), (10, 20), (40, 80), (250, 500), (9000, 500)] {
+            let took = Duration::from_millis(took);
+            assert_eq!(repeat_within(took), Duration::from_millis(within), "{took:?}");
         }
     }
 }

@@ -297,8 +297,11 @@ fn a_model_name_of_megabytes_is_404_and_not_kept() {
 }
 
 #[test]
-fn a_compressed_body_is_400_and_says_so() {
+fn a_body_in_a_coding_that_cannot_be_read_is_415_and_says_which() {
     let proxy = TestProxy::start(&config([]));
-    let message = proxy.chat_with("Content-Encoding: gzip\r\n", b"\x1f\x8b\x08").error(400);
-    assert!(message.contains("Content-Encoding"), "{message}");
+    for coding in ["br", "gzip", "gzip, zstd"] {
+        let answer = proxy.chat_with(&format!("Content-Encoding: {coding}\r\n"), b"\x1f\x8b\x08");
+        assert!(answer.error(415).contains(coding), "{}", answer.text());
+        assert_eq!(answer.header("accept-encoding").as_deref(), Some("identity"));
+    }
 }

@@ -266,15 +266,15 @@ fn streams_may_be_longer_than_max_response_size() {
 
 #[test]
 fn max_client_connections_makes_further_clients_wait() {
-    let upstream = Upstream::json("200 OK", "{}");
+    let upstream = Upstream::steps(vec![Step::ReadRequest, Step::WaitForClose]);
     let proxy = start(&upstream, json!({"max_client_connections": 2}));
-    let mut first = proxy.connect();
-    let mut second = proxy.connect();
-    let request = "GET / HTTP/1.1\r\nHost: t\r\n\r\n";
-    assert_eq!(first.send(request).response().status, 200);
-    assert_eq!(second.send(request).response().status, 200);
+    let request = chat_request("", chat_stream(MODEL).as_bytes());
+    let (mut first, mut second) = (proxy.connect(), proxy.connect());
+    first.send(&request);
+    second.send(&request);
+    upstream.wait_requests(2);
     let mut third = proxy.connect();
-    assert!(third.send(request).is_silent(300), "served beyond the limit");
+    assert!(third.send("GET / HTTP/1.1\r\nHost: t\r\n\r\n").is_silent(900), "beyond the limit");
     drop(first);
     assert_eq!(third.response().status, 200);
 }

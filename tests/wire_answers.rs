@@ -141,9 +141,37 @@ fn interim_answers_may_come_late_and_in_pieces() {
 }
 
 #[test]
-fn more_than_16_interim_answers_are_502() {
-    let interim = "HTTP/1.1 100 Continue\r\n\r\n".repeat(17);
-    all_refused([format!("{interim}HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{{}}").as_bytes()]);
+fn interim_answers_are_skipped_up_to_64_kib_of_them() {
+    let interim = "HTTP/1.1 102 Processing\r\n\r\n";
+    let answer = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}";
+    let many = |count| [interim.repeat(count), answer.to_owned()].concat();
+    let fits = 64 * 1024 / interim.len();
+    for count in [17, 500, fits] {
+        let upstream = Upstream::script(many(count));
+        assert_eq!(
+            TestProxy::start(&config_for(&upstream)).chat(chat(MODEL)).text(),
+            "{}",
+            "{count}"
+        );
+    }
+    all_refused([many(fits + 1).as_bytes()]);
+    // Nobody asked to leave HTTP.
+    all_refused([format!("HTTP/1.1 101 Switching Protocols\r\n\r\n{answer}").as_bytes()]);
+}
+
+#[test]
+fn interim_answers_that_come_one_by_one_are_signs_of_life() {
+    let upstream = Upstream::each(|_, connection| {
+        for _ in 0..40 {
+            connection.send("HTTP/1.1 102 Processing\r\nX-Progress: some\r\n\r\n");
+            pause(10);
+        }
+        connection.send(json_answer("200 OK", "{}"));
+    });
+    let proxy = TestProxy::start(&config_for(&upstream));
+    for body in [chat(MODEL), chat_stream(MODEL)] {
+        assert_eq!(proxy.chat(body).text(), "{}");
+    }
 }
 
 #[test]

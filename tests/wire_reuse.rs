@@ -104,26 +104,65 @@ fn dying_on_reuse(second: impl Fn(&mut Connection) + Send + Sync + 'static) -> U
     })
 }
 
-#[test]
-fn a_reused_connection_that_dies_before_any_answer_byte_is_retried_once() {
+/// The news that a connection was dead is believed for 20 ms, which a busy machine may need for itself:
+/// tries until it comes in time.
+fn soon_enough(attempt: impl Fn() -> bool) {
+    assert!((0..50).any(|_| attempt()), "never in time");
+}
+
+/// Sends a chat and then `body` on the same connection, which dies of it. Returns what was sent to the
+/// provider, and the second answer unless it is the 502 of a repeat that came too late.
+fn repeated(body: &str) -> Option<(Vec<Request>, Response)> {
     let upstream = dying_on_reuse(|_| {});
     let proxy = TestProxy::start(&config_for(&upstream));
     assert_eq!(proxy.chat(chat(MODEL)).json()["connection"], 0);
-    let answer = proxy.chat(chat(MODEL));
-    assert_eq!((answer.status, answer.text().as_str()), (200, r#"{"connection":1}"#));
+    let answer = proxy.chat(body);
     let requests = upstream.requests();
+    if answer.status == 502 {
+        assert_eq!(requests.len(), 2, "too late is not at all");
+        return None;
+    }
     assert_eq!(requests.len(), 3);
-    assert_eq!(requests[2].body, chat("m").as_bytes(), "the whole body is sent again");
+    Some((requests, answer))
+}
+
+#[test]
+fn a_reused_connection_that_dies_before_any_answer_byte_is_retried_once() {
+    soon_enough(|| {
+        let Some((requests, answer)) = repeated(&chat(MODEL)) else { return false };
+        assert_eq!((answer.status, answer.text().as_str()), (200, r#"{"connection":1}"#));
+        assert_eq!(requests[2].body, chat("m").as_bytes(), "the whole body is sent again");
+        true
+    });
 }
 
 #[test]
 fn a_retry_sends_a_large_body_again() {
-    let upstream = dying_on_reuse(|_| {});
-    let proxy = TestProxy::start(&config_for(&upstream));
-    assert_eq!(proxy.chat(chat(MODEL)).status, 200);
-    let body = format!(r#"{{"model":"p/m","x":"{}"}}"#, "0123456789".repeat(100_000));
-    assert_eq!(proxy.chat(&body).status, 200);
-    assert!(upstream.requests()[2].body == body.replace("p/m", "m").into_bytes());
+    let body = format!(r#"{{"model":"p/m","x":"{}"}}"#, "0123456789".repeat(20_000));
+    soon_enough(|| {
+        let Some((requests, answer)) = repeated(&body) else { return false };
+        assert_eq!(answer.status, 200);
+        assert!(requests[2].body == body.replace("p/m", "m").into_bytes());
+        true
+    });
+}
+
+#[test]
+fn a_request_that_the_provider_may_have_worked_on_is_not_sent_again() {
+    for milliseconds in [100, 600] {
+        for resets in [false, true] {
+            let upstream = dying_on_reuse(move |connection| {
+                pause(milliseconds);
+                if resets {
+                    connection.reset_on_close();
+                }
+            });
+            let proxy = TestProxy::start(&config_for(&upstream));
+            assert_eq!(proxy.chat(chat(MODEL)).status, 200);
+            proxy.chat(chat(MODEL)).error(502);
+            assert_eq!(upstream.requests().len(), 2, "after {milliseconds} ms");
+        }
+    }
 }
 
 #[test]
@@ -189,16 +228,19 @@ fn a_fresh_connection_that_dies_is_not_retried() {
 #[test]
 fn nothing_is_retried_twice() {
     // The first connection serves one request; from then on every connection dies on its request.
-    let upstream = Upstream::serve(|connection| {
-        if connection.read_request().is_some() && connection.number == 0 {
-            connection.send(json_answer("200 OK", "{}"));
-            connection.read_request();
-        }
+    soon_enough(|| {
+        let upstream = Upstream::serve(|connection| {
+            if connection.read_request().is_some() && connection.number == 0 {
+                connection.send(json_answer("200 OK", "{}"));
+                connection.read_request();
+            }
+        });
+        let proxy = TestProxy::start(&config_for(&upstream));
+        assert_eq!(proxy.chat(chat(MODEL)).status, 200);
+        proxy.chat(chat(MODEL)).error(502);
+        assert!(upstream.requests().len() <= 3);
+        upstream.requests().len() == 3
     });
-    let proxy = TestProxy::start(&config_for(&upstream));
-    assert_eq!(proxy.chat(chat(MODEL)).status, 200);
-    proxy.chat(chat(MODEL)).error(502);
-    assert_eq!(upstream.requests().len(), 3);
 }
 
 #[test]

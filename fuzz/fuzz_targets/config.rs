@@ -96,7 +96,9 @@ fn check(config: &Config) {
         assert!((Duration::from_millis(1)..=YEAR).contains(&timeout));
     }
     assert!(config.keepalive_expiry <= YEAR);
-    assert!(config.sse_keepalive.is_none_or(|interval| !interval.is_zero() && interval <= YEAR));
+    for interval in [config.sse_keepalive, config.early_keepalive] {
+        assert!(interval.is_none_or(|interval| !interval.is_zero() && interval <= YEAR));
+    }
     for (index, provider) in config.providers.iter().enumerate() {
         check_provider(provider);
         let earlier = &config.providers[..index];

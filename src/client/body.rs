@@ -1,7 +1,7 @@
 //! The body of a client's request: read, or thrown away to save the connection.
 
 use std::future::poll_fn;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::{Client, LINGER_SILENCE_MAX};
 use crate::body::{Decoder, Framing};
@@ -11,6 +11,10 @@ use crate::error::Error;
 
 /// Without a byte of a body.
 const BODY_PROGRESS_MAX: Duration = Duration::from_secs(30);
+/// For so long a body may come as slowly as it likes, but for that.
+const BODY_GRACE: Duration = Duration::from_secs(20);
+/// After that, on average since its beginning: a body that comes byte by byte would live for ever.
+const BODY_BYTES_PER_SECOND_MIN: u64 = 500;
 /// How many bodies of the largest size may be in memory at once; any number of smaller ones.
 const BODIES_AT_ONCE: u64 = 8;
 /// An unread request body of a known length up to this is read and thrown away to save the connection.
@@ -39,6 +43,7 @@ impl Client {
             self.write_all(alarm, CONTINUE).await?;
         }
         self.expects_continue = false;
+        let (begun, mut received) = (alarm.now(), self.ahead.len() as u64);
         loop {
             self.take_body(&mut body)?;
             // A huge chunk is refused by its size alone.
@@ -53,10 +58,11 @@ impl Client {
             if self.unread.is_none() {
                 return Ok(body);
             }
-            let wait = Wait::new(Phase::RequestBody, alarm.now(), BODY_PROGRESS_MAX);
+            let wait = next_bytes(begun, alarm.now(), received);
             let fill = poll_fn(|context| self.poll_fill(context));
-            if alarm.within(wait, fill).await.map_err(Error::ClientTimeout)? == 0 {
-                return Err(Error::ClientGone);
+            match alarm.within(wait, fill).await.map_err(Error::ClientTimeout)? {
+                0 => return Err(Error::ClientGone),
+                count => received += count as u64,
             }
         }
     }
@@ -110,5 +116,38 @@ impl Client {
             }
         };
         alarm.within(wait, discard).await.unwrap_or(false)
+    }
+}
+
+/// How long the next bytes of a body may take that began to come at `begun`.
+fn next_bytes(begun: Instant, now: Instant, received: u64) -> Wait {
+    let silence = Wait::new(Phase::RequestBody, now, BODY_PROGRESS_MAX);
+    let paid = Duration::from_secs(received / BODY_BYTES_PER_SECOND_MIN);
+    let slow = Wait::new(Phase::SlowRequestBody, begun, paid.max(BODY_GRACE));
+    if slow.until < silence.until {
+        slow
+    } else {
+        silence
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_body_must_not_pause_for_long_and_not_be_slow_for_long() {
+        let begun = Instant::now();
+        for (now, received, phase, until) in [
+            (0, 0, Phase::SlowRequestBody, 20),
+            (19, 9_000, Phase::SlowRequestBody, 20),
+            (20, 20_000, Phase::SlowRequestBody, 40),
+            (5, 17_000, Phase::SlowRequestBody, 34),
+            (5, 18_000, Phase::RequestBody, 35),
+            (100, 1_000_000, Phase::RequestBody, 130),
+        ] {
+            let wait = next_bytes(begun, begun + Duration::from_secs(now), received);
+            assert_eq!((wait.phase, wait.until - begun), (phase, Duration::from_secs(until)));
+        }
     }
 }

@@ -2,6 +2,7 @@
 //! needs checking again. It knows what keys mean, and nothing about sockets.
 
 use std::net::Ipv6Addr;
+use std::time::Duration;
 
 use regex::Regex;
 
@@ -11,7 +12,7 @@ use super::{json, Config, ConfigError, LogLevel, Token};
 use crate::secret::Secret;
 
 /// The keys of the file. `$schema` is for editors and otherwise ignored.
-pub(super) const KEYS: [&str; 17] = [
+pub(super) const KEYS: [&str; 18] = [
     "$schema",
     "host",
     "port",
@@ -28,6 +29,7 @@ pub(super) const KEYS: [&str; 17] = [
     "max_request_size",
     "max_client_connections",
     "sse_keepalive",
+    "early_keepalive",
     "reuse_port",
 ];
 
@@ -84,10 +86,14 @@ fn limits(fields: &Fields<'_>, config: &mut Config) -> Result<(), ConfigError> {
     fields.read("keepalive_expiry", &mut config.keepalive_expiry, Node::seconds_or_zero)?;
     fields.read("stream_timeout", &mut config.stream_timeout, Node::seconds)?;
     fields.read("non_stream_timeout", &mut config.non_stream_timeout, Node::seconds)?;
-    fields.read("sse_keepalive", &mut config.sse_keepalive, |node| {
-        let interval = node.seconds_or_zero()?;
-        Ok((!interval.is_zero()).then_some(interval))
-    })
+    fields.read("sse_keepalive", &mut config.sse_keepalive, seconds_or_never)?;
+    fields.read("early_keepalive", &mut config.early_keepalive, seconds_or_never)
+}
+
+/// A time; 0 is never.
+fn seconds_or_never(node: &Node<'_>) -> Result<Option<Duration>, ConfigError> {
+    let interval = node.seconds_or_zero()?;
+    Ok((!interval.is_zero()).then_some(interval))
 }
 
 fn host(node: &Node<'_>) -> Result<String, ConfigError> {

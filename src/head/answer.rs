@@ -1,5 +1,6 @@
 //! The head of a provider's answer, checked.
 
+use super::fields::stays_of_answer;
 use super::{push_field, trim, Control, HeadError, FIELDS_MAX};
 use crate::body::Framing;
 
@@ -32,6 +33,8 @@ pub struct AnswerHead {
     pub has_cache_control: bool,
     /// `X-Accel-Buffering` is there.
     pub has_accel_buffering: bool,
+    /// Where a redirect leads, as it was said.
+    pub location: Option<Box<str>>,
     /// The status line and the end-to-end field lines for the client, bytes as they came; without
     /// the fields that frame the body and without the empty line at the end.
     pub relayed: Vec<u8>,
@@ -77,17 +80,23 @@ impl AnswerHead {
             has_request_id: false,
             has_cache_control: false,
             has_accel_buffering: false,
+            location: None,
             relayed: Vec::with_capacity(bytes.len() + 128),
         };
         head.push_status_line(raw.reason.unwrap_or(""));
         for field in raw.headers.iter() {
             head.take_note(field.name, trim(field.value));
-            let framing = field.name.eq_ignore_ascii_case("content-length");
-            if !framing && !control.hop_by_hop(field.name) {
+            if !stays_of_answer(field.name) && !control.names(field.name) {
                 push_field(&mut head.relayed, field.name, trim(field.value));
             }
         }
         Ok(head)
+    }
+
+    /// Whether the answer only says where else to ask (RFC 9110 §15.4). An SDK that follows it leaves
+    /// us, with prompt and headers.
+    pub fn is_redirect(&self) -> bool {
+        matches!(self.status, 300..=303 | 305 | 307 | 308)
     }
 
     fn push_status_line(&mut self, reason: &str) {
@@ -117,6 +126,8 @@ impl AnswerHead {
             self.has_cache_control = true;
         } else if name.eq_ignore_ascii_case("x-accel-buffering") {
             self.has_accel_buffering = true;
+        } else if self.is_redirect() && name.eq_ignore_ascii_case("location") {
+            self.location = Some(String::from_utf8_lossy(value).into());
         }
     }
 }

@@ -1,38 +1,15 @@
 //! The head of a client's request, checked.
 
+use memchr::{memchr, memchr_iter};
+
+use super::fields::{stays, Stays};
 use super::{list, push_field, trim, Control, HeadError, FIELDS_MAX};
 use crate::body::Framing;
 
-/// For us alone, or said anew to the provider. Who the client is and where it sits is not the
-/// provider's business.
-const NOT_FORWARDED: [&str; 7] = [
-    "host",
-    "authorization",
-    "content-length",
-    "expect",
-    "cookie",
-    "accept-encoding",
-    "x-request-id",
-];
-
-/// By these a reverse proxy tells for whom it asks (RFC 7239, what came before it, and what large
-/// networks send), beside everything that begins with `x-forwarded-`. They stay here, too.
-const FRONTS: [&str; 8] = [
-    "forwarded",
-    "via",
-    "x-real-ip",
-    "x-client-ip",
-    "x-cluster-client-ip",
-    "cf-connecting-ip",
-    "true-client-ip",
-    "fastly-client-ip",
-];
-const FRONTS_PREFIX: &str = "x-forwarded-";
-/// By this a browser tells whose page asks.
-const ORIGIN: &str = "origin";
-
 /// The longest request id that is taken over.
 const REQUEST_ID_BYTES_MAX: usize = 128;
+/// How much of a content coding's name stands in the error.
+const CODING_BYTES_SHOWN: usize = 64;
 
 /// What the program needs to know of a request head; nothing in it borrows from the wire.
 pub struct RequestHead {
@@ -53,8 +30,8 @@ pub struct RequestHead {
     pub bearer: Option<Vec<u8>>,
     /// The client's own request id, when it is plain.
     pub request_id: Option<String>,
-    /// Whether the body is compressed or otherwise encoded.
-    pub encoded: bool,
+    /// The coding of a body that is compressed or otherwise encoded (RFC 9110 §8.4).
+    pub coding: Option<String>,
     /// Whether another proxy, or a browser for a page, says that it asks for somebody else.
     pub forwarded: bool,
     /// Whether the client asks for `/` and names `text/html` in `Accept`, and would not rather have JSON.
@@ -93,25 +70,46 @@ impl RequestHead {
             expects_continue: false,
             bearer: None,
             request_id: None,
-            encoded: false,
+            coding: None,
             forwarded: false,
             prefers_html: false,
             relayed: Vec::with_capacity(bytes.len()),
         };
         head.prefers_html = head.path == "/" && prefers_html(fields);
         for field in fields {
-            head.take_note(field.name, trim(field.value))?;
-            let goes_on = !is_among(&NOT_FORWARDED, field.name)
-                && !is_of_front(field.name)
-                && !control.hop_by_hop(field.name);
-            if goes_on && field.value.is_ascii() {
-                push_field(&mut head.relayed, field.name, trim(field.value));
+            let (name, value) = (field.name, trim(field.value));
+            let stays = stays(name);
+            head.take_note(name, value, stays)?;
+            if stays.is_none() && !control.names(name) && value.is_ascii() {
+                push_field(&mut head.relayed, name, value);
             }
         }
         Ok(head)
     }
 
-    fn take_note(&mut self, name: &str, value: &[u8]) -> Result<(), HeadError> {
+    fn take_note(
+        &mut self,
+        name: &str,
+        value: &[u8],
+        stays: Option<Stays>,
+    ) -> Result<(), HeadError> {
+        match stays {
+            None if name.eq_ignore_ascii_case("content-encoding") => {
+                if !value.is_empty() && !value.eq_ignore_ascii_case(b"identity") {
+                    let shown = &value[..value.len().min(CODING_BYTES_SHOWN)];
+                    self.coding = Some(String::from_utf8_lossy(shown).into_owned());
+                }
+            }
+            Some(Stays::Front) => self.forwarded = true,
+            // Node's `fetch` says no more than this one; a browser says others, too.
+            Some(Stays::Browser) => self.forwarded |= !name.eq_ignore_ascii_case("sec-fetch-mode"),
+            Some(Stays::Ours) => self.take_note_of_ours(name, value)?,
+            None | Some(Stays::HopByHop) => {}
+        }
+        Ok(())
+    }
+
+    fn take_note_of_ours(&mut self, name: &str, value: &[u8]) -> Result<(), HeadError> {
         if name.eq_ignore_ascii_case("authorization") {
             if self.bearer.is_none() {
                 self.bearer = bearer(value).map(<[u8]>::to_vec);
@@ -128,22 +126,29 @@ impl RequestHead {
                 && value.iter().all(u8::is_ascii_graphic);
             let text = std::str::from_utf8(value).ok().filter(|_| plain);
             self.request_id = text.map(str::to_owned);
-        } else if name.eq_ignore_ascii_case("content-encoding") {
-            self.encoded |= !value.is_empty() && !value.eq_ignore_ascii_case(b"identity");
-        } else if is_of_front(name) || name.eq_ignore_ascii_case(ORIGIN) {
-            self.forwarded = true;
         }
         Ok(())
     }
+
+    /// Takes every line out of [`RequestHead::relayed`] whose value `is_secret`, bare or behind a
+    /// scheme such as `Bearer`: some clients send their token in several fields.
+    pub fn remove_secrets(&mut self, is_secret: impl Fn(&[u8]) -> bool) {
+        let holds = |line: &[u8]| {
+            let value = memchr(b':', line).map_or(&[][..], |colon| trim(&line[colon + 1..]));
+            let behind = memchr(b' ', value).map(|space| trim(&value[space..]));
+            is_secret(value) || behind.is_some_and(&is_secret)
+        };
+        if lines(&self.relayed).any(holds) {
+            let kept: Vec<_> = lines(&self.relayed).filter(|line| !holds(line)).collect();
+            self.relayed = kept.concat();
+        }
+    }
 }
 
-fn is_among(names: &[&str], name: &str) -> bool {
-    names.iter().any(|other| name.eq_ignore_ascii_case(other))
-}
-
-fn is_of_front(name: &str) -> bool {
-    let start = name.get(..FRONTS_PREFIX.len());
-    start.is_some_and(|start| start.eq_ignore_ascii_case(FRONTS_PREFIX)) || is_among(&FRONTS, name)
+/// Lines with their ends.
+fn lines(text: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let mut from = 0;
+    memchr_iter(b'\n', text).map(move |end| &text[std::mem::replace(&mut from, end + 1)..=end])
 }
 
 /// Whether `Accept` names `text/html` and ranks it no lower than `application/json`. A wildcard names
@@ -286,6 +291,18 @@ mod tests {
         assert_eq!(head.relayed, b"X-Keep: 1\r\n");
         assert_eq!(head.bearer.as_deref(), Some(&b"t"[..]));
         assert!(!head.keep_alive);
+    }
+
+    #[test]
+    fn a_secret_in_any_field_is_taken_out_and_all_else_stays_as_it_is() {
+        let mut head = parse(
+            "POST / HTTP/1.1\r\nHost: a\r\nX-Api-Key:  t \r\nX-One: 1\r\nApi-Key: bearer  t\r\n\
+             X-Token: Token t\r\nX-Empty:\r\nX-Two: tt\r\nX-T: a t\r\nt: b\r\n\r\n",
+        )
+        .ok()
+        .unwrap();
+        head.remove_secrets(|value| value == b"t");
+        assert_eq!(head.relayed, b"X-One: 1\r\nX-Empty: \r\nX-Two: tt\r\nt: b\r\n");
     }
 
     #[test]

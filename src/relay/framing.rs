@@ -1,4 +1,4 @@
-//! How the bytes of a stream are framed for the client, and where its events end. Pure functions.
+//! How the bytes of a stream are framed for the client. Pure functions.
 
 use std::io::Write;
 use std::ops::Range;
@@ -47,51 +47,9 @@ pub(super) fn frame(scratch: &mut [u8], data: Range<usize>, last: bool) -> Range
     start..end
 }
 
-/// The last bytes of an event stream: enough to see whether an event has just ended.
-#[derive(Default)]
-pub(super) struct EventTail {
-    last: [u8; 4],
-    started: bool,
-}
-
-impl EventTail {
-    /// Takes note of bytes that go to the client.
-    pub(super) fn push(&mut self, data: &[u8]) {
-        self.started |= !data.is_empty();
-        let from = data.len().saturating_sub(self.last.len());
-        let tail = &data[from..];
-        self.last.rotate_left(tail.len());
-        let keep = self.last.len() - tail.len();
-        self.last[keep..].copy_from_slice(tail);
-    }
-
-    /// An empty line ends an event, whatever its line ends.
-    pub(super) fn between_events(&self) -> bool {
-        !self.started
-            || self.last.ends_with(b"\n\n")
-            || self.last.ends_with(b"\r\r")
-            || self.last.ends_with(b"\n\r\n")
-            || self.last.ends_with(b"\r\r\n")
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_end_of_an_event_is_seen_in_any_split() {
-        for text in ["data: a\n\n", "data: a\r\n\r\n", "data: a\r\r", "data: a\n\r\n"] {
-            for cut in 0..text.len() {
-                let mut tail = EventTail::default();
-                assert!(tail.between_events());
-                tail.push(&text.as_bytes()[..cut]);
-                assert!(cut == 0 || !tail.between_events(), "{text:?} at {cut}");
-                tail.push(&text.as_bytes()[cut..]);
-                assert!(tail.between_events(), "{text:?} at {cut}");
-            }
-        }
-    }
 
     #[test]
     fn a_chunk_is_framed_in_place() {

@@ -1,19 +1,22 @@
 //! A body that goes out as it comes.
 
+mod ending;
 mod waiting;
+
+pub(super) use waiting::KEEP_ALIVE_COMMENT;
 
 use std::future::poll_fn;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use super::framing::{frame, push_chunk, EventTail, HEADROOM, LAST_CHUNK, PIECE_BYTES_MAX};
-use super::{end_head, Manner};
+use super::events::EventTail;
+use super::framing::{frame, push_chunk, HEADROOM, PIECE_BYTES_MAX};
+use super::{early, end_head, Manner};
 use crate::body::Framing;
 use crate::client::Client;
 use crate::clock::{Alarm, Wait};
-use crate::error::{error_json, Error};
 use crate::head::{push_field, Content};
-use crate::record::{Ending, Record};
+use crate::record::Ending;
 use crate::upstream::{Answer, ExchangeError};
 
 /// The limits of an answer that streams.
@@ -45,26 +48,33 @@ pub struct Stream {
     taken_at: Instant,
     /// Since when the client has kept the provider waiting.
     blocked_at: Option<Instant>,
+    /// Whether the final event has come, and when it was with the client: then the stream is complete,
+    /// however its connection or the client ends.
+    final_seen: bool,
+    final_out_at: Option<Instant>,
+    /// The client left after the final event: only the rest of the provider's answer is read.
+    abandoned: bool,
     ending: Option<Ending>,
 }
 
 impl Stream {
-    /// `held` is what is already known of the body.
+    /// `held` is what is already known of the body, `opened` whether the client has had a head that
+    /// announced an event stream.
     pub(super) fn new(
         mut answer: Answer,
         held: Vec<u8>,
         alarm: &Alarm,
         manner: &Manner<'_>,
+        opened: bool,
     ) -> Stream {
         let framing = match answer.head.framing {
-            Framing::Chunked | Framing::UntilClose if manner.minor > 0 => Framing::Chunked,
-            Framing::Chunked | Framing::UntilClose => Framing::UntilClose,
-            known => known,
+            known @ (Framing::Length(_) | Framing::None) if !opened => known,
+            _ => early::framing(manner),
         };
         let events = answer.head.content == Content::Events;
         let keep_alive = (manner.keep_alive)() && framing != Framing::UntilClose;
         let mut pending = std::mem::take(&mut answer.head.relayed);
-        if events {
+        if events && !opened {
             // So that nginx in front of us passes each event on at once.
             if !answer.head.has_cache_control {
                 push_field(&mut pending, "cache-control", b"no-cache");
@@ -73,7 +83,9 @@ impl Stream {
                 push_field(&mut pending, "x-accel-buffering", b"no");
             }
         }
-        end_head(&mut pending, framing, keep_alive, manner.minor);
+        if !opened {
+            end_head(&mut pending, framing, keep_alive, manner.minor);
+        }
         let whole = answer.head.content == Content::Whole;
         let now = alarm.now();
         let mut stream = Stream {
@@ -94,6 +106,9 @@ impl Stream {
             heard_at: now,
             taken_at: now,
             blocked_at: None,
+            final_seen: false,
+            final_out_at: None,
+            abandoned: false,
             ending: None,
             answer,
         };
@@ -116,42 +131,24 @@ impl Stream {
         ending
     }
 
-    /// Settles what is left of a stream that came to `ending`. Returns whether the client's
-    /// connection is in step.
-    pub fn finish(
-        self: Box<Self>,
-        ending: Ending,
-        client: &mut Client,
-        record: &mut Record,
-    ) -> bool {
-        record.bytes = self.bytes;
-        record.chunks = self.answer.decoder.chunks();
-        record.ending = ending;
-        match record.ending {
-            Ending::Complete => {
-                self.answer.finish();
-                if self.framing == Framing::UntilClose {
-                    client.reset_on_close(false);
-                }
-                self.keep_alive
-            }
-            Ending::ClientSlow(_) => {
-                client.reset_on_close(true);
-                false
-            }
-            _ => false,
-        }
-    }
-
     fn poll(&mut self, context: &Context<'_>, client: &mut Client, alarm: &Alarm) -> Poll<Ending> {
         loop {
             match self.poll_flush(context, client, alarm) {
-                Poll::Ready(Ok(())) => {}
+                Poll::Ready(Ok(())) => {
+                    if self.final_seen && self.final_out_at.is_none() {
+                        self.final_out_at = Some(alarm.now());
+                    }
+                }
+                Poll::Ready(Err(_)) if self.final_out_at.is_some() => self.abandon(),
                 Poll::Ready(Err(ending)) => return Poll::Ready(ending),
                 Poll::Pending => return self.poll_wait(context, client, alarm, true),
             }
             if let Some(ending) = self.ending.take() {
                 return Poll::Ready(ending);
+            }
+            if self.last_bytes().is_some_and(|wait| wait.until <= alarm.now()) {
+                self.complete();
+                continue;
             }
             if self.poll_piece(context, client, alarm).is_pending() {
                 return self.poll_wait(context, client, alarm, false);
@@ -246,7 +243,7 @@ impl Stream {
 
     /// Writes what the client takes at once and keeps the rest.
     fn offer(&mut self, context: &Context<'_>, client: &mut Client, bytes: &[u8]) {
-        if bytes.is_empty() {
+        if bytes.is_empty() || self.abandoned {
             return;
         }
         match client.poll_write(context, bytes) {
@@ -254,6 +251,7 @@ impl Stream {
                 self.taken_at = self.heard_at;
                 self.pending.extend_from_slice(&bytes[count..]);
             }
+            Poll::Ready(Err(_)) if self.final_out_at.is_some() => self.abandon(),
             Poll::Ready(Err(_)) => self.ending = Some(Ending::ClientGone),
             Poll::Pending => {
                 self.taken_at = self.heard_at;
@@ -270,9 +268,13 @@ impl Stream {
 
     /// Takes note of body bytes that go to the client.
     fn note(&mut self, data: &[u8]) {
+        if self.abandoned {
+            return;
+        }
         self.bytes += data.len() as u64;
         if let Some(tail) = &mut self.tail {
             tail.push(data);
+            self.final_seen = tail.has_ended();
         }
     }
 
@@ -288,23 +290,5 @@ impl Stream {
         } else {
             self.pending.extend_from_slice(data);
         }
-    }
-
-    fn complete(&mut self) {
-        if self.framing == Framing::Chunked {
-            self.pending.extend_from_slice(LAST_CHUNK);
-        }
-        self.ending = Some(Ending::Complete);
-    }
-
-    /// Ends the stream such that the client notices: with an error event where one can stand, and
-    /// always without the end that the framing asks for.
-    fn cut(&mut self, cause: ExchangeError) {
-        let error = Error::of_exchange(&self.provider, cause);
-        if self.between_events() {
-            let json = error_json(&error.to_string(), error.status().unwrap_or(502));
-            self.push_framed(format!("data: {json}\n\n").as_bytes());
-        }
-        self.ending = Some(Ending::Cut(error));
     }
 }

@@ -7,6 +7,7 @@ use crate::body::BodyError;
 use crate::clock::Wait;
 use crate::connect::ConnectError;
 use crate::head::HeadError;
+use crate::tls::plain;
 
 /// Why there is no usable answer.
 #[derive(Debug)]
@@ -25,6 +26,8 @@ pub enum ExchangeError {
     Head(HeadError),
     /// The answer's body is refused.
     Body(BodyError),
+    /// The answer is a redirect: its status, and where to.
+    Redirect(u16, Option<Box<str>>),
     /// The answer is larger than allowed, in bytes.
     TooLarge(u64),
 }
@@ -46,16 +49,68 @@ impl fmt::Display for ExchangeError {
             ExchangeError::Connect(ConnectError::Tls(cause)) => {
                 write!(f, "TLS失败 (TLS failed): {cause}")
             }
-            ExchangeError::Io(error) => write!(f, "连接中断 (connection broke): {error}"),
+            ExchangeError::Io(error) => {
+                write!(f, "连接中断 (connection broke): {}", plain(&error.to_string()))
+            }
             ExchangeError::Closed(false) => {
                 f.write_str("连接在响应前被关闭 (closed before an answer)")
             }
             ExchangeError::Closed(true) => f.write_str("响应头被截断 (answer was cut short)"),
             ExchangeError::Head(error) => write!(f, "响应无效 (invalid answer): {error}"),
             ExchangeError::Body(error) => write!(f, "响应体无效 (invalid body): {error}"),
+            ExchangeError::Redirect(status, location) => {
+                let target = location.as_deref().map_or_else(|| "?".to_owned(), shown);
+                write!(
+                    f,
+                    "状态 {status} 重定向到 {target}，请修改 baseurl (redirected to {target}: change baseurl)"
+                )
+            }
             ExchangeError::TooLarge(limit) => {
                 write!(f, "响应过大，上限 {limit} 字节 (answer over {limit} bytes)")
             }
         }
+    }
+}
+
+/// Characters of a redirect's target that are shown.
+const TARGET_CHARS_MAX: usize = 200;
+
+/// The target of a redirect without what may be secret in it: userinfo, query and fragment.
+fn shown(location: &str) -> String {
+    let end = location.find(['?', '#']).unwrap_or(location.len());
+    let target = &location[..end];
+    let mut text: String = match target.split_once("//") {
+        Some((scheme, rest)) if !scheme.contains('/') => {
+            let authority = rest.find(['/', '\\']).unwrap_or(rest.len());
+            let host = rest[..authority].rfind('@').map_or(0, |at| at + 1);
+            format!("{scheme}//{}", &rest[host..])
+        }
+        _ => target.to_owned(),
+    };
+    if let Some((cut, _)) = text.char_indices().nth(TARGET_CHARS_MAX) {
+        text.truncate(cut);
+        text.push('…');
+    }
+    text.replace(char::is_control, " ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::shown;
+
+    #[test]
+    fn a_redirect_is_shown_without_credentials_query_and_fragment() {
+        for (location, expected) in [
+            ("https://h/v1/chat", "https://h/v1/chat"),
+            ("https://u:p@h:1/v1?key=k#f", "https://h:1/v1"),
+            ("//u:p@h/x", "//h/x"),
+            ("/v2/chat?k=s", "/v2/chat"),
+            ("v2//u@h", "v2//h"),
+            ("https://a@b@h", "https://h"),
+            ("/\u{85}x", "/ x"),
+        ] {
+            assert_eq!(shown(location), expected, "{location}");
+        }
+        assert_eq!(shown(&"ä".repeat(300)).chars().count(), 201);
     }
 }

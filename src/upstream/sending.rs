@@ -9,8 +9,8 @@ use crate::body::Decoder;
 use crate::head::{AnswerHead, HeadError, HeadScanner};
 use crate::pool::Lease;
 
-/// 1xx answers before the real one.
-const INTERIM_MAX: u32 = 16;
+/// All bytes of 1xx answers before the real one: some providers send 102 as a sign of life.
+const INTERIM_BYTES_MAX: usize = 64 * 1024;
 /// Read at once: a head and a small body. What follows of a stream then goes through no buffer.
 const READ_BYTES: usize = 16 * 1024;
 
@@ -26,7 +26,8 @@ pub(super) struct Sending {
     /// Bytes of answers so far, interim ones included.
     pub(super) answer_bytes: u64,
     scanner: HeadScanner,
-    interim: u32,
+    /// Bytes of interim answers so far.
+    interim: usize,
 }
 
 pub(super) type Head = (AnswerHead, Decoder);
@@ -123,9 +124,12 @@ impl Sending {
                 let decoder = Decoder::new(head.framing);
                 return Ok(Some((head, decoder)));
             }
-            self.interim += 1;
-            // 101 would be the end of HTTP on this connection, and nobody asked for it.
-            if head.status == 101 || self.interim > INTERIM_MAX {
+            // It would be the end of HTTP on this connection, and nobody asked for it.
+            if head.status == 101 {
+                return Err(HeadError::Malformed("意外的101响应 (101 that nobody asked for)"));
+            }
+            self.interim += length;
+            if self.interim > INTERIM_BYTES_MAX {
                 return Err(HeadError::Malformed("中间响应过多 (too many interim answers)"));
             }
             self.scanner = HeadScanner::default();

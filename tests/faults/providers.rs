@@ -86,7 +86,7 @@ fn a_close_in_any_phase_is_502_and_the_next_request_works() {
     in_both_manners(502, |connection| {
         connection.read_request();
         let head = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n";
-        connection.send(format!("{head}Transfer-Encoding: chunked\r\n\r\n5\r\nhe"));
+        connection.send(format!("{head}Transfer-Encoding: chunked\r\n\r\n5\r\n{{\""));
     });
 }
 

@@ -280,9 +280,12 @@ fn more_clients_than_descriptors_are_all_served() {
     let line = "ulimit -n 96";
     let proxy = in_shell(&config_for(&upstream), line);
     eventually("a warning", || proxy.stderr().contains("file descriptor limit"));
-    let mut clients: Vec<_> = (0..80).map(|_| proxy.connect()).collect();
-    for client in &mut clients {
-        client.send(chat_request("Connection: close\r\n", chat(MODEL).as_bytes()));
+    let request = chat_request("Connection: close\r\n", chat(MODEL).as_bytes());
+    let mut clients = Vec::new();
+    for _ in 0..80 {
+        let mut client = proxy.connect();
+        client.send(&request);
+        clients.push(client);
     }
     for client in &mut clients {
         assert_eq!(client.response().status, 200);

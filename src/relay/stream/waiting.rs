@@ -9,7 +9,8 @@ use crate::clock::{Alarm, Phase, Wait};
 use crate::record::Ending;
 use crate::upstream::ExchangeError;
 
-const KEEP_ALIVE_COMMENT: &[u8] = b": keep-alive\n\n";
+/// A line that clients skip.
+pub(in crate::relay) const KEEP_ALIVE_COMMENT: &[u8] = b": keep-alive\n\n";
 
 impl Stream {
     /// Nothing can be done now: watches the client and the clock.
@@ -20,8 +21,13 @@ impl Stream {
         alarm: &Alarm,
         client_is_slow: bool,
     ) -> Poll<Ending> {
-        if client.poll_gone(context).is_ready() {
-            return Poll::Ready(Ending::ClientGone);
+        if !self.abandoned && client.poll_gone(context).is_ready() {
+            if self.final_out_at.is_none() {
+                return Poll::Ready(Ending::ClientGone);
+            }
+            self.abandon();
+            context.waker().wake_by_ref();
+            return Poll::Pending;
         }
         let now = alarm.now();
         if client_is_slow {
@@ -35,9 +41,14 @@ impl Stream {
             return Poll::Pending;
         }
         let silence = Wait::new(Phase::NextBytes, self.heard_at, self.limits.silence_max);
-        let wait = self.whole_by.filter(|whole| whole.until < silence.until).unwrap_or(silence);
+        let mut wait = self.whole_by.filter(|whole| whole.until < silence.until).unwrap_or(silence);
         // What has come and was not read yet is no silence.
-        if wait.until <= now && !self.answer.lease.socket.has_news() {
+        let mut late = wait.until <= now && !self.answer.lease.socket.has_news();
+        if let Some(last_bytes) = self.last_bytes() {
+            wait = last_bytes;
+            late = wait.until <= now;
+        }
+        if late {
             self.cut(ExchangeError::Timeout(wait));
             context.waker().wake_by_ref();
             return Poll::Pending;
@@ -58,7 +69,7 @@ impl Stream {
 
     /// When a silent event stream needs a comment line; only between events.
     fn comment_at(&self) -> Option<Instant> {
-        let after = self.limits.keep_alive_after?;
+        let after = self.limits.keep_alive_after.filter(|_| !self.final_seen)?;
         self.between_events().then(|| self.heard_at.max(self.taken_at) + after)
     }
 }

@@ -1,0 +1,148 @@
+//! Where the events of a stream end, and whether the last of them has passed. Pure.
+
+use memchr::memmem;
+
+/// Enough to see the final event: a line end, `data: [DONE]` and two line ends.
+const TAIL_BYTES: usize = 24;
+/// The final event of the OpenAI dialect.
+const DONE: &[u8] = b"[DONE]";
+/// A byte that ends no line.
+const OTHER: u8 = b'x';
+
+/// The last bytes of an event stream, and what they have told.
+#[derive(Default)]
+pub(super) struct EventTail {
+    /// Zeros stand before the first byte.
+    last: [u8; TAIL_BYTES],
+    started: bool,
+    ended: bool,
+}
+
+impl EventTail {
+    /// Takes note of bytes that go to the client.
+    pub(super) fn push(&mut self, data: &[u8]) {
+        self.started |= !data.is_empty();
+        let before = self.last[TAIL_BYTES - 1];
+        let from = data.len().saturating_sub(TAIL_BYTES);
+        let tail = &data[from..];
+        self.last.copy_within(tail.len().., 0);
+        self.last[TAIL_BYTES - tail.len()..].copy_from_slice(tail);
+        // Most events end in an object, the final one and comments behind it do not.
+        let line_end = |byte: &u8| matches!(byte, b'\n' | b'\r');
+        let end = self.last.iter().rev().find(|byte| !line_end(byte));
+        if !self.ended && end != Some(&b'}') {
+            self.ended = holds_done(&self.last, OTHER) || holds_done(data, before);
+        }
+    }
+
+    /// An empty line ends an event, whatever its line ends.
+    pub(super) fn between_events(&self) -> bool {
+        !self.started
+            || self.last.ends_with(b"\n\n")
+            || self.last.ends_with(b"\r\r")
+            || self.last.ends_with(b"\n\r\n")
+            || self.last.ends_with(b"\r\r\n")
+    }
+
+    /// Whether the final event has passed: nothing that counts comes after it.
+    pub(super) fn has_ended(&self) -> bool {
+        self.ended
+    }
+}
+
+/// Whether a whole line of `text`, which comes after the byte `before`, says `data: [DONE]`.
+fn holds_done(text: &[u8], before: u8) -> bool {
+    memmem::find_iter(text, DONE).any(|at| {
+        let spaces = text[..at].iter().rev().take_while(|byte| **byte == b' ').count();
+        let start = text[..at - spaces].strip_suffix(b"data:");
+        let start = start.map(|start| *start.last().unwrap_or(&before));
+        let behind = text[at + DONE.len()..].iter().find(|byte| **byte != b' ');
+        matches!(start, Some(b'\n' | b'\r' | 0)) && matches!(behind, Some(b'\n' | b'\r'))
+    })
+}
+
+/// Whether a body that begins with these bytes may be an event stream, whatever its type says.
+pub(super) fn looks_like_events(start: &[u8]) -> bool {
+    let start = start.strip_prefix(b"\xef\xbb\xbf").unwrap_or(start);
+    let names: [&[u8]; 5] = [b"data:", b"event:", b":", b"id:", b"retry:"];
+    names.iter().any(|name| start.starts_with(name) || name.starts_with(start))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Every way to cut a text in two, fed to a tail.
+    fn in_two(text: &str) -> impl Iterator<Item = EventTail> + '_ {
+        (0..text.len()).map(|cut| {
+            let mut tail = EventTail::default();
+            tail.push(&text.as_bytes()[..cut]);
+            tail.push(&text.as_bytes()[cut..]);
+            tail
+        })
+    }
+
+    #[test]
+    fn the_end_of_an_event_is_seen_in_any_split() {
+        for text in ["data: a\n\n", "data: a\r\n\r\n", "data: a\r\r", "data: a\n\r\n"] {
+            for cut in 0..text.len() {
+                let mut tail = EventTail::default();
+                assert!(tail.between_events());
+                tail.push(&text.as_bytes()[..cut]);
+                assert!(cut == 0 || !tail.between_events(), "{text:?} at {cut}");
+                tail.push(&text.as_bytes()[cut..]);
+                assert!(tail.between_events(), "{text:?} at {cut}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_final_event_is_seen_in_any_split() {
+        for text in [
+            "data: [DONE]\n\n",
+            "data:[DONE]\n",
+            "data: {\"a\":1}\n\ndata: [DONE]\r\n\r\n",
+            "data: {}\r\rdata: [DONE]\r\r",
+            "event: done\ndata: [DONE] \n\n",
+        ] {
+            for tail in in_two(text) {
+                assert!(tail.has_ended(), "{text:?}");
+            }
+            let mut tail = EventTail::default();
+            tail.push(format!("{text}: bye{}\n\n", " and thank you".repeat(999)).as_bytes());
+            assert!(tail.has_ended(), "{text:?}");
+            tail.push(b"data: {}\n\n");
+            assert!(tail.has_ended(), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn what_only_looks_like_the_final_event_is_none() {
+        for text in [
+            "data: [DONE]",
+            "data: [DONE",
+            "data: {\"content\":\"data: [DONE]\"}\n\n",
+            "data: \"\\ndata: [DONE]\\n\"\n\n",
+            "data: [DONE]x\n\n",
+            "data: x[DONE]\n\n",
+            "data:\n[DONE]\n\n",
+            "xdata: [DONE]\n\n",
+            ": [DONE]\n\n",
+            "[DONE]\n\n",
+        ] {
+            for tail in in_two(text) {
+                assert!(!tail.has_ended(), "{text:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn events_are_known_by_their_first_bytes() {
+        for text in ["data: {}", "da", "event: x", ": comment", "id: 1", "\u{feff}data: 1"] {
+            assert!(looks_like_events(text.as_bytes()), "{text}");
+        }
+        for text in ["{", "[1]", " data: x", "<html>", "dat x", "plain"] {
+            assert!(!looks_like_events(text.as_bytes()), "{text}");
+        }
+    }
+}

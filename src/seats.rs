@@ -1,0 +1,182 @@
+//! Places for clients' connections: how many there are, and who leaves for a newcomer when all are
+//! taken. Knows nothing of sockets.
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use std::task::{Context, Waker};
+use std::time::{Duration, Instant};
+
+use slab::Slab;
+
+use crate::waiters::{add, keep};
+
+/// A connection that began what it is doing so recently does not leave: its next bytes may be on their
+/// way.
+const STAYS_MIN: Duration = Duration::from_millis(500);
+
+/// What a client's connection is doing, in the order in which connections leave for newcomers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Activity {
+    /// It has never sent a byte.
+    Fresh,
+    /// It waits between two requests.
+    Idle,
+    /// It has sent a part of a head.
+    Head,
+    /// It has sent a request. It does not leave.
+    Busy,
+}
+
+struct Entry {
+    activity: Activity,
+    since: Instant,
+    /// Asked to leave.
+    leaves: bool,
+    waker: Option<Waker>,
+}
+
+/// All places.
+pub struct Seats {
+    limit: Cell<usize>,
+    entries: RefCell<Slab<Entry>>,
+    /// Tasks that wait for a place.
+    waiting: RefCell<Vec<Waker>>,
+}
+
+impl Seats {
+    /// Places for `limit` connections.
+    pub fn new(limit: usize) -> Rc<Seats> {
+        let (entries, waiting) = Default::default();
+        Rc::new(Seats { limit: Cell::new(limit), entries, waiting })
+    }
+
+    /// Connections now.
+    pub fn taken(&self) -> usize {
+        self.entries.borrow().len()
+    }
+
+    /// Changes the limit; nobody has to leave for that.
+    pub fn set_limit(&self, limit: usize) {
+        self.limit.set(limit);
+        self.wake_waiting();
+    }
+
+    /// A place for one more connection, if there is one; if not, `waker` is woken when there is one or
+    /// somebody could leave.
+    pub fn take(self: &Rc<Self>, now: Instant, waker: &Waker) -> Option<Seat> {
+        if self.taken() >= self.limit.get() {
+            add(&mut self.waiting.borrow_mut(), waker);
+            return None;
+        }
+        let entry = Entry { activity: Activity::Fresh, since: now, leaves: false, waker: None };
+        let key = self.entries.borrow_mut().insert(entry);
+        Some(Seat { seats: self.clone(), key })
+    }
+
+    /// Asks the connection to leave that is the least loss, unless somebody is leaving already or all
+    /// have sent a request. Returns when to ask again if all who could leave are too young for it.
+    pub fn make_room(&self, now: Instant) -> Option<Instant> {
+        let mut entries = self.entries.borrow_mut();
+        if entries.iter().any(|(_, entry)| entry.leaves) {
+            return None;
+        }
+        let idle = entries.iter_mut().map(|(_, entry)| entry);
+        let mut idle: Vec<_> = idle.filter(|entry| entry.activity != Activity::Busy).collect();
+        let oldest = idle.iter().map(|entry| entry.since + STAYS_MIN).min();
+        idle.retain(|entry| entry.since + STAYS_MIN <= now);
+        let least = idle.into_iter().min_by_key(|entry| (entry.activity, entry.since));
+        let Some(entry) = least else { return oldest };
+        entry.leaves = true;
+        let waker = entry.waker.take();
+        drop(entries);
+        waker.into_iter().for_each(Waker::wake);
+        None
+    }
+
+    /// Lets everybody look again who waits for a place.
+    pub fn wake_waiting(&self) {
+        self.waiting.take().into_iter().for_each(Waker::wake);
+    }
+}
+
+/// One connection's place; free again when dropped.
+pub struct Seat {
+    seats: Rc<Seats>,
+    key: usize,
+}
+
+impl Seat {
+    /// Takes note of what the connection is doing now. Whoever was asked to leave and has just sent
+    /// something stays.
+    pub fn set(&self, activity: Activity, now: Instant) {
+        let mut entries = self.seats.entries.borrow_mut();
+        let entry = &mut entries[self.key];
+        entry.activity = activity;
+        entry.since = now;
+        let stays = std::mem::take(&mut entry.leaves);
+        drop(entries);
+        // A newcomer may have found nobody who could leave, or has just lost the one who should.
+        if (stays || activity != Activity::Busy) && !self.seats.waiting.borrow().is_empty() {
+            self.seats.wake_waiting();
+        }
+    }
+
+    /// Takes note that the connection waits for a request.
+    pub fn wait(&self, now: Instant) {
+        let used = self.seats.entries.borrow()[self.key].activity != Activity::Fresh;
+        if used {
+            self.set(Activity::Idle, now);
+        }
+    }
+
+    /// Whether the connection is asked to leave; if not, the task is woken when it is.
+    pub fn poll_leave(&self, context: &Context<'_>) -> bool {
+        let entry = &mut self.seats.entries.borrow_mut()[self.key];
+        keep(&mut entry.waker, context.waker());
+        entry.leaves
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        let entry = self.seats.entries.borrow_mut().remove(self.key);
+        drop(entry);
+        self.seats.wake_waiting();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn who_never_sent_a_byte_leaves_first_then_who_is_idle_longest_then_who_is_in_a_head() {
+        let start = Instant::now();
+        let at = |seconds| start + Duration::from_secs(seconds);
+        let (seats, waker) = (Seats::new(6), Waker::noop());
+        let context = Context::from_waker(waker);
+        let mut places: Vec<_> =
+            (0..6).map(|second| seats.take(at(second), waker).unwrap()).collect();
+        assert!(seats.take(at(9), waker).is_none());
+        // Fresh ones of second 4 and 5 stay as they are.
+        places[0].set(Activity::Head, at(10));
+        places[1].set(Activity::Idle, at(30));
+        places[2].set(Activity::Idle, at(20));
+        places[3].set(Activity::Busy, at(1));
+        assert_eq!(seats.make_room(at(0)), Some(at(4) + STAYS_MIN), "all are too young");
+        for expected in [4, 5, 2, 1, 0] {
+            // One at a time.
+            assert_eq!((seats.make_room(at(31)), seats.make_room(at(31))), (None, None));
+            let leaving: Vec<_> =
+                (0..6).filter(|index| places[*index].poll_leave(&context)).collect();
+            assert_eq!(leaving, [expected]);
+            places[expected].set(Activity::Busy, at(40));
+        }
+        assert_eq!(seats.make_room(at(50)), None);
+        assert!(!places.iter().any(|place| place.poll_leave(&context)), "all are busy");
+        places.pop();
+        assert!(seats.take(at(50), waker).is_some());
+    }
+}

@@ -1,0 +1,131 @@
+//! A stream whose final event went out is complete.
+
+use serde_json::json;
+
+use crate::support::*;
+
+const EVENTS: &str = "data: one\n\ndata: [DONE]\n\n";
+
+fn log_line(proxy: &TestProxy) -> String {
+    let log = proxy.wait_for_log("耗时:");
+    log.lines().find(|line| line.contains("耗时:")).expect("a line").to_owned()
+}
+
+/// Streams to its final event, closes as SDKs do, and returns the proxy after the provider's `last` bytes.
+fn left_after_done(last: &'static [u8], resets: bool) -> (Upstream, TestProxy) {
+    let gate = Gate::default();
+    let held = gate.clone();
+    let upstream = Upstream::each(move |request, connection| {
+        if request.json()["stream"] != true {
+            return connection.send(json_answer("200 OK", "{}"));
+        }
+        connection.send([SSE_HEAD.as_bytes(), &chunk(EVENTS)].concat());
+        held.wait();
+        pause(50);
+        connection.send(last);
+    });
+    let proxy = TestProxy::start(&config_for(&upstream));
+    let mut client = proxy.connect();
+    client.send(chat_request("", chat_stream(MODEL).as_bytes())).wait_for("data: [DONE]\n\n");
+    if resets {
+        client.reset();
+    } else {
+        drop(client);
+    }
+    gate.open();
+    (upstream, proxy)
+}
+
+#[test]
+fn a_client_that_leaves_after_the_final_event_has_had_a_complete_answer() {
+    for resets in [false, true] {
+        let (upstream, proxy) = left_after_done(LAST_CHUNK, resets);
+        let line = log_line(&proxy);
+        assert!(line.contains("完成 (complete)") && line.contains(" INFO "), "{line}");
+        assert_eq!(proxy.get("/").json()["stats"]["errors"], json!({}));
+        // The provider's connection serves again.
+        assert_eq!(proxy.chat(chat(MODEL)).status, 200);
+        assert_eq!(upstream.connections(), 1);
+    }
+}
+
+#[test]
+fn a_provider_that_lingers_after_the_final_event_loses_its_connection_and_nothing_else() {
+    let (upstream, proxy) = left_after_done(b"", false);
+    let line = log_line(&proxy);
+    assert!(line.contains("完成 (complete)"), "{line}");
+    upstream.wait_closed_by_proxy(1);
+    assert_eq!(proxy.get("/").json()["stats"]["errors"], json!({}));
+}
+
+#[test]
+fn bytes_without_end_behind_the_final_event_end_all_the_same() {
+    let upstream = Upstream::each(|_, connection| {
+        connection.send([SSE_HEAD.as_bytes(), &chunk(EVENTS)].concat());
+        while connection.try_send(chunk(": still here\n\n".repeat(100))) {
+            pause(2);
+        }
+        connection.wait_for_close();
+    });
+    let proxy = TestProxy::start(&config_for(&upstream));
+    let mut client = proxy.connect();
+    client.send(chat_request("", chat_stream(MODEL).as_bytes())).wait_for("data: [DONE]\n\n");
+    drop(client);
+    upstream.wait_closed_by_proxy(1);
+    let answer = proxy.chat(chat_stream(MODEL));
+    assert!(answer.complete, "a clean end for who stays");
+    assert!(answer.text().starts_with(EVENTS));
+}
+
+#[test]
+fn a_client_that_stays_gets_its_clean_end_and_its_connection_serves_on() {
+    let upstream = Upstream::each(|_, connection| {
+        connection.send([SSE_HEAD.as_bytes(), &chunk(EVENTS)].concat());
+        connection.wait_for_close();
+    });
+    let proxy = TestProxy::start(&config_for(&upstream));
+    let mut client = proxy.connect();
+    for _ in 0..2 {
+        let answer = client.send(chat_request("", chat_stream(MODEL).as_bytes())).response();
+        assert!(answer.complete);
+        assert_eq!(answer.text(), EVENTS);
+    }
+    assert!(log_line(&proxy).contains("完成 (complete)"));
+}
+
+#[test]
+fn what_comes_behind_the_final_event_still_passes() {
+    let more = "data: {\"usage\":1}\n\n";
+    let upstream = Upstream::each(move |_, connection| {
+        connection.send([SSE_HEAD.as_bytes(), &chunk(EVENTS)].concat());
+        pause(100);
+        connection.send([chunk(more).as_slice(), LAST_CHUNK].concat());
+    });
+    let proxy = TestProxy::start(&config_for(&upstream));
+    for _ in 0..2 {
+        assert_eq!(proxy.chat(chat_stream(MODEL)).text(), format!("{EVENTS}{more}"));
+    }
+    assert_eq!(upstream.connections(), 1);
+}
+
+#[test]
+fn a_promised_length_is_kept_whatever_the_events_say() {
+    let head = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nContent-Length: 100\r\n\r\n";
+    let upstream = Upstream::script(format!("{head}{EVENTS}"));
+    let answer = TestProxy::start(&config_for(&upstream)).chat(chat_stream(MODEL));
+    assert!(!answer.complete, "{answer:?}");
+}
+
+#[test]
+fn a_client_that_leaves_before_the_final_event_is_gone() {
+    let upstream = Upstream::each(|_, connection| {
+        connection.send([SSE_HEAD.as_bytes(), &chunk("data: one\n\n")].concat());
+        connection.wait_for_close();
+    });
+    let proxy = TestProxy::start(&config_for(&upstream));
+    let mut client = proxy.connect();
+    client.send(chat_request("", chat_stream(MODEL).as_bytes())).wait_for("data: one\n\n");
+    drop(client);
+    assert!(log_line(&proxy).contains("客户端断开"));
+    upstream.wait_closed_by_proxy(1);
+}
