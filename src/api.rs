@@ -156,6 +156,7 @@ fn reload(proxy: &Rc<Proxy>, head: &RequestHead, client: &Client) -> Result<Repl
     struct Reloaded {
         message: &'static str,
         providers_count: usize,
+        #[serde(skip_serializing_if = "Vec::is_empty")]
         changes: Vec<String>,
     }
     let providers_count = proxy.settings().providers.len();
