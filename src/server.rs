@@ -2,7 +2,7 @@
 
 use std::future::poll_fn;
 use std::io;
-use std::net::{SocketAddr, TcpListener, TcpStream, ToSocketAddrs};
+use std::net::{Ipv6Addr, SocketAddr, TcpListener, TcpStream, ToSocketAddrs};
 use std::rc::Rc;
 use std::task::Poll;
 use std::time::Duration;
@@ -46,12 +46,14 @@ pub fn inherited() -> io::Result<Vec<TcpListener>> {
     Ok(taken)
 }
 
-/// Opens a listening socket on every address of `host`. With port 0 all get the same free one.
+/// Opens a listening socket on every address of `host`. With port 0 all get the same free one. `::`
+/// itself takes IPv4, too; what a name resolves to is one socket for each address.
 ///
 /// # Errors
 /// When no address can be listened on.
 pub fn bind(host: &str, port: u16, reuse_port: bool) -> io::Result<Vec<TcpListener>> {
     let addresses: Vec<SocketAddr> = (host, port).to_socket_addrs()?.collect();
+    let both = host.parse() == Ok(Ipv6Addr::UNSPECIFIED);
     let mut listeners: Vec<TcpListener> = Vec::new();
     let mut last_error = io::Error::new(io::ErrorKind::NotFound, "no address");
     let mut chosen = port;
@@ -61,7 +63,7 @@ pub fn bind(host: &str, port: u16, reuse_port: bool) -> io::Result<Vec<TcpListen
         if listeners.iter().any(|other| other.local_addr().is_ok_and(|other| other == address)) {
             continue;
         }
-        match bind_one(address, reuse_port) {
+        match bind_one(address, both, reuse_port) {
             Ok(listener) => {
                 chosen = listener.local_addr()?.port();
                 listeners.push(listener);
@@ -77,10 +79,11 @@ pub fn bind(host: &str, port: u16, reuse_port: bool) -> io::Result<Vec<TcpListen
     Ok(listeners)
 }
 
-fn bind_one(address: SocketAddr, reuse_port: bool) -> io::Result<TcpListener> {
+/// `both`: a socket for IPv6 takes IPv4, too.
+fn bind_one(address: SocketAddr, both: bool, reuse_port: bool) -> io::Result<TcpListener> {
     let socket = RawSocket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     if address.is_ipv6() {
-        socket.set_only_v6(true)?;
+        socket.set_only_v6(!both)?;
     }
     socket.set_reuse_address(true)?;
     if reuse_port {
@@ -191,6 +194,9 @@ fn serve(proxy: Rc<Proxy>, stream: TcpStream, peer: SocketAddr, seat: Seat) {
     let _ = stream.set_nodelay(true);
     let Ok(watched) = Watched::new(&proxy.reactor, stream) else { return };
     let alarm = Alarm::new(&proxy.reactor);
+    // A socket for both shows IPv4 addresses mapped into IPv6.
+    let ip = peer.ip().to_canonical();
+    let peer = if ip.is_ipv4() { SocketAddr::new(ip, peer.port()) } else { peer };
     let mut client = Client::new(Socket::plain(watched), peer, seat);
     let executor = proxy.clone();
     // A block, which uses what it captures in place: the arguments of an `async fn` are kept twice.

@@ -37,6 +37,31 @@ fn listening_beyond_loopback_is_warned_about() {
 }
 
 #[test]
+fn all_of_ipv6_takes_ipv4_too_under_its_plain_address() {
+    if TcpListener::bind("[::1]:0").is_err() {
+        println!("skipped: this machine has no IPv6");
+        return;
+    }
+    for host in ["::", "[::]", "0:0:0:0:0:0:0:0"] {
+        let proxy =
+            TestProxy::start(&with(config([]), json!({"host": host, "log_level": "DEBUG"})));
+        let port = proxy.addr().port();
+        for address in ["127.0.0.1", "::1"] {
+            let address = std::net::SocketAddr::new(address.parse().expect("it is one"), port);
+            let mut client = Raw::connect(address);
+            assert_eq!(client.send("GET / HTTP/1.1\r\nHost: t\r\n\r\n").response().status, 200);
+            // Both are this machine: no token is needed.
+            let reload = "POST /v1/reload HTTP/1.1\r\nHost: t\r\nContent-Length: 0\r\n\r\n";
+            assert_eq!(client.send(reload).response().status, 200, "{address}");
+            assert_eq!(client.send(chat_request("", b"{}")).response().status, 400);
+        }
+        let log = proxy.wait_for_log("客户端: tester@127.0.0.1:");
+        assert!(log.contains("客户端: 127.0.0.1:"), "{log}");
+        assert!(!log.contains("::ffff"), "{log}");
+    }
+}
+
+#[test]
 fn a_key_sent_over_plain_http_is_warned_about() {
     let provider = |name: &str, url: &str, key: &str| json!({"provider": name, "baseurl": url, "token": key, "model_list": ["m"]});
     let proxy = TestProxy::start(&config([
