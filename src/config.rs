@@ -6,6 +6,7 @@ mod expand;
 mod json;
 mod level;
 mod node;
+mod odd;
 mod providers;
 mod read;
 #[cfg(test)]
@@ -19,9 +20,9 @@ mod tests_secrets;
 
 use std::error::Error;
 use std::fmt;
-use std::fs::{File, OpenOptions};
+use std::fs::{File, Metadata, OpenOptions};
 use std::io::{self, Read};
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 use std::time::Duration;
 
@@ -35,6 +36,11 @@ use crate::secret::Secret;
 
 /// The longest configuration file that is read, in bytes.
 const FILE_BYTES_MAX: u64 = 16 * 1024 * 1024;
+
+/// Editors and `sed -i` put a new file in the place of the old one; a mount of the single file goes
+/// on showing the old one.
+const REPLACED: &str = "读到的是已被替换或删除的旧文件；在容器里请挂载目录，而不是单个文件，然后重新创建容器 \
+    (this is an old file that was replaced or deleted: in a container mount the directory, not the file)";
 
 /// Everything that the file says, with the defaults filled in.
 #[derive(Clone, Debug)]
@@ -101,7 +107,7 @@ impl Config {
 
     fn load_from(path: &Path, opened: io::Result<File>) -> Result<Self, ConfigError> {
         let file = path.display().to_string();
-        let (bytes, exposed) = opened.and_then(read_file).map_err(|error| {
+        let (bytes, metadata) = opened.and_then(read_file).map_err(|error| {
             ConfigError::new(&file, "", &format!("无法读取: {error} (cannot be read)"))
         })?;
         if bytes.len() as u64 > FILE_BYTES_MAX {
@@ -113,7 +119,12 @@ impl Config {
             let reason = format!("第 {line} 行不是 UTF-8 (line {line} is not UTF-8)");
             ConfigError::new(&file, "", &reason)
         })?;
-        read::config(&text, &Source::new(&file, &environment, exposed))
+        let exposed = metadata.permissions().mode() & 0o004 != 0;
+        let mut config = read::config(&text, &Source::new(&file, &environment, exposed))?;
+        if is_replaced(&metadata) {
+            config.warnings.push(ConfigError::new(&file, "", REPLACED).to_string());
+        }
+        Ok(config)
     }
 
     /// Checks the text of a file. `file` is its name for messages; a relative `token_file` is
@@ -257,12 +268,17 @@ fn environment(name: &str) -> Option<String> {
     std::env::var(name).ok()
 }
 
-/// The content, cut just above the limit, and whether every user of the machine may read it.
-fn read_file(file: File) -> io::Result<(Vec<u8>, bool)> {
-    let exposed = readable_by_others(&file)?;
+/// The content, cut just above the limit, and what the system says of the file.
+fn read_file(file: File) -> io::Result<(Vec<u8>, Metadata)> {
+    let metadata = file.metadata()?;
     let mut bytes = Vec::new();
     file.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes)?;
-    Ok((bytes, exposed))
+    Ok((bytes, metadata))
+}
+
+/// Whether an open file has no name any more. What is no regular file never had one.
+fn is_replaced(file: &Metadata) -> bool {
+    file.is_file() && file.nlink() == 0
 }
 
 /// Opens a regular file. Neither this nor a read of it waits for anybody, as it would for a FIFO.
@@ -274,8 +290,4 @@ fn open_regular(path: &Path) -> io::Result<File> {
     } else {
         Err(io::Error::other("不是普通文件 (is not a regular file)"))
     }
-}
-
-fn readable_by_others(file: &File) -> io::Result<bool> {
-    Ok(file.metadata()?.permissions().mode() & 0o004 != 0)
 }

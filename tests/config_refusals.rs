@@ -145,6 +145,32 @@ fn two_providers_of_one_name_are_refused() {
         "providers[1]",
     );
     refused_provider(json!("good|http://127.0.0.1:2/v1|key"), "providers[1]");
+    for (one, two) in [
+        (json!("twice|http://127.0.0.1:1|"), json!("twice|http://127.0.0.1:2|")),
+        (json!("twice|http://127.0.0.1:1|"), base()["providers"][0].clone()),
+        (base()["providers"][0].clone(), json!({"provider": "twice", "baseurl": "http://h"})),
+    ] {
+        let named = |mut one: Value| {
+            if one.is_object() {
+                one["provider"] = json!("twice");
+            }
+            one
+        };
+        let line = refusal(&config([named(one), named(two)]).to_string(), &[]);
+        assert!(line.contains("twice") && line.contains("providers[0]"), "{line}");
+    }
+}
+
+#[test]
+fn an_old_string_needs_both_bars_even_without_a_key() {
+    for one in ["a|http://127.0.0.1:1/v1", "a|https://u:p@127.0.0.1/v1", "a|${TEST_NONE:-http://h}"]
+    {
+        refused_provider(json!(one), "providers[1]");
+        let run = run_with_config(&config([json!(format!("{one}|"))]).to_string(), &["--check"]);
+        assert_eq!(run.code, Some(0), "{one}| has an empty token: {run:?}");
+    }
+    let line = refusal(&config([json!("a|http://127.0.0.1:1/v1")]).to_string(), &[]);
+    assert!(line.contains("name|baseurl|token"), "{line}");
 }
 
 #[test]

@@ -58,7 +58,8 @@ fn check_line(line: &str, text: &str) {
     }
 }
 
-/// Messages may show keys, file names and pieces of regexes: whether the marker stands in one.
+/// Messages may show keys, file names, providers' names and pieces of regexes: whether the marker
+/// stands in one.
 /// A text that is no JSON may never be shown.
 fn may_show(text: &str) -> bool {
     let mut stripped = text.trim_start_matches('\u{feff}').to_owned();
@@ -67,7 +68,10 @@ fn may_show(text: &str) -> bool {
 
 fn shown_in(json: &str, key: &str) -> bool {
     if let Some(string) = json::string(json) {
-        return ["token_file", "supported_models"].contains(&key) && string.contains(MARKER);
+        let old_name = if key == "providers" { string.split('|').next() } else { None };
+        return ["token_file", "supported_models", "provider"].contains(&key)
+            && string.contains(MARKER)
+            || old_name.is_some_and(|name| name.contains(MARKER));
     }
     if let Some(elements) = json::elements(json) {
         return elements.into_iter().any(|json| shown_in(json, key));

@@ -75,6 +75,11 @@ impl<'a> Node<'a> {
         self.source.warn(&self.path, reason);
     }
 
+    /// As `warn`, but of a part of this value that has a name.
+    pub(super) fn part_warn(&self, part: &str, reason: &str) {
+        self.source.warn(&join(&self.path, part), reason);
+    }
+
     /// Notes that this value is a secret, or holds one, unless it comes from a variable.
     pub(super) fn note_secret(&self) {
         if !self.json.contains("${") {
@@ -241,15 +246,21 @@ impl<'a> Fields<'a> {
     }
 }
 
-/// A key path. Keys come from the file, so that long ones are cut.
+/// A key path.
 fn join(path: &str, key: &str) -> String {
-    const KEY_CHARS_MAX: usize = 64;
-    let mut shown: String = key.chars().take(KEY_CHARS_MAX).collect();
-    if shown.len() < key.len() {
-        shown.push('…');
-    }
+    let shown = shorten(key);
     match path {
         "" => shown,
         _ => format!("{path}.{shown}"),
     }
+}
+
+/// A key or name from the file for a message: long ones are cut.
+pub(super) fn shorten(name: &str) -> String {
+    const CHARS_MAX: usize = 64;
+    let mut shown: String = name.chars().take(CHARS_MAX).collect();
+    if shown.len() < name.len() {
+        shown.push('…');
+    }
+    shown
 }

@@ -4,8 +4,8 @@
 use std::io::{self, Read};
 use std::path::Path;
 
-use super::node::{Fields, Node, Source};
-use super::{open_regular, BaseUrl, ConfigError, Provider};
+use super::node::{shorten, Fields, Node, Source};
+use super::{is_replaced, odd, open_regular, BaseUrl, ConfigError, Provider, REPLACED};
 use crate::secret::Secret;
 
 /// The keys of a provider that is an object.
@@ -33,9 +33,12 @@ pub(super) fn providers(fields: &Fields<'_>) -> Result<Vec<Provider>, ConfigErro
             provider_from_object(node)?
         };
         if let Some(earlier) = providers.iter().position(|other| other.name == provider.name) {
+            let name = shorten(&provider.name);
             return Err(source.error(
                 &format!("providers[{index}].provider"),
-                &format!("与 providers[{earlier}] 重名 (has the name of providers[{earlier}])"),
+                &format!(
+                    "与 providers[{earlier}] 重名: {name} (providers[{earlier}] is named {name}, too)"
+                ),
             ));
         }
         providers.push(provider);
@@ -43,18 +46,20 @@ pub(super) fn providers(fields: &Fields<'_>) -> Result<Vec<Provider>, ConfigErro
     Ok(providers)
 }
 
-/// The old form `name|baseurl|token`; the token may be missing and may hold further bars.
+/// The old form `name|baseurl|token`; the token may be empty and may hold further bars.
 fn provider_from_string(node: &Node<'_>) -> Result<Provider, ConfigError> {
     let text = node.string()?;
     let mut parts = text.splitn(3, '|');
-    let (Some(name), Some(url)) = (parts.next(), parts.next()) else {
-        return Err(
-            node.error("必须形如 \"名称|baseurl|token\" (must look like \"name|baseurl|token\")")
-        );
+    let (Some(name), Some(url), Some(token)) = (parts.next(), parts.next(), parts.next()) else {
+        return Err(node.error(
+            "必须形如 \"名称|baseurl|token\"，要有两个竖线，token 可以为空 \
+             (must look like \"name|baseurl|token\", with both bars; the token may be empty)",
+        ));
     };
     let part_error = |part: &'static str| move |reason: String| node.part_error(part, &reason);
     let base = BaseUrl::parse(url).map_err(part_error("baseurl"))?;
-    let token = key(parts.next().unwrap_or_default()).map_err(part_error("token"))?;
+    let token = key(token).map_err(part_error("token"))?;
+    warn_of_oddities(token.as_ref(), |reason| node.part_warn("token", reason));
     if token.is_some() || base.credentials.is_some() {
         node.note_secret();
     }
@@ -109,6 +114,7 @@ fn provider_token(fields: &Fields<'_>) -> Result<Option<Secret>, ConfigError> {
         if token.is_some() {
             node.note_secret();
         }
+        warn_of_oddities(token.as_ref(), |reason| node.warn(reason));
         Ok(token)
     })?;
     let Some(node) = fields.get("token_file") else {
@@ -121,20 +127,32 @@ fn provider_token(fields: &Fields<'_>) -> Result<Option<Secret>, ConfigError> {
     if token.is_some() {
         return Err(node.error("不能与 token 同时给出 (must not be given beside `token`)"));
     }
-    let text = token_file(node.source, &path)
+    let (text, replaced) = token_file(node.source, &path)
         .map_err(|error| node.error(&format!("无法读取 {path}: {error} (cannot read {path})")))?;
-    match key(text.trim()).map_err(|reason| node.error(&reason))? {
-        None => Err(node.error(&format!("文件 {path} 是空的 (the file {path} is empty)"))),
-        token => Ok(token),
+    if replaced {
+        node.warn(REPLACED);
     }
+    let token = key(text.trim()).map_err(|reason| node.error(&reason))?;
+    if token.is_none() {
+        return Err(node.error(&format!("文件 {path} 是空的 (the file {path} is empty)")));
+    }
+    warn_of_oddities(token.as_ref(), |reason| node.warn(reason));
+    Ok(token)
 }
 
-/// A relative path is taken from the directory of the configuration file.
-fn token_file(source: &Source<'_>, path: &str) -> io::Result<String> {
+/// The text, and whether another file has its name by now. A relative path is taken from the
+/// directory of the configuration file.
+fn token_file(source: &Source<'_>, path: &str) -> io::Result<(String, bool)> {
     let directory = Path::new(source.file).parent().unwrap_or(Path::new(""));
+    let file = open_regular(&directory.join(path))?;
+    let replaced = is_replaced(&file.metadata()?);
     let mut text = String::new();
-    open_regular(&directory.join(path))?.take(TOKEN_FILE_BYTES_MAX).read_to_string(&mut text)?;
-    Ok(text)
+    file.take(TOKEN_FILE_BYTES_MAX).read_to_string(&mut text)?;
+    Ok((text, replaced))
+}
+
+fn warn_of_oddities(key: Option<&Secret>, warn: impl Fn(&str)) {
+    key.into_iter().flat_map(|key| odd::about(key.expose())).for_each(warn);
 }
 
 /// A provider's key as it will stand behind `Bearer` (RFC 9110 §5.5: visible ASCII only).

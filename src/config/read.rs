@@ -8,7 +8,7 @@ use regex::Regex;
 
 use super::node::{Fields, Node, Source};
 use super::providers::providers;
-use super::{json, Config, ConfigError, LogLevel, Token};
+use super::{json, odd, Config, ConfigError, LogLevel, Token};
 use crate::secret::Secret;
 
 /// The keys of the file. `$schema` is for editors and otherwise ignored.
@@ -156,6 +156,7 @@ fn token(node: &Node<'_>) -> Result<Token, ConfigError> {
              (white space around the token or control characters in it: no client can send it)",
         );
     }
+    odd::about(secret).for_each(|reason| node.warn(reason));
     node.note_secret();
     Ok(Token { description: description.to_owned(), secret: Secret::new(secret) })
 }

@@ -123,7 +123,7 @@ fn a_file_with_secrets_that_everybody_can_read_gives_a_warning() {
         (r#"["a|${AI_PROXY_TEST_UNSET:-from-elsewhere}"]"#, 0o644, false),
         ("[]", 0o644, false),
     ] {
-        let text = format!(r#"{{"providers": ["p|http://h"], "tokens": {tokens}}}"#);
+        let text = format!(r#"{{"providers": ["p|http://h|"], "tokens": {tokens}}}"#);
         let path = directory.write("config.json", &text);
         let permissions = std::fs::Permissions::from_mode(mode);
         std::fs::set_permissions(&path, permissions).expect("the file is ours");

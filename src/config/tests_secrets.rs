@@ -23,14 +23,14 @@ fn refusal(outcome: Result<Config, ConfigError>) -> String {
 fn objects_and_old_strings_stand_in_one_list() {
     let config = providers(
         r#"{"provider": "zhipu", "baseurl": "https://h.cn/v4/", "token": "k", "model_list": ["m"]},
-        "old|https://o.cn/v1/|a|b|c", "bare|http://b:1", "empty|http://b:1|",
+        "old|https://o.cn/v1/|a|b|c", "empty|http://b:1|",
         {"provider": "ollama", "baseurl": "http://b:1/v1", "token": "", "model_list": null}"#,
     )
     .expect("all are valid");
     let token = |name| config.provider(name).and_then(|provider| provider.token.clone());
     assert_eq!(token("zhipu"), Some(Secret::new("k")));
     assert_eq!(token("old"), Some(Secret::new("a|b|c")));
-    assert_eq!((token("bare"), token("empty"), token("ollama")), (None, None, None));
+    assert_eq!((token("empty"), token("ollama")), (None, None));
     assert_eq!(config.providers[0].base.target("/models"), "/v4/models");
     assert_eq!(config.providers[0].model_list, ["m"]);
     assert!(config.provider("nobody").is_none());
@@ -67,7 +67,12 @@ const REFUSED_PROVIDERS: &[(&str, &str)] = &[
     (r#"{"provider": "p", "baseurl": "http://h", "token": "${sk-secret"}"#, "].token: "),
     (r#"{"provider": "p", "baseurl": "http://h", "model_list": "m"}"#, "].model_list: 必须是"),
     (r#"{"provider": "p", "baseurl": "http://h", "model_list": [""]}"#, "].model_list[0]: "),
-    (r#""p|http://h", "q|http://h", "p|http://i""#, "providers[2].provider: 与 providers[0]"),
+    (r#""p|http://h""#, "providers[0]: 必须形如"),
+    (r#""p|sk-secret""#, "providers[0]: 必须形如"),
+    (
+        r#""p|http://h|", "q|http://h|", "p|http://i|""#,
+        "providers[2].provider: 与 providers[0] 重名: p",
+    ),
 ];
 
 #[test]
