@@ -1,14 +1,13 @@
 //! The catalogue: which models each provider has. Knows nothing of client connections.
 
+mod list;
+
 use std::cell::{Cell, RefCell};
 use std::collections::HashSet;
-use std::fmt;
 use std::rc::Rc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use serde::de::{Deserializer, SeqAccess, Visitor};
-use serde::{Deserialize, Serialize};
-use serde_json::value::RawValue;
+use serde::Serialize;
 
 use crate::clock::{Alarm, Phase, Wait};
 use crate::config::Provider;
@@ -17,6 +16,8 @@ use crate::offload::{offload, IN_PLACE_BYTES_MAX};
 use crate::proxy::{Proxy, Settings};
 use crate::query;
 use crate::waiters::Waiters;
+
+use list::Listed;
 
 /// A list older than this is fetched again while it is served.
 const AGE_MAX: Duration = Duration::from_secs(5 * 60);
@@ -28,7 +29,7 @@ const RETRY_MAX: Duration = Duration::from_secs(1);
 /// What is known of one provider's models.
 struct Entry {
     provider: Provider,
-    list: RefCell<Rc<Vec<String>>>,
+    list: RefCell<Rc<Vec<Listed>>>,
     /// When the last fetch succeeded, and when the last one ended.
     fetched_at: Cell<Option<Instant>>,
     tried_at: Cell<Option<Instant>>,
@@ -50,6 +51,8 @@ impl Entry {
 #[derive(Default)]
 pub struct Catalogue {
     entries: RefCell<Vec<Rc<Entry>>>,
+    /// When the configuration was loaded, in seconds since 1970.
+    loaded_at: Cell<i64>,
     /// Callers that share the fetches under way.
     waiting: Waiters,
 }
@@ -59,6 +62,8 @@ impl Catalogue {
     /// change is kept until its successor is there.
     pub fn refresh(&self, proxy: &Rc<Proxy>) {
         let settings = proxy.settings();
+        let age = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        self.loaded_at.set(i64::try_from(age.as_secs()).unwrap_or(i64::MAX));
         let old = self.entries.take();
         let fetched = settings.providers.iter().filter(|provider| provider.model_list.is_empty());
         let entries = fetched.map(|provider| {
@@ -108,22 +113,27 @@ impl Catalogue {
         let all = self.waiting.wait_until(|| !entries.iter().any(|entry| missing(&entry)));
         // Whatever is there by then is shown.
         let _ = alarm.within(wait, all).await;
-        render(&settings, &entries)
+        render(&settings, &entries, self.loaded_at.get())
     }
 }
 
-fn render(settings: &Settings, entries: &[Rc<Entry>]) -> Vec<u8> {
+/// `created` is for models whose provider does not say when they were made.
+fn render(settings: &Settings, entries: &[Rc<Entry>], created: i64) -> Vec<u8> {
     let mut seen = HashSet::new();
     let mut data: Vec<Model> = Vec::new();
     for provider in &settings.providers {
-        let fetched = entries.iter().find(|entry| entry.provider.name == provider.name);
-        let fetched = fetched.map(|entry| entry.list.borrow().clone()).unwrap_or_default();
-        let listed = &provider.model_list;
-        for model in if listed.is_empty() { &*fetched } else { listed } {
-            let id = format!("{}/{model}", provider.name);
+        let owned_by = &provider.name;
+        let mut add = |model: &str, created| {
+            let id = format!("{owned_by}/{model}");
             if settings.allows(&id) && seen.insert(id.clone()) {
-                data.push(Model { id, object: "model", owned_by: &provider.name });
+                data.push(Model { id, object: "model", owned_by, created });
             }
+        };
+        provider.model_list.iter().for_each(|model| add(model, created));
+        // Only a provider without a list of its own has an entry.
+        if let Some(fetched) = entries.iter().find(|entry| entry.provider.name == *owned_by) {
+            let list = fetched.list.borrow().clone();
+            list.iter().for_each(|model| add(&model.id, model.created.unwrap_or(created)));
         }
     }
     to_json(&List { object: "list", data }).into_bytes()
@@ -140,19 +150,13 @@ struct Model<'a> {
     id: String,
     object: &'static str,
     owned_by: &'a str,
+    created: i64,
 }
 
 async fn fetch(proxy: Rc<Proxy>, settings: Rc<Settings>, index: usize, entry: Rc<Entry>) {
     let name = &entry.provider.name;
     let found = match query::models(&proxy, &settings, index).await {
-        Ok((200, body)) => {
-            let list = if body.len() <= IN_PLACE_BYTES_MAX {
-                parse(&body)
-            } else {
-                offload(move || parse(&body)).await.ok().flatten()
-            };
-            list.ok_or_else(|| "不是模型列表 (not a model list)".to_owned())
-        }
+        Ok((200, body)) => read(body).await,
         Ok((status, _)) => Err(format!("状态 {status} (status {status})")),
         Err(error) => Err(error.to_string()),
     };
@@ -173,87 +177,13 @@ async fn fetch(proxy: Rc<Proxy>, settings: Rc<Settings>, index: usize, entry: Rc
     proxy.catalogue.waiting.wake();
 }
 
-/// The ids in a provider's answer: `{"data": […]}`, `{"models": […]}` or a bare array, of objects
-/// with an `id` or a `name`. Gemini's `models/` in front is taken off.
-///
-/// Only the text's own bytes and the ids are held: what is hostile or very long costs no more.
-pub fn parse(body: &[u8]) -> Option<Vec<String>> {
-    #[derive(Deserialize)]
-    struct Lists<'b> {
-        #[serde(borrow)]
-        data: Option<&'b RawValue>,
-        #[serde(borrow)]
-        models: Option<&'b RawValue>,
-    }
-    if let Ok(Ids(ids)) = serde_json::from_slice(body) {
-        return Some(ids);
-    }
-    let Lists { data, models } = serde_json::from_slice(body).ok()?;
-    let ids = |list: &RawValue| serde_json::from_str::<Ids>(list.get()).ok();
-    data.and_then(ids).or_else(|| models.and_then(ids)).map(|Ids(ids)| ids)
-}
-
-/// The id of one entry of a list, if it has any.
-fn id_of(model: &RawValue) -> Option<String> {
-    #[derive(Deserialize)]
-    struct Model<'b> {
-        #[serde(borrow)]
-        id: Option<&'b RawValue>,
-        #[serde(borrow)]
-        name: Option<&'b RawValue>,
-    }
-    // An array would do for serde, but is no model.
-    let model: Model<'_> =
-        serde_json::from_str(model.get()).ok().filter(|_| model.get().starts_with('{'))?;
-    let text = |raw: &RawValue| serde_json::from_str::<String>(raw.get()).ok();
-    let mut id = model.id.and_then(text).or_else(|| model.name.and_then(text))?;
-    if id.starts_with("models/") {
-        id.drain(.."models/".len());
-    }
-    Some(id).filter(|id| !id.is_empty())
-}
-
-/// An array of models, of which only the ids are kept.
-struct Ids(Vec<String>);
-
-impl<'de> Deserialize<'de> for Ids {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Ids, D::Error> {
-        struct IdsVisitor;
-        impl<'de> Visitor<'de> for IdsVisitor {
-            type Value = Ids;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an array of models")
-            }
-
-            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Ids, A::Error> {
-                let mut ids = Vec::new();
-                while let Some(model) = list.next_element::<&RawValue>()? {
-                    ids.extend(id_of(model));
-                }
-                Ok(Ids(ids))
-            }
-        }
-        deserializer.deserialize_seq(IdsVisitor)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::parse;
-
-    #[test]
-    fn lists_of_every_known_shape_are_understood() {
-        for body in [
-            r#"{"object":"list","data":[{"id":"a"},{"name":"models/b"},{"x":1}]}"#,
-            r#"{"models":[{"name":"models/a"},{"id":"b","name":"c"}]}"#,
-            r#"[{"id":"a"},{"id":"b"},7,["c","d"],{"id":null},{"id":5}]"#,
-            r#"{"data":1,"models":[{"id":7,"name":"a"},{"id":"b","id2":[{"id":"c"}]}]}"#,
-        ] {
-            assert_eq!(parse(body.as_bytes()).unwrap(), ["a", "b"], "{body}");
-        }
-        for body in ["", "<html>", "{}", r#"{"data":1}"#, "1"] {
-            assert!(parse(body.as_bytes()).is_none(), "{body}");
-        }
-    }
+/// What is long, or may be once it is decompressed, is read off the event loop.
+async fn read(body: Vec<u8>) -> Result<Vec<Listed>, String> {
+    const LIMIT: usize = query::LIST_BYTES_MAX as usize;
+    let list = if body.len() <= IN_PLACE_BYTES_MAX && !list::is_compressed(&body) {
+        list::read(&body, LIMIT)
+    } else {
+        offload(move || list::read(&body, LIMIT)).await.map_err(|error| error.to_string())?
+    };
+    list.map_err(|error| error.to_string())
 }

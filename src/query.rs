@@ -18,7 +18,7 @@ use crate::upstream::{exchange, ExchangeError, Message};
 /// How long a provider may take for its model list or a probe.
 pub const QUERY_MAX: Duration = Duration::from_secs(5);
 /// The longest list that is read: thousands of models, described at length.
-const LIST_BYTES_MAX: u64 = 4 * 1024 * 1024;
+pub const LIST_BYTES_MAX: u64 = 4 * 1024 * 1024;
 /// Anthropic answers `/models` only in its own manner.
 const ANTHROPIC_HOST: &str = "api.anthropic.com";
 const ANTHROPIC_VERSION: &str = "2023-06-01";

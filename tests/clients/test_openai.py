@@ -30,6 +30,7 @@ class Plain(ClientTest):
         self.assertIn("scripted/echo", ids)
         self.assertIn("listed/echo/one", ids)
         self.assertTrue(all(entry.owned_by for entry in CLIENT.models.list()))
+        self.assertTrue(all(type(entry.created) is int for entry in CLIENT.models.list()))
         self.assertFalse([name for name in ids if name.startswith("hidden/")])
 
     def test_a_chat_is_answered(self):
