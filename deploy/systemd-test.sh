@@ -94,8 +94,9 @@ ls -m "$logs/ai_proxy"
 say "an https provider whose authority is among the system's"
 inside sh -c 'mkdir -p /run/tls && cd /run/tls && openssl req -x509 -newkey rsa:2048 -nodes -subj /CN=localhost \
     -addext subjectAltName=DNS:localhost -keyout key -out crt 2>/dev/null &&
+    echo "{\"data\":[]}" >models &&
     cp crt /usr/local/share/ca-certificates/test.crt && update-ca-certificates' >/dev/null 2>&1
-helper tls /usr/bin/openssl s_server -accept 8443 -key key -cert crt -www -quiet
+helper tls /usr/bin/openssl s_server -accept 8443 -key key -cert crt -WWW -quiet
 sed -i 's,"providers": \[,&{"provider": "tls"\, "baseurl": "https://localhost:8443"}\, ,' "$config"
 inside systemctl reload ai-proxy
 sleep 0.5

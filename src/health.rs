@@ -1,39 +1,87 @@
 //! `GET /health`: all providers probed at the same time. Knows nothing of client connections.
+//!
+//! It needs no token, and each round costs every provider one request with its owner's key. So a
+//! report is served again while it is young, and whoever asks and leaves brings no round forward.
+//! A new configuration knows nothing of old reports and rounds.
 
 use std::cell::{Cell, RefCell};
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
+use std::time::{Duration, Instant};
 
 use serde::{Serialize, Serializer};
 use smol::Task;
 
+use crate::clock::Alarm;
 use crate::error::to_json;
 use crate::proxy::{Proxy, Settings};
-use crate::query;
+use crate::query::{self, Listing};
 use crate::upstream::ExchangeError;
 use crate::waiters::Waiters;
+
+/// A report younger than this is served again, and no round begins sooner than this after one that
+/// its callers abandoned has begun.
+const PACE: Duration = Duration::from_secs(2);
 
 /// The round of probes under way, which concurrent callers share, and the last result.
 #[derive(Default)]
 pub struct Health {
     /// Dropping it drops the probes and their connections.
     running: RefCell<Option<Task<()>>>,
+    /// The configuration of the round that was last begun, and when that was.
+    begun: RefCell<Option<(Weak<Settings>, Instant)>>,
     callers: Cell<usize>,
     rounds: Cell<u64>,
     report: RefCell<Rc<Vec<u8>>>,
+    /// When the report was made, if the configuration was still in force then.
+    reported: Cell<Option<Instant>>,
     waiting: Waiters,
 }
 
 impl Health {
-    /// The result of a round of probes that ended after this was called, as the body of the answer.
+    /// The result of a round of probes under the configuration in force, as the body of the answer.
     pub async fn report(&self, proxy: &Rc<Proxy>) -> Rc<Vec<u8>> {
+        let is_young = |at| proxy.reactor.clock.now().saturating_duration_since(at) < PACE;
+        if self.is_current(proxy) && self.reported.get().is_some_and(is_young) {
+            return self.report.borrow().clone();
+        }
         let wanted = self.rounds.get() + 1;
         let _caller = Caller::new(self);
         if self.running.borrow().is_none() {
-            let round = proxy.executor.spawn(round(proxy.clone()));
-            self.running.replace(Some(round));
+            self.keep_pace(proxy).await;
         }
-        self.waiting.wait_until(|| self.rounds.get() >= wanted).await;
+        // Others may have waited for the same moment, and a reload may have come meanwhile.
+        let is_over = || self.rounds.get() >= wanted;
+        if !is_over() && (self.running.borrow().is_none() || !self.is_current(proxy)) {
+            self.begin(proxy);
+        }
+        self.waiting.wait_until(is_over).await;
         self.report.borrow().clone()
+    }
+
+    /// Whether the round last begun is one of the configuration in force.
+    fn is_current(&self, proxy: &Proxy) -> bool {
+        let settings = Rc::downgrade(&proxy.settings());
+        self.begun.borrow().as_ref().is_some_and(|(begun, _)| begun.ptr_eq(&settings))
+    }
+
+    /// Waits while the last round, which was abandoned, began too recently.
+    async fn keep_pace(&self, proxy: &Rc<Proxy>) {
+        let begun = self.begun.borrow().as_ref().map(|(_, at)| *at);
+        let Some(begun) = begun.filter(|_| self.is_current(proxy)) else { return };
+        let alarm = Alarm::new(&proxy.reactor);
+        alarm.sleep((begun + PACE).saturating_duration_since(alarm.now())).await;
+    }
+
+    /// Begins a round. One of an older configuration ends; its callers get the result of this one.
+    fn begin(&self, proxy: &Rc<Proxy>) {
+        let settings = proxy.settings();
+        let now = proxy.reactor.clock.now();
+        self.begun.replace(Some((Rc::downgrade(&settings), now)));
+        self.reported.set(None);
+        let round = proxy.executor.spawn(round(proxy.clone(), settings));
+        // Taken out first: what ends with it may look here.
+        let older = self.running.replace(Some(round));
+        drop(older);
     }
 }
 
@@ -59,8 +107,7 @@ impl Drop for Caller<'_> {
     }
 }
 
-async fn round(proxy: Rc<Proxy>) {
-    let settings = proxy.settings();
+async fn round(proxy: Rc<Proxy>, settings: Rc<Settings>) {
     let probes: Vec<_> = (0..settings.providers.len())
         .map(|index| proxy.executor.spawn(probe(proxy.clone(), settings.clone(), index)))
         .collect();
@@ -71,8 +118,9 @@ async fn round(proxy: Rc<Proxy>) {
     let body = render(&results);
     let health = &proxy.health;
     health.report.replace(Rc::new(body));
+    health.reported.set(Some(proxy.reactor.clock.now()));
     health.rounds.set(health.rounds.get() + 1);
-    // Callers from now on want a round of their own. Detached: a task cannot drop itself.
+    // The next round is one of its own. Detached: a task cannot drop itself.
     if let Some(this) = health.running.take() {
         this.detach();
     }
@@ -81,25 +129,30 @@ async fn round(proxy: Rc<Proxy>) {
 
 async fn probe(proxy: Rc<Proxy>, settings: Rc<Settings>, index: usize) -> bool {
     let name = &settings.providers[index].name;
-    let result = query::models(&proxy, &settings, index).await;
-    let healthy = is_healthy(&result);
-    match result {
-        _ if healthy => log::info!("健康检查: {name} 正常 (healthy)"),
-        Ok((status, _)) => log::warn!("健康检查: {name} 异常: 状态 {status} (unhealthy)"),
-        Err(error) => log::warn!("健康检查: {name} 异常: {error} (unhealthy)"),
+    let trouble = trouble(&query::models(&proxy, &settings, index).await);
+    match &trouble {
+        None => log::info!("健康检查: {name} 正常 (healthy)"),
+        Some(reason) => {
+            log::warn!("健康检查: {name} 异常: {reason} (unhealthy)");
+            proxy.stats.error(name, "unhealthy");
+        }
     }
-    if !healthy {
-        proxy.stats.error(name, "unhealthy");
-    }
-    healthy
+    trouble.is_none()
 }
 
-/// A bad key (401, 403) and 5xx mean that chats would fail. Whoever answers otherwise is there, with a
-/// list or without one (404, 405).
-fn is_healthy(result: &Result<(u16, Vec<u8>), ExchangeError>) -> bool {
+/// Why chats would fail, as far as an answer to a probe tells. Whoever answers otherwise is there,
+/// with a list or without one (404, 405).
+fn trouble(result: &Result<Listing, ExchangeError>) -> Option<String> {
     match result {
-        Ok((status, _)) => !matches!(status, 401 | 403 | 500..),
-        Err(error) => matches!(error, ExchangeError::TooLarge(_)),
+        Ok(Listing { status: status @ (401 | 403 | 500..), .. }) => Some(format!("状态 {status}")),
+        Ok(Listing { status: status @ (300..=303 | 305 | 307 | 308), .. }) => Some(format!(
+            "重定向，状态 {status}，请修改 baseurl (redirected with {status}: change baseurl)"
+        )),
+        Ok(Listing { status: 200, is_page: true, .. }) => Some(
+            "返回的是网页，不是接口，请检查 baseurl (a page, not an API: check baseurl)".to_owned(),
+        ),
+        Ok(_) | Err(ExchangeError::TooLarge(_)) => None,
+        Err(error) => Some(error.to_string()),
     }
 }
 
@@ -144,15 +197,20 @@ mod tests {
     fn only_answers_that_let_a_chat_succeed_count_as_healthy() {
         for (status, healthy) in [
             (200, true),
+            (304, true),
             (404, true),
             (405, true),
             (401, false),
             (403, false),
+            (301, false),
+            (308, false),
             (429, true),
             (400, true),
             (500, false),
         ] {
-            assert_eq!(is_healthy(&Ok((status, Vec::new()))), healthy, "{status}");
+            let answer = |is_page| Ok(Listing { status, is_page, body: Vec::new() });
+            assert_eq!(trouble(&answer(false)).is_none(), healthy, "{status}");
+            assert_eq!(trouble(&answer(true)).is_none(), healthy && status != 200, "{status}");
         }
     }
 

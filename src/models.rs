@@ -156,8 +156,8 @@ struct Model<'a> {
 async fn fetch(proxy: Rc<Proxy>, settings: Rc<Settings>, index: usize, entry: Rc<Entry>) {
     let name = &entry.provider.name;
     let found = match query::models(&proxy, &settings, index).await {
-        Ok((200, body)) => read(body).await,
-        Ok((status, _)) => Err(format!("状态 {status} (status {status})")),
+        Ok(listing) if listing.status == 200 => read(listing.body).await,
+        Ok(listing) => Err(format!("状态 {0} (status {0})", listing.status)),
         Err(error) => Err(error.to_string()),
     };
     let now = proxy.reactor.clock.now();

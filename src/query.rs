@@ -19,11 +19,23 @@ use crate::upstream::{exchange, ExchangeError, Message};
 pub const QUERY_MAX: Duration = Duration::from_secs(5);
 /// The longest list that is read: thousands of models, described at length.
 pub const LIST_BYTES_MAX: u64 = 4 * 1024 * 1024;
+/// UTF-8's; some write it in front of a text.
+pub const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 /// Anthropic answers `/models` only in its own manner.
 const ANTHROPIC_HOST: &str = "api.anthropic.com";
 const ANTHROPIC_VERSION: &str = "2023-06-01";
 
-/// Asks the provider at `index` for its models; returns status and body.
+/// What a provider answered.
+pub struct Listing {
+    /// Its status.
+    pub status: u16,
+    /// Its body, as it came.
+    pub body: Vec<u8>,
+    /// Whether it is a page for people.
+    pub is_page: bool,
+}
+
+/// Asks the provider at `index` for its models.
 ///
 /// # Errors
 /// See [`ExchangeError`]; all of it takes [`QUERY_MAX`] at most.
@@ -31,7 +43,7 @@ pub async fn models(
     proxy: &Rc<Proxy>,
     settings: &Settings,
     index: usize,
-) -> Result<(u16, Vec<u8>), ExchangeError> {
+) -> Result<Listing, ExchangeError> {
     let provider = &settings.providers[index];
     let message = Message::new(request_head(provider), Vec::new());
     let outer = Alarm::new(&proxy.reactor);
@@ -44,11 +56,26 @@ pub async fn models(
     outer
         .within(wait, async {
             let answer = exchange(&proxy.pool, origin, message, patience, &inner).await?;
-            let status = answer.head.status;
-            Ok((status, answer.collect(LIST_BYTES_MAX).await?))
+            let (status, html) = (answer.head.status, says_html(&answer.head.relayed));
+            let body = answer.collect(LIST_BYTES_MAX).await?;
+            Ok(Listing { status, is_page: html || looks_like_html(&body), body })
         })
         .await
         .map_err(ExchangeError::Timeout)?
+}
+
+/// Whether a head names `text/html` as the type of its body.
+fn says_html(head: &[u8]) -> bool {
+    head.split(|byte| *byte == b'\n').any(|line| {
+        let mut parts = line.splitn(2, |byte| *byte == b':');
+        let (name, value) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
+        let media = value.split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii();
+        name.eq_ignore_ascii_case(b"content-type") && media.eq_ignore_ascii_case(b"text/html")
+    })
+}
+
+fn looks_like_html(body: &[u8]) -> bool {
+    body.strip_prefix(BYTE_ORDER_MARK).unwrap_or(body).trim_ascii_start().starts_with(b"<")
 }
 
 fn request_head(provider: &Provider) -> Vec<u8> {

@@ -9,10 +9,11 @@ use serde::de::{Deserializer, SeqAccess, Visitor};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
+use crate::query::BYTE_ORDER_MARK;
+
 /// How gzip begins (RFC 1952 §2.3.1). No JSON does, so that this tells without `Content-Encoding`,
 /// and where that is wrong.
 const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
-const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 /// Numbers up to this are exact in every JSON reader.
 const WHOLE_MAX: f64 = 9_007_199_254_740_991.0;
 
