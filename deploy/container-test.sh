@@ -10,7 +10,7 @@ set -euo pipefail
 # shellcheck source=deploy/lib.sh
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
-packages python3 openssl iproute2 ca-certificates libssl-dev pkg-config
+packages python3 openssl iproute2 ca-certificates libssl-dev pkg-config tzdata
 binary=${1:-}
 if [ -z "$binary" ]; then
     CARGO_TARGET_DIR=$target cargo build --release --locked
@@ -65,6 +65,14 @@ try_image() {
         cat >"$work/said" || true
     grep WARNING "$work/said" || { cat "$work/said" && fail "no log on standard output"; }
     if grep -q 'cannot write the log' "$work/said"; then fail "the log cannot be written"; fi
+    # In the zone that TZ names; no rule changes this one's eight hours.
+    local before after
+    before=$(TZ=CST-8 date '+%F %H')
+    SMOKE_KEY=key TZ=Asia/Shanghai timeout --preserve-status 2 unshare --mount --net "$work/engine" \
+        --config /smoke/smoke.json 2>&1 | cat >"$work/said" || true
+    after=$(TZ=CST-8 date '+%F %H')
+    grep -E "^($before|$after):[0-9:,]+ WARNING" "$work/said" ||
+        { cat "$work/said" && fail "the log does not know TZ=Asia/Shanghai"; }
 }
 
 say "by hand"

@@ -1,6 +1,6 @@
 #!/bin/sh
 # Fills a folder with all that the final image holds: the program, the libraries it needs, the
-# authorities it trusts, a user. deploy/Dockerfile runs it, and deploy/container-test.sh does.
+# authorities it trusts, the time zones, a user. The Dockerfile runs it, and deploy/container-test.sh does.
 #
 #   deploy/image-root.sh BINARY FOLDER
 set -eu
@@ -17,6 +17,10 @@ for library in $(ldd "$binary" 2>/dev/null | grep -o '/[^ ]*'); do
     cp -L "$library" "$root$library"
 done
 cp -L /etc/ssl/certs/ca-certificates.crt "$root/etc/ssl/certs/"
+# Time zones by name, for TZ. What goes again: the same ones twice more, and this machine's own.
+mkdir -p "$root/usr/share"
+cp -a /usr/share/zoneinfo "$root/usr/share/"
+(cd "$root/usr/share/zoneinfo" && rm -rf right posix localtime)
 echo 'nobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin' >"$root/etc/passwd"
 echo 'nogroup:x:65534:' >"$root/etc/group"
 echo 'hosts: files dns' >"$root/etc/nsswitch.conf"
