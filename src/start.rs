@@ -33,6 +33,8 @@ pub enum Source {
 /// # Errors
 /// When it cannot listen, or the kernel refuses what it needs; one line for the terminal.
 pub fn run(source: Source) -> Result<(), String> {
+    // Before all that may log while it is dropped.
+    let _last_lines = LastLines;
     let reactor = Reactor::new().map_err(|error| format!("epoll: {error}"))?;
     let executor = Rc::new(LocalExecutor::new());
     let (config, file) = match source {
@@ -50,7 +52,6 @@ pub fn run(source: Source) -> Result<(), String> {
         listeners = server::bind(&host, port, config.reuse_port).map_err(|error| {
             let line = format!("无法监听 {host}:{port} (cannot listen): {error}");
             log::error!(target: logging::CRITICAL, "{line}");
-            logging::flush();
             line
         })?;
     }
@@ -65,8 +66,16 @@ pub fn run(source: Source) -> Result<(), String> {
     let served = executor.spawn(serve(proxy, listeners, ours, signals));
     reactor.block_on(or(served, server::drive(&executor)));
     log::warn!("已停止 (stopped)");
-    logging::flush();
     Ok(())
+}
+
+/// Has the log's last lines written, whatever ends the program: an error, a panic, a signal.
+struct LastLines;
+
+impl Drop for LastLines {
+    fn drop(&mut self) {
+        logging::finish();
+    }
 }
 
 fn start_demo(
@@ -133,13 +142,15 @@ fn announce(config: &Config, addresses: &[SocketAddr], file: Option<&Path>) {
         None => text.push_str(&demo_help(config, addresses)),
     }
     let _ = writeln!(text, "日志 (log): {}", logging::FILE_NAME);
-    // A terminal or pipe that is gone is no reason to stop.
-    let _ = print(&text);
+    // A terminal or pipe that is gone, or that nobody reads, is no reason to stop.
+    let _ = logging::tell(io::stdout(), &text, logging::PATIENCE);
     log::warn!("ai_proxy {} 已启动 (started) {addresses:?}", env!("CARGO_PKG_VERSION"));
+    let mut said = String::new();
     for warning in config.warnings.iter().cloned().chain(warnings::of(config, addresses)) {
         log::warn!("{warning}");
-        logging::say_on_stderr(&format!("警告 (warning): {warning}"));
+        let _ = writeln!(said, "警告 (warning): {warning}");
     }
+    let _ = logging::tell(io::stderr(), &said, logging::PATIENCE);
 }
 
 /// Prints to a terminal, pipe or file: `print!` would panic where that cannot be.
