@@ -38,7 +38,7 @@ pub async fn answer(
     // Goes to the log and to the provider: no place for a token.
     let id = head.request_id.clone().filter(|id| proxy.settings().token(id.as_bytes()).is_none());
     let id = id.unwrap_or_else(new_request_id);
-    let mut record = Record::new(id, client.peer, alarm.now());
+    let mut record = Record::new(id, client.peer, alarm.real_now());
     let mut manner =
         Manner { head_only: head.method == "HEAD", keep_alive: head.keep_alive, minor: head.minor };
     let is_chat = (head.method.as_str(), head.path.as_str()) == ("POST", CHAT);
@@ -65,7 +65,7 @@ pub async fn answer(
             }
             Err(error) => {
                 record.status = error.status().unwrap_or(0);
-                record.log(Some(&error), alarm.now());
+                record.log(Some(&error), alarm.real_now());
                 proxy.stats.chat(&record, Some(&error));
                 Err(error)
             }

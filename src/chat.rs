@@ -66,7 +66,7 @@ impl Streaming {
 
 /// Writes down a chat that was answered.
 pub fn done(proxy: &Proxy, record: &Record, alarm: &Alarm) {
-    record.log(None, alarm.now());
+    record.log(None, alarm.real_now());
     proxy.stats.chat(record, None);
 }
 
@@ -119,7 +119,7 @@ pub async fn complete(
     drop(share);
     if let Ok(answer) = &answer {
         record.status = answer.head.status;
-        record.first_byte = Some(alarm.now().saturating_duration_since(record.started));
+        record.first_byte = Some(alarm.real_now().saturating_duration_since(record.started));
         record.reused = Some(answer.lease.reused);
     }
     if opened {

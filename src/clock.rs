@@ -3,6 +3,9 @@
 //! All alarms share one coarse tick: the reactor sleeps until the earliest of them and then looks
 //! through them all. Moving a deadline further away, which every byte of a stream does, costs
 //! nothing. Knows nothing of sockets.
+//!
+//! The clock counts only the time in which this process could run: nobody else is to blame for the
+//! rest (SIGSTOP, an overloaded machine).
 
 use std::cell::{Cell, RefCell};
 use std::fmt;
@@ -19,6 +22,9 @@ use crate::waiters::keep;
 
 /// The alarms are looked through no more often than this.
 const TICK: Duration = Duration::from_millis(5);
+/// Between two looks at the time may pass this much more than was asked for. What is beyond that, the
+/// process did not run, or had more to do than it can.
+const LATE_MAX: Duration = Duration::from_millis(100);
 
 #[derive(Default)]
 struct Slot {
@@ -29,6 +35,10 @@ struct Slot {
 /// All alarms of the thread.
 pub struct Clock {
     now: Cell<Instant>,
+    /// When the thread last looked at the machine's time.
+    real: Cell<Instant>,
+    /// Time that does not count.
+    lost: Cell<Duration>,
     /// No alarm is due before this, if any is set at all.
     earliest: Cell<Option<Instant>>,
     last_look: Cell<Instant>,
@@ -40,26 +50,57 @@ impl Clock {
         let now = Instant::now();
         Clock {
             now: Cell::new(now),
+            real: Cell::new(now),
+            lost: Cell::new(Duration::ZERO),
             earliest: Cell::new(None),
             last_look: Cell::new(now),
             slots: RefCell::new(Slab::new()),
         }
     }
 
-    /// The time of the last visit to the kernel: fresh enough for deadlines, and free.
+    /// The time of the last visit to the kernel, without what was lost: fresh enough for deadlines,
+    /// and free. Not to be mixed with [`Instant::now`].
     pub fn now(&self) -> Instant {
         self.now.get()
+    }
+
+    /// The machine's time of the last visit, for what is told or depends on what others did
+    /// meanwhile. Not to be mixed with [`Clock::now`].
+    pub fn real_now(&self) -> Instant {
+        self.real.get()
     }
 
     /// How long the thread may sleep; `None` is for ever.
     pub(crate) fn until_next(&self) -> Option<Duration> {
         let at = self.earliest.get()?.max(self.last_look.get() + TICK);
         // Rounded up to a millisecond, so that the alarm is due when the kernel wakes us.
-        Some(at.saturating_duration_since(Instant::now()) + Duration::from_millis(1))
+        Some(at.saturating_duration_since(self.counted()) + Duration::from_millis(1))
+    }
+
+    /// Takes note that it is `real` now, when at most `asked` was to pass since the last time.
+    pub(crate) fn pass(&self, real: Instant, asked: Duration) {
+        let passed = real.saturating_duration_since(self.real.replace(real));
+        if passed > asked.saturating_add(LATE_MAX) {
+            // Nobody knows how much of it was before the stop. Half of what was asked for leaves the
+            // peer whose deadline was next some time for what it could not do meanwhile, and lets
+            // every deadline come on a machine on which each wait takes too long.
+            self.lost.set(self.lost.get() + (passed - LATE_MAX.max(asked / 2)));
+        }
+    }
+
+    /// What has passed and counts; [`Clock::now`] follows when all events until then are delivered.
+    fn counted(&self) -> Instant {
+        self.real.get() - self.lost.get()
+    }
+
+    /// Whether [`Clock::advance`] may find a deadline that has passed.
+    pub(crate) fn is_due(&self) -> bool {
+        self.earliest.get().is_some_and(|at| at <= self.counted())
     }
 
     /// Moves the time on and wakes the tasks whose deadline has passed.
-    pub(crate) fn advance(&self, now: Instant) {
+    pub(crate) fn advance(&self) {
+        let now = self.counted();
         self.now.set(now);
         let due = |at: Instant| at <= now;
         if !self.earliest.get().is_some_and(due) || now < self.last_look.get() + TICK {
@@ -108,6 +149,11 @@ impl Alarm {
     /// See [`Clock::now`].
     pub fn now(&self) -> Instant {
         self.reactor.clock.now()
+    }
+
+    /// See [`Clock::real_now`].
+    pub fn real_now(&self) -> Instant {
+        self.reactor.clock.real_now()
     }
 
     /// Sets or clears the deadline, and returns the one before.
@@ -231,3 +277,6 @@ impl Wait {
         Wait { phase, length, until: now + length }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -123,8 +123,8 @@ impl Reactor {
 
     /// One visit to the kernel: waits only when nothing is due and nobody was woken.
     fn wait(&self, events: &mut Vec<epoll::Event>) {
-        let heard = if self.parker.is_woken() {
-            self.collect(events, Some(Duration::ZERO))
+        let (heard, asked) = if self.parker.is_woken() {
+            (self.collect(events, Some(Duration::ZERO)), Duration::ZERO)
         } else {
             if let Some(callback) = self.on_idle.get() {
                 callback();
@@ -132,22 +132,29 @@ impl Reactor {
             self.rest(events)
         };
         self.visits.set(self.visits.get().wrapping_add(1));
-        // Only when all that has come was delivered may a deadline blame anybody: a process that
-        // was stopped for a while would take what came meanwhile for late.
-        if heard {
-            self.clock.advance(Instant::now());
+        self.clock.pass(Instant::now(), asked);
+        self.settle(events, heard);
+    }
+
+    /// Moves the time on after a visit. Only when all that has come until then was delivered may a
+    /// deadline blame anybody: what came while the process was stopped, or waited for its turn to
+    /// run on the way back from the kernel, is not late.
+    fn settle(&self, events: &mut Vec<epoll::Event>, heard: bool) {
+        if heard && (!self.clock.is_due() || self.collect(events, Some(Duration::ZERO))) {
+            self.clock.advance();
         }
     }
 
     /// Waits for the next event: awake for a moment where that is likely to do, else asleep. Returns
-    /// what [`Reactor::collect`] does.
-    fn rest(&self, events: &mut Vec<epoll::Event>) -> bool {
+    /// what [`Reactor::collect`] does, and how long it was to take at most.
+    fn rest(&self, events: &mut Vec<epoll::Event>) -> (bool, Duration) {
         let begun = Instant::now();
+        self.clock.pass(begun, Duration::ZERO);
         if self.short_waits.get() >= SHORT_WAITS_MIN {
             while begun.elapsed() < AWAKE_MAX {
                 let heard = self.collect(events, Some(Duration::ZERO));
                 if self.parker.is_woken() {
-                    return heard;
+                    return (heard, Duration::ZERO);
                 }
             }
         }
@@ -157,7 +164,7 @@ impl Reactor {
         let heard = self.collect(events, timeout);
         let short = begun.elapsed() < AWAKE_MAX;
         self.short_waits.set(if short { self.short_waits.get().saturating_add(1) } else { 0 });
-        heard
+        (heard, timeout.unwrap_or(Duration::MAX))
     }
 
     /// Takes all events there are, or waits for the first one. Returns whether the kernel told all.

@@ -103,12 +103,12 @@ pub async fn exchange(
         turn = Some(taken.map_err(|wait| ExchangeError::Busy(pool.turns.limit(), wait))?);
     }
     let mut attempt = 0;
-    let mut first_sent_at = None;
+    let mut first_sent = None;
     loop {
         // Boxed: connecting is over when the wait for the answer begins.
         let lease = Box::pin(pool.lease(turn, origin, attempt > 0)).await;
         let lease = lease.map_err(ExchangeError::Connect)?;
-        let sent_at = *first_sent_at.get_or_insert(alarm.now());
+        let (sent_at, really) = *first_sent.get_or_insert((alarm.now(), alarm.real_now()));
         let mut sending = Sending::new(lease, sent_at);
         let wait = Wait::new(patience.phase, sending.sent_at, patience.answer);
         let head = poll_fn(|context| sending.poll(context, &message));
@@ -117,7 +117,7 @@ pub async fn exchange(
                 return Err(ExchangeError::Redirect(head.status, head.location));
             }
             Ok((head, decoder)) => return Ok(sending.into_answer(head, decoder, message)),
-            Err(error) if may_retry(attempt, &sending, alarm.now() - sent_at, &error) => {
+            Err(error) if may_retry(attempt, &sending, alarm.real_now() - really, &error) => {
                 attempt += 1;
                 turn = sending.lease.into_turn();
             }

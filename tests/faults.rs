@@ -4,8 +4,7 @@
 //! Of the wall clock only the log's time stamps know: every deadline counts on the monotonic clock, which nobody
 //! can set (`src/clock.rs` uses `Instant` alone), so a jump of the date can reach no request. A test would need a
 //! preloaded library that lies to `clock_gettime` (Debian's `faketime`), and would test a time stamp. What does jump
-//! for a process is its own time, when it is stopped for a while or its machine sleeps:
-//! [`resources::a_process_that_was_stopped_blames_nobody`].
+//! for a process is its own time, when it is stopped for a while or its machine has too much to do: `stopped`.
 
 mod support;
 
@@ -17,3 +16,5 @@ mod network;
 mod providers;
 #[path = "faults/resources.rs"]
 mod resources;
+#[path = "faults/stopped.rs"]
+mod stopped;

@@ -5,6 +5,7 @@ use std::os::unix::net::UnixStream;
 use smol::channel::unbounded;
 
 use super::*;
+use crate::clock::Alarm;
 
 #[test]
 fn what_the_reactor_itself_wakes_costs_no_write_to_the_eventfd() {
@@ -50,4 +51,24 @@ fn other_threads_wake_it_asleep_and_awake() {
     });
     drop(to_there);
     echo.join().unwrap();
+}
+
+/// The process may be stopped, or wait for its turn to run, on the way back from the kernel.
+#[test]
+fn no_deadline_passes_before_what_came_until_then_is_delivered() {
+    let reactor = Reactor::new().unwrap();
+    let (here, mut there) = UnixStream::pair().unwrap();
+    let registration = reactor.register(&here).unwrap();
+    let alarm = Alarm::new(&reactor);
+    let length = Duration::from_millis(50);
+    let due = alarm.now() + length;
+    alarm.set(Some(due));
+    let mut events = Vec::with_capacity(EVENTS_MAX);
+    let heard = reactor.collect(&mut events, Some(Duration::ZERO));
+    registration.drained(true);
+    there.write_all(b"x").unwrap();
+    reactor.clock.pass(due, length);
+    reactor.settle(&mut events, heard);
+    assert!(reactor.clock.now() >= due);
+    assert!(registration.readable());
 }

@@ -1,11 +1,9 @@
-//! What the machine runs out of: disk, descriptors, certificates, time.
+//! What the machine runs out of: disk, descriptors, certificates.
 
 use std::ops::Deref;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::Arc;
 
 use rustix::process::{getrlimit, prlimit, Pid, Resource, Rlimit};
-use serde_json::{json, Value};
+use serde_json::Value;
 
 use crate::certificates::{Authority, GOOD};
 use crate::support::*;
@@ -292,66 +290,4 @@ fn more_clients_than_descriptors_are_all_served() {
         assert_eq!(client.response().status, 200);
     }
     assert!(!proxy.log().contains("os error 24"), "{}", proxy.log());
-}
-
-/// Longer than any patience nothing runs: what came in the meantime was in time.
-#[test]
-fn a_process_that_was_stopped_blames_nobody() {
-    let upstream = Upstream::each(|request, connection| {
-        if request.json()["stream"] != true {
-            pause(300);
-            return connection.send(json_answer("200 OK", "{}"));
-        }
-        connection.send(SSE_HEAD);
-        for _ in 0..15 {
-            connection.send(event("tick"));
-            pause(100);
-        }
-        connection.send(LAST_CHUNK);
-    });
-    let patience = json!({"stream_timeout": 1.0, "non_stream_timeout": 1.0});
-    let proxy = TestProxy::start(&with(config_for(&upstream), patience));
-    let mut stream = proxy.connect();
-    stream.send(chat_request("", chat_stream(MODEL).as_bytes())).wait_for("data: tick");
-    let mut plain = proxy.connect();
-    plain.send(chat_request("", chat(MODEL).as_bytes()));
-    upstream.wait_requests(2);
-    proxy.signal("STOP");
-    pause(1600);
-    proxy.signal("CONT");
-    let answer = stream.response();
-    assert!(answer.complete, "{answer:?}");
-    assert_eq!(answer.text(), "data: tick\n\n".repeat(15));
-    assert_eq!(plain.response().status, 200);
-    assert_eq!(proxy.chat(chat(MODEL)).status, 200);
-}
-
-/// More sockets have news than are taken from the kernel in one visit.
-#[test]
-fn a_process_that_was_stopped_blames_none_of_many() {
-    const STREAMS: usize = 200;
-    let over = Arc::new(AtomicBool::new(false));
-    let flag = Arc::clone(&over);
-    let upstream = Upstream::each(move |_, connection| {
-        connection.send(SSE_HEAD);
-        while !flag.load(Ordering::SeqCst) {
-            connection.send(event("tick"));
-            pause(200);
-        }
-        connection.send(LAST_CHUNK);
-    });
-    let limits = json!({"stream_timeout": 3.0, "max_connections": STREAMS});
-    let proxy = TestProxy::start(&with(config_for(&upstream), limits));
-    let mut streams: Vec<_> = (0..STREAMS).map(|_| proxy.connect()).collect();
-    for client in &mut streams {
-        client.send(chat_request("", chat_stream(MODEL).as_bytes())).wait_for("data: tick");
-    }
-    proxy.signal("STOP");
-    pause(3500);
-    proxy.signal("CONT");
-    over.store(true, Ordering::SeqCst);
-    for client in &mut streams {
-        let answer = client.response();
-        assert!(answer.complete, "{}", answer.text());
-    }
 }
