@@ -2,7 +2,10 @@
 
 mod support;
 
+use std::io::ErrorKind;
 use std::net::TcpListener;
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::net::{SocketAddr, UnixListener};
 use std::process::Command;
 
 use support::*;
@@ -14,15 +17,27 @@ fn commands(text: &str) -> Vec<String> {
     joined.lines().filter_map(from_curl).collect()
 }
 
+/// Keeps other runs of this test, from other checkouts, off the port. The name has no file.
+fn alone() -> UnixListener {
+    let name = SocketAddr::from_abstract_name("ai_proxy tests/demo.rs").expect("a short name");
+    let mut listener = None;
+    eventually("another run of this test ends", || {
+        listener = UnixListener::bind_addr(&name).ok();
+        listener.is_some()
+    });
+    listener.expect("just bound")
+}
+
+fn is_taken(addr: &str) -> bool {
+    TcpListener::bind(addr).is_err_and(|error| error.kind() == ErrorKind::AddrInUse)
+}
+
 #[test]
 fn the_three_printed_commands_work_as_printed() {
+    let _alone = alone();
     for addr in ["127.0.0.1:8001", "[::1]:8001"] {
-        let taken =
-            TcpListener::bind(addr).is_err_and(|e| e.kind() == std::io::ErrorKind::AddrInUse);
-        if taken {
-            println!("skipped: {addr} is taken, and the demo listens on port 8001");
-            return;
-        }
+        let end = "ends (the demo knows no other port; `ss -ltnp sport = :8001` shows who it is)";
+        eventually(&format!("whoever listens on {addr} {end}"), || !is_taken(addr));
     }
     let mut proxy = TestProxy::launch(Launch::default());
     assert_eq!(proxy.addr().port(), 8001);
