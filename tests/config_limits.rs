@@ -133,7 +133,7 @@ fn stream_timeout_between_events_cuts_the_stream() {
     let start_of_stream = [SSE_HEAD.as_bytes(), &event("one")].concat();
     let steps = vec![Step::ReadRequest, Step::Send(start_of_stream), Step::WaitForClose];
     let upstream = Upstream::steps(steps);
-    let proxy = start(&upstream, json!({"stream_timeout": 0.3, "non_stream_timeout": 60}));
+    let proxy = start(&upstream, json!({"stream_timeout": 1.0, "non_stream_timeout": 60}));
     let answer = proxy.chat(chat_stream(MODEL));
     assert_eq!(answer.status, 200);
     assert!(!answer.complete, "a cut stream must not look complete");
@@ -145,16 +145,16 @@ fn stream_timeout_between_events_cuts_the_stream() {
 fn stream_timeout_is_the_wait_for_the_next_bytes_and_not_for_all() {
     let upstream = Upstream::each(|_, connection| {
         connection.send(SSE_HEAD);
-        for _ in 0..8 {
+        for _ in 0..14 {
             pause(200);
             connection.send(event("tick"));
         }
         connection.send(LAST_CHUNK);
     });
-    let proxy = start(&upstream, json!({"stream_timeout": 1.0, "non_stream_timeout": 0.4}));
+    let proxy = start(&upstream, json!({"stream_timeout": 2.0, "non_stream_timeout": 0.4}));
     let answer = proxy.chat(chat_stream(MODEL));
     assert!(answer.complete);
-    assert_eq!(answer.text(), "data: tick\n\n".repeat(8));
+    assert_eq!(answer.text(), "data: tick\n\n".repeat(14));
 }
 
 #[test]
@@ -335,6 +335,6 @@ fn events_that_nobody_asked_for_are_under_the_limits_of_whole_answers() {
         }
         connection.send(LAST_CHUNK);
     });
-    let answer = start(&slow, json!({"non_stream_timeout": 0.5})).chat(chat(MODEL));
+    let answer = start(&slow, json!({"non_stream_timeout": 1.5})).chat(chat(MODEL));
     assert!(answer.text().starts_with("data: tick\n\n") && !answer.complete);
 }

@@ -288,11 +288,11 @@ fn a_slow_client_gets_all_of_a_large_answer() {
     // More than all buffers on the way can hold.
     let body = vec![b' '; 40_000_000];
     let upstream = Upstream::json("200 OK", std::str::from_utf8(&body).expect("spaces"));
-    let changes = json!({"non_stream_timeout": 1, "max_response_size": 50_000_000});
+    let changes = json!({"non_stream_timeout": 3, "max_response_size": 50_000_000});
     let proxy = TestProxy::start(&with(config_for(&upstream), changes));
     let mut client = proxy.connect();
     client.send(chat_request("", chat(MODEL).as_bytes()));
-    pause(2500);
+    pause(4000);
     let answer = client.response();
     assert!(answer.complete, "{} bytes", answer.body.len());
     assert_eq!(answer.body.len(), body.len());

@@ -192,7 +192,7 @@ fn errors_are_counted_by_provider_and_kind() {
     providers.push(
         json!({"provider": "refusing", "baseurl": "http://127.0.0.1:1/v1", "model_list": ["m"]}),
     );
-    let limits = json!({"non_stream_timeout": 0.5, "max_response_size": 100_000});
+    let limits = json!({"non_stream_timeout": 1.5, "max_response_size": 100_000});
     let proxy = TestProxy::start(&with(config(providers), limits));
     let mut expected = json!({});
     for (name, kind) in cases.iter().chain(&[("refusing", "upstream_failed")]) {

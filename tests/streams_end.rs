@@ -89,7 +89,7 @@ fn mortal(head: String, first: Vec<u8>, end: End) -> (Gate, Upstream) {
 
 /// A proxy whose patience with streams is short only where a stall is what is tested.
 fn start(upstream: &Upstream, end: End) -> TestProxy {
-    let patience = if end == End::Stall { 0.4 } else { 60.0 };
+    let patience = if end == End::Stall { 1.0 } else { 60.0 };
     TestProxy::start(&with(config_for(upstream), json!({ "stream_timeout": patience })))
 }
 

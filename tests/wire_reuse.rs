@@ -248,7 +248,7 @@ fn nothing_is_retried_after_a_time_out() {
     let upstream = dying_on_reuse(|connection| {
         connection.wait_for_close();
     });
-    let config = with(config_for(&upstream), serde_json::json!({"non_stream_timeout": 0.5}));
+    let config = with(config_for(&upstream), serde_json::json!({"non_stream_timeout": 2}));
     let proxy = TestProxy::start(&config);
     assert_eq!(proxy.chat(chat(MODEL)).status, 200);
     proxy.chat(chat(MODEL)).error(504);

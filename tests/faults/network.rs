@@ -120,7 +120,7 @@ fn through_the_cable(lab: &Lab) {
     Lab::enter(&lab.here);
     let url = format!("http://{}/v1", Lab::PROVIDER);
     let far = json!({"provider": "far", "baseurl": url, "model_list": ["m"]});
-    let patience = json!({"stream_timeout": 3, "non_stream_timeout": 1});
+    let patience = json!({"stream_timeout": 3, "non_stream_timeout": 2});
     let proxy = TestProxy::start(&with(config([far]), patience));
     let open_stream = || {
         let mut client = proxy.connect();
@@ -158,7 +158,7 @@ fn through_the_cable(lab: &Lab) {
     // A request on a connection that was fine and leads nowhere now: late, and not sent twice.
     lab.cable("down");
     let message = client.send(chat_request("", chat("far/m").as_bytes())).response().error(504);
-    assert!(message.contains("far") && message.contains("1 s"), "{message}");
+    assert!(message.contains("far") && message.contains("2 s"), "{message}");
     lab.cable("up");
     assert_eq!(proxy.chat(chat("far/m")).text(), r#"{"id":"far"}"#);
 }

@@ -22,7 +22,7 @@ fn a_process_that_was_stopped_blames_nobody() {
         }
         connection.send(LAST_CHUNK);
     });
-    let patience = json!({"stream_timeout": 1.0, "non_stream_timeout": 1.0});
+    let patience = json!({"stream_timeout": 2.0, "non_stream_timeout": 2.0});
     let proxy = TestProxy::start(&with(config_for(&upstream), patience));
     let mut stream = proxy.connect();
     stream.send(chat_request("", chat_stream(MODEL).as_bytes())).wait_for("data: tick");
@@ -30,7 +30,7 @@ fn a_process_that_was_stopped_blames_nobody() {
     plain.send(chat_request("", chat(MODEL).as_bytes()));
     upstream.wait_requests(2);
     proxy.signal("STOP");
-    pause(1600);
+    pause(2600);
     proxy.signal("CONT");
     let answer = stream.response();
     assert!(answer.complete, "{answer:?}");
