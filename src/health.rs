@@ -145,9 +145,6 @@ async fn probe(proxy: Rc<Proxy>, settings: Rc<Settings>, index: usize) -> bool {
 fn trouble(result: &Result<Listing, ExchangeError>) -> Option<String> {
     match result {
         Ok(Listing { status: status @ (401 | 403 | 500..), .. }) => Some(format!("状态 {status}")),
-        Ok(Listing { status: status @ (300..=303 | 305 | 307 | 308), .. }) => Some(format!(
-            "重定向，状态 {status}，请修改 baseurl (redirected with {status}: change baseurl)"
-        )),
         Ok(Listing { status: 200, is_page: true, .. }) => Some(
             "返回的是网页，不是接口，请检查 baseurl (a page, not an API: check baseurl)".to_owned(),
         ),
@@ -202,8 +199,6 @@ mod tests {
             (405, true),
             (401, false),
             (403, false),
-            (301, false),
-            (308, false),
             (429, true),
             (400, true),
             (500, false),

@@ -78,7 +78,8 @@ fn a_body_must_make_progress_every_thirty_seconds() {
 }
 
 fn a_body_must_come_at_five_hundred_bytes_a_second_after_twenty_seconds() {
-    let proxy = TestProxy::start(&config_for(&Upstream::json("200 OK", "{}")));
+    let upstream = Upstream::json("200 OK", "{}");
+    let proxy = TestProxy::start(&config_for(&upstream));
     let begin = Instant::now();
     let slow = |headers: &str, byte: &[u8]| {
         let mut client = proxy.connect();

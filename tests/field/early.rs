@@ -88,10 +88,7 @@ fn a_later_refusal_is_one_error_event_with_the_providers_own_words() {
         );
         assert_eq!(error["upstream"], upstream_said);
         let log = proxy.wait_for_log("耗时:");
-        assert!(
-            log.contains(&format!("after an early 200")) && log.contains(&status[..3]),
-            "{log}"
-        );
+        assert!(log.contains("after an early 200") && log.contains(&status[..3]), "{log}");
     }
     let long = "x".repeat(100_000);
     let upstream = slow(answer("502 Bad", "", long.as_bytes()));

@@ -77,12 +77,12 @@ fn what_a_browser_or_a_front_says_of_its_client_stays_here() {
         });
         assert_eq!(proxy.chat_with(&lines.collect::<String>(), chat(MODEL)).status, 200);
         let head = upstream.requests().pop().expect("a request").head;
-        let name = |line: &&str| line.split(':').next().expect("a name").to_owned();
+        let name = |line: &str| line.split(':').next().expect("a name").to_owned();
         for line in STAY {
-            assert_eq!(head.all(&name(&line)), [""; 0], "{line}");
+            assert_eq!(head.all(&name(line)), [""; 0], "{line}");
         }
         for line in PASS {
-            assert_eq!(head.all(&name(&line)).len(), 1, "{line}");
+            assert_eq!(head.all(&name(line)).len(), 1, "{line}");
         }
     }
 }
