@@ -4,6 +4,10 @@ mod support;
 
 #[path = "support/certificates.rs"]
 mod certificates;
+#[path = "tls/endings.rs"]
+mod endings;
+#[path = "tls/names.rs"]
+mod names;
 
 use std::path::PathBuf;
 

@@ -9,6 +9,7 @@ use openssl::ec::{EcGroup, EcKey};
 use openssl::hash::MessageDigest;
 use openssl::nid::Nid;
 use openssl::pkey::{PKey, Private};
+use openssl::ssl::{SslAcceptor, SslAcceptorBuilder, SslMethod};
 use openssl::x509::extension::{BasicConstraints, KeyUsage, SubjectAlternativeName};
 use openssl::x509::{X509Builder, X509Name, X509};
 
@@ -49,8 +50,8 @@ impl Authority {
         self.certificate.to_pem().expect("PEM")
     }
 
-    /// An acceptor that shows a new certificate signed by this authority.
-    pub fn acceptor(&self, leaf: &Leaf<'_>) -> TlsAcceptor {
+    /// A new certificate signed by this authority, and its key.
+    fn sign(&self, leaf: &Leaf<'_>) -> (X509, PKey<Private>) {
         let key = new_key();
         let issuer = self.certificate.subject_name();
         let mut builder = builder(&subject("leaf"), issuer, &key, leaf.expired);
@@ -64,10 +65,26 @@ impl Authority {
         let names = names.build(&builder.x509v3_context(Some(&self.certificate), None));
         builder.append_extension(names.expect("an extension")).expect("an extension");
         builder.sign(&self.key, MessageDigest::sha256()).expect("a signature");
-        let certificate = builder.build().to_pem().expect("PEM");
+        (builder.build(), key)
+    }
+
+    /// An acceptor that shows a new certificate signed by this authority.
+    pub fn acceptor(&self, leaf: &Leaf<'_>) -> TlsAcceptor {
+        let (certificate, key) = self.sign(leaf);
+        let certificate = certificate.to_pem().expect("PEM");
         let key = key.private_key_to_pem_pkcs8().expect("PEM");
         let identity = Identity::from_pkcs8(&certificate, &key).expect("an identity");
         TlsAcceptor::new(identity).expect("an acceptor")
+    }
+
+    /// The same by OpenSSL itself, which tells more and may ask more.
+    pub fn openssl(&self, leaf: &Leaf<'_>) -> SslAcceptorBuilder {
+        let (certificate, key) = self.sign(leaf);
+        let mut builder =
+            SslAcceptor::mozilla_intermediate_v5(SslMethod::tls()).expect("an acceptor");
+        builder.set_certificate(&certificate).expect("a certificate");
+        builder.set_private_key(&key).expect("a key");
+        builder
     }
 
     /// An https upstream that shows this leaf; connections whose handshake fails run no script.
