@@ -17,7 +17,8 @@ BINARY = os.environ["BINARY"]
 SCREENSHOTS = Path(os.environ["SCREENSHOTS"])
 TOKEN = "sk-browser-1357"
 FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
-         "--disable-background-networking", "--disable-component-update", "--disable-sync"]
+         "--disable-background-networking", "--disable-component-update", "--disable-sync",
+         "--host-resolver-rules=MAP ai.test 127.0.0.1"]
 SCRATCH = tempfile.TemporaryDirectory()
 _driver = None
 

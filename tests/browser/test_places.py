@@ -1,4 +1,4 @@
-"""Where the page is opened: below a path of a front, and in a tab that nobody looks at."""
+"""Where the page is opened: below a path of a front, under another name, in a tab that nobody looks at."""
 
 import subprocess
 import tempfile
@@ -48,6 +48,26 @@ class BelowAPath(PageTest):
                 self.send()
                 self.shows("progress", "Done")
                 self.assertEqual(self.text("answer"), "through the front")
+
+
+class UnderAnotherName(PageTest):
+    def test_it_chats_with_a_provider_that_refuses_pages(self):
+        def script(connection, request):
+            # As Ollama does with pages of hosts that it does not know.
+            if "origin" in request["headers"]:
+                return connection.json({"error": "forbidden"}, "403 Forbidden")
+            connection.stream()
+            connection.delta("hello from the neighbour")
+            connection.finish()
+
+        self.provider.script = script
+        self.open(url=self.proxy.url.replace("127.0.0.1", "ai.test"))
+        self.send()
+        self.shows("progress", "Done")
+        self.assertEqual(self.text("answer"), "hello from the neighbour")
+        self.screenshot("under-another-name")
+        told = self.provider.requests[-1]["headers"].keys()
+        self.assertFalse([name for name in told if name.startswith("sec-") or name in {"origin", "referer", "dnt"}])
 
 
 class Hidden(PageTest):
