@@ -100,6 +100,7 @@ async fn send(
 ) -> bool {
     log::debug!("请求 {} 客户端: {} 状态: {}", record.id, record.peer, reply.status);
     let bytes = reply.with("x-request-id", record.id.as_str()).encode(manner);
+    client.begin_reply(alarm);
     client.write_all(alarm, &bytes).await.is_ok()
         && manner.keep_alive
         && client.discard_body(alarm).await
@@ -113,6 +114,7 @@ pub async fn refuse(proxy: &Proxy, error: &Error, client: &mut Client, alarm: &A
     log::warn!("请求 {id} 客户端: {} 请求被拒绝: {error}", client.peer);
     if let Some(reply) = Reply::error(error) {
         let manner = Manner { head_only: false, keep_alive: false, minor: 1 };
+        client.begin_reply(alarm);
         let _ = client.write_all(alarm, &reply.with("x-request-id", id).encode(manner)).await;
     }
 }

@@ -12,9 +12,7 @@ use crate::head::{push_field, RequestHead};
 use crate::offload::{offload, IN_PLACE_BYTES_MAX};
 use crate::proxy::{Proxy, Settings};
 use crate::record::Record;
-use crate::relay::{
-    relay, relay_early, wait_for_answer, Manner, RelayError, Relayed, Stream, StreamLimits,
-};
+use crate::relay::{relay, Early, Manner, RelayError, Relayed, Stream, StreamLimits};
 use crate::request::chat_head;
 use crate::splice::ChatRequest;
 use crate::upstream::{exchange, Message};
@@ -83,7 +81,7 @@ pub async fn complete(
 ) -> Result<Relayed, Error> {
     let settings = proxy.settings();
     record.client.clone_from(&authorise(&settings, &head)?.description);
-    head.remove_secrets(|value| settings.token(value).is_some());
+    head.remove_lines(|line| settings.tokens.iter().any(|token| token.secret.ends(line)));
     client.trust();
     if let Some(coding) = head.coding.take() {
         return Err(Error::UnknownCoding(coding));
@@ -107,7 +105,6 @@ pub async fn complete(
         whole_by: None,
         body_bytes_max: settings.max_response_size,
         held: &proxy.held,
-        early: settings.early_keepalive.filter(|_| route.streams),
         stream: StreamLimits {
             silence_max: settings.stream_timeout,
             keep_alive_after: settings.sse_keepalive,
@@ -115,16 +112,21 @@ pub async fn complete(
     };
     // Boxed, like all that is over before the answer streams: an open stream stays small.
     let answer = Box::pin(exchange(&proxy.pool, origin, route.message, patience, alarm));
-    let (answer, opened) = wait_for_answer(answer, client, alarm, &manner, &record.id).await?;
+    let after = settings.early_keepalive.filter(|_| route.streams);
+    let mut early = after.map(|after| Box::new(Early::new(after, &manner, &record.id, alarm)));
+    let answer = match &mut early {
+        None => client.unless_gone(answer).await?,
+        Some(early) => Box::pin(early.wait(answer, client)).await?,
+    };
     drop(share);
     if let Ok(answer) = &answer {
         record.status = answer.head.status;
         record.first_byte = Some(alarm.real_now().saturating_duration_since(record.started));
         record.reused = Some(answer.lease.reused);
     }
-    if opened {
+    if let Some(early) = early.filter(|early| early.opened) {
         record.status = 200;
-        return Ok(Box::pin(relay_early(answer, client, alarm, &manner, record)).await);
+        return Ok(Box::pin(early.relay(answer, client, alarm, record)).await);
     }
     let mut answer = answer.map_err(|error| Error::of_exchange(&provider.name, error))?;
     if !answer.head.has_request_id {

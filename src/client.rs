@@ -94,9 +94,9 @@ impl Client {
         }
         self.seat.set(Activity::Head, alarm.now());
         let wait = Wait::new(Phase::RequestHead, alarm.now(), HEAD_MAX);
-        let length = alarm.within(wait, self.head_length()).await.map_err(Error::ClientTimeout)?;
-        let Some(length) = length? else { return Ok(None) };
+        let length = alarm.within(wait, self.head_length()).await;
         self.seat.set(Activity::Busy, alarm.now());
+        let Some(length) = length.map_err(Error::ClientTimeout)?? else { return Ok(None) };
         let head = RequestHead::parse(&self.ahead[..length]).map_err(Error::Head)?;
         self.ahead.drain(..length);
         self.unread = Some(Decoder::new(head.framing)).filter(|decoder| !decoder.is_done());
@@ -133,8 +133,17 @@ impl Client {
             if closing() {
                 alarm.set(Some(began + IN_USE_MAX));
             }
-            // Both are asked: either may wake the task.
-            if alarm.poll_due(context) | self.seat.poll_leave(context) {
+            let due = alarm.poll_due(context);
+            if self.seat.poll_leave(context) {
+                // The last visit to the kernel may have been before a request came.
+                if self.socket.is_quiet() {
+                    return Poll::Ready(false);
+                }
+                self.socket.look_again();
+                context.waker().wake_by_ref();
+                return Poll::Pending;
+            }
+            if due {
                 Poll::Ready(false)
             } else {
                 Poll::Pending
@@ -187,6 +196,12 @@ impl Client {
         let count = ready!(fill).unwrap_or(0);
         self.gone = count == 0;
         Poll::Ready(count)
+    }
+
+    /// Takes note that an answer of ours is next: a client that does not read it may have to leave for
+    /// others.
+    pub fn begin_reply(&self, alarm: &Alarm) {
+        self.seat.set(Activity::Reply, alarm.now());
     }
 
     /// Takes note that the client has shown a token, until its next request.
@@ -242,6 +257,15 @@ impl Client {
         }
     }
 
+    /// Writes some bytes to a client that has ended its side of the connection.
+    pub fn poll_last_write(
+        &mut self,
+        context: &Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<std::io::Result<usize>> {
+        self.socket.poll_write(context, bytes)
+    }
+
     /// Writes all bytes.
     ///
     /// # Errors
@@ -251,7 +275,13 @@ impl Client {
         let mut wait = write_progress(alarm.now());
         while written < bytes.len() {
             let attempt = Wait { until: wait.until.min(alarm.now() + WRITE_RETRY), ..wait };
-            let write = poll_fn(|context| self.poll_write(context, &bytes[written..]));
+            let write = poll_fn(|context| match self.poll_write(context, &bytes[written..]) {
+                Poll::Pending if self.seat.poll_leave(context) => {
+                    self.reset_on_close(true);
+                    Poll::Ready(Err(Error::ClientGone))
+                }
+                other => other,
+            });
             match alarm.within(attempt, write).await {
                 Ok(count) => {
                     written += count?;
@@ -274,10 +304,14 @@ impl Client {
             return;
         }
         self.socket.shutdown_write();
+        self.seat.set(Activity::Closing, alarm.now());
         let end = alarm.now() + LINGER_MAX;
         while alarm.now() < end {
             let wait = Wait::new(Phase::RequestBody, alarm.now(), LINGER_SILENCE_MAX);
-            let fill = poll_fn(|context| self.poll_fill(context));
+            let fill = poll_fn(|context| match self.poll_fill(context) {
+                Poll::Pending if self.seat.poll_leave(context) => Poll::Ready(0),
+                other => other,
+            });
             if !matches!(alarm.within(wait, fill).await, Ok(count) if count > 0) {
                 return;
             }

@@ -80,7 +80,7 @@ impl Clock {
     /// Takes note that it is `real` now, when at most `asked` was to pass since the last time.
     pub(crate) fn pass(&self, real: Instant, asked: Duration) {
         let passed = real.saturating_duration_since(self.real.replace(real));
-        if passed > asked.saturating_add(LATE_MAX) {
+        if passed > LATE_MAX && passed - LATE_MAX > asked {
             // Nobody knows how much of it was before the stop. Half of what was asked for leaves the
             // peer whose deadline was next some time for what it could not do meanwhile, and lets
             // every deadline come on a machine on which each wait takes too long.

@@ -14,17 +14,15 @@ use socket2::{Domain, Protocol, Socket as RawSocket, Type};
 use crate::clock::{Alarm, Phase, Wait};
 use crate::reactor::Reactor;
 use crate::resolve::Resolver;
-use crate::socket::{probe_when_quiet, Socket, Watched};
+use crate::socket::{
+    end_when_unacknowledged, probe_when_quiet, Socket, Watched, UNACKNOWLEDGED_MAX,
+};
 use crate::tls::Tls;
 
 /// For name resolution and TCP together, and again for the TLS handshake.
 pub const CONNECT_MAX: Duration = Duration::from_secs(10);
 /// The next address is tried beside the first after this (RFC 8305 §5 recommends 250 ms).
 const NEXT_ADDRESS_AFTER: Duration = Duration::from_millis(250);
-
-/// What was sent and not acknowledged for so long ends the connection (RFC 5482): the way to the
-/// provider is gone, though nobody has said so.
-const UNACKNOWLEDGED_MAX: Duration = Duration::from_secs(30);
 
 /// Where a connection leads: the key of the idle pool.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -150,7 +148,7 @@ async fn connect_one(reactor: Rc<Reactor>, address: SocketAddr) -> io::Result<Op
     // Small requests must not wait for the acknowledgement of the one before.
     socket.set_tcp_nodelay(true)?;
     probe_when_quiet(&socket);
-    socket.set_tcp_user_timeout(Some(UNACKNOWLEDGED_MAX))?;
+    end_when_unacknowledged(&socket, Some(UNACKNOWLEDGED_MAX));
     let begun = Instant::now();
     match socket.connect(&address.into()) {
         Ok(()) => {}

@@ -6,6 +6,7 @@
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::future::poll_fn;
+use std::ops::{Deref, DerefMut};
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
@@ -14,7 +15,7 @@ use crate::clock::Alarm;
 use crate::connect::{connect, ConnectError, Connected, Origin};
 use crate::reactor::Reactor;
 use crate::resolve::Resolver;
-use crate::socket::Socket;
+use crate::socket::{Socket, UNACKNOWLEDGED_MAX};
 use crate::tls::Tls;
 use crate::turns::{Turn, Turns};
 use crate::waiters::keep;
@@ -33,12 +34,30 @@ pub struct PoolLimits {
     pub idle_age_max: Duration,
 }
 
+/// A connection to a provider.
+pub struct Connection {
+    /// What is read from and written to.
+    pub socket: Socket,
+    /// How long TCP took to connect.
+    pub tcp_took: Duration,
+    opened_at: Instant,
+    /// Whether more than [`UNACKNOWLEDGED_MAX`] is allowed for an acknowledgement.
+    patient: bool,
+}
+
+impl Connection {
+    /// Allows more time for acknowledgements; `None` is without end. Ends with the lease.
+    pub fn be_patient(&mut self, limit: Option<Duration>) {
+        if !std::mem::replace(&mut self.patient, true) {
+            self.socket.end_when_unacknowledged(limit);
+        }
+    }
+}
+
 /// A connection that may serve again.
 struct Idle {
     origin: Rc<Origin>,
-    socket: Socket,
-    tcp_took: Duration,
-    opened_at: Instant,
+    connection: Box<Connection>,
     /// When it is closed, unless it is used before.
     expires_at: Instant,
 }
@@ -126,45 +145,38 @@ impl Pool {
         fresh: bool,
     ) -> Result<Lease, ConnectError> {
         if !fresh {
-            if let Some(Idle { socket, tcp_took, opened_at, .. }) = self.take_idle(origin) {
+            if let Some(connection) = self.take_idle(origin) {
                 self.reused.set(self.reused.get() + 1);
-                return Ok(self.lend(
-                    Connected { socket, tcp_took },
-                    opened_at,
-                    origin,
-                    turn,
-                    true,
-                ));
+                return Ok(self.lend(connection, origin, turn, true));
             }
         }
         self.make_room();
-        let begun_at = self.reactor.clock.now();
-        let connected = connect(&self.reactor, &self.resolver, &self.tls, origin).await?;
+        let opened_at = self.reactor.clock.now();
+        let Connected { socket, tcp_took } =
+            connect(&self.reactor, &self.resolver, &self.tls, origin).await?;
         self.opened.set(self.opened.get() + 1);
-        Ok(self.lend(connected, begun_at, origin, turn, false))
+        let connection = Box::new(Connection { socket, tcp_took, opened_at, patient: false });
+        Ok(self.lend(connection, origin, turn, false))
     }
 
     fn lend(
         self: &Rc<Self>,
-        connected: Connected,
-        opened_at: Instant,
+        connection: Box<Connection>,
         origin: &Rc<Origin>,
         turn: Option<Turn>,
         reused: bool,
     ) -> Lease {
-        let Connected { socket, tcp_took } = connected;
-        let (pool, origin) = (self.clone(), origin.clone());
-        Lease { socket, tcp_took, opened_at, pool, origin, turn, reused }
+        Lease { connection, pool: self.clone(), origin: origin.clone(), turn, reused }
     }
 
-    fn take_idle(&self, origin: &Rc<Origin>) -> Option<Idle> {
+    fn take_idle(&self, origin: &Rc<Origin>) -> Option<Box<Connection>> {
         let mut state = self.state.borrow_mut();
         let now = self.reactor.clock.now();
         loop {
             let index = state.idle.iter().rposition(|idle| idle.origin == *origin)?;
             let mut idle = state.idle.remove(index)?;
-            if idle.expires_at > now && idle.socket.is_quiet() {
-                return Some(idle);
+            if idle.expires_at > now && idle.connection.socket.is_quiet() {
+                return Some(idle.connection);
             }
         }
     }
@@ -180,30 +192,35 @@ impl Pool {
         drop(closed);
     }
 
-    fn put_idle(&self, mut idle: Idle) {
+    fn put_idle(&self, origin: Rc<Origin>, mut connection: Box<Connection>) {
         let mut state = self.state.borrow_mut();
         let limits = state.limits;
         let now = self.reactor.clock.now();
-        idle.expires_at = expires_at(now, idle.opened_at, limits.idle_age_max);
-        let outdated = idle.opened_at < state.since || !state.origins.contains(&idle.origin);
-        if limits.idle_max == 0 || idle.expires_at <= now || outdated {
+        let opened_at = connection.opened_at;
+        let expires_at = expires_at(now, opened_at, limits.idle_age_max);
+        let outdated = opened_at < state.since || !state.origins.contains(&origin);
+        if limits.idle_max == 0 || expires_at <= now || outdated {
             return;
         }
         // What came with the answer's end, a close for instance, raises no second edge.
-        if idle.socket.hung_up() || idle.socket.has_news() && !idle.socket.is_quiet() {
+        let socket = &mut connection.socket;
+        if socket.hung_up() || socket.has_news() && !socket.is_quiet() {
             return;
         }
         let mut closed = None;
         if state.idle.len() >= limits.idle_max {
             closed = state.idle.pop_front();
         }
+        if std::mem::take(&mut connection.patient) {
+            socket.end_when_unacknowledged(Some(UNACKNOWLEDGED_MAX));
+        }
         if let Some(sweeper) = &state.sweeper {
-            idle.socket.wake_when_readable(&Context::from_waker(sweeper));
+            socket.wake_when_readable(&Context::from_waker(sweeper));
         }
-        if self.sweep_at.get().is_none_or(|at| idle.expires_at < at) {
-            self.set_sweep(Some(idle.expires_at));
+        if self.sweep_at.get().is_none_or(|at| expires_at < at) {
+            self.set_sweep(Some(expires_at));
         }
-        state.idle.push_back(idle);
+        state.idle.push_back(Idle { origin, connection, expires_at });
         drop(state);
         drop(closed);
     }
@@ -223,8 +240,9 @@ impl Pool {
             let now = alarm.now();
             let (mut kept, mut closed) = (VecDeque::new(), Vec::new());
             for mut idle in std::mem::take(&mut state.idle) {
-                if idle.expires_at > now && (!idle.socket.has_news() || idle.socket.is_quiet()) {
-                    idle.socket.wake_when_readable(context);
+                let socket = &mut idle.connection.socket;
+                if idle.expires_at > now && (!socket.has_news() || socket.is_quiet()) {
+                    socket.wake_when_readable(context);
                     kept.push_back(idle);
                 } else {
                     closed.push(idle);
@@ -247,11 +265,7 @@ fn expires_at(now: Instant, opened_at: Instant, idle_age_max: Duration) -> Insta
 
 /// A connection borrowed for one exchange.
 pub struct Lease {
-    /// The connection.
-    pub socket: Socket,
-    /// How long TCP took to connect.
-    pub tcp_took: Duration,
-    opened_at: Instant,
+    connection: Box<Connection>,
     pool: Rc<Pool>,
     origin: Rc<Origin>,
     turn: Option<Turn>,
@@ -259,13 +273,27 @@ pub struct Lease {
     pub reused: bool,
 }
 
+impl Deref for Lease {
+    type Target = Connection;
+
+    fn deref(&self) -> &Connection {
+        &self.connection
+    }
+}
+
+impl DerefMut for Lease {
+    fn deref_mut(&mut self) -> &mut Connection {
+        &mut self.connection
+    }
+}
+
 impl Lease {
     /// Returns the connection for reuse. Call only after the last byte of an answer that was
     /// framed and complete; dropping a lease closes its connection.
     pub fn release(self) {
         // The turn goes back last: whoever gets it finds the connection.
-        let Lease { socket, tcp_took, opened_at, pool, origin, turn, .. } = self;
-        pool.put_idle(Idle { origin, socket, tcp_took, opened_at, expires_at: opened_at });
+        let Lease { connection, pool, origin, turn, .. } = self;
+        pool.put_idle(origin, connection);
         drop(turn);
     }
 

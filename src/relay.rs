@@ -9,8 +9,6 @@ mod framing;
 mod stream;
 
 use std::future::poll_fn;
-use std::io;
-use std::time::Duration;
 
 use crate::body::Framing;
 use crate::budget::{Budget, Share};
@@ -18,14 +16,13 @@ use crate::client::Client;
 use crate::clock::{Alarm, Phase, Wait};
 use crate::error::Error;
 use crate::head::{push_field, Content};
-use crate::offload::{offload, IN_PLACE_BYTES_MAX};
 use crate::record::{Ending, Record};
 use crate::reply::connection_option;
 use crate::upstream::{Answer, ExchangeError};
 
 use events::looks_like_events;
 
-pub use early::{relay as relay_early, wait as wait_for_answer};
+pub use early::Early;
 pub use stream::{Stream, StreamLimits};
 
 /// A body that does not stream is held back until it is whole: until then a provider that dies, or
@@ -54,8 +51,6 @@ pub struct Manner<'p> {
     pub body_bytes_max: u64,
     /// Memory of large answers that are held back.
     pub held: &'p Budget,
-    /// After so much silence an event stream is opened before the provider's head is there.
-    pub early: Option<Duration>,
     /// For answers that stream.
     pub stream: StreamLimits,
 }
@@ -146,7 +141,10 @@ async fn hold(
         let body = alarm.within(wait, body).await;
         let body = body.map_err(|wait| RelayError::Upstream(ExchangeError::Timeout(wait)))?;
         let done = match body.map_err(RelayError::Client)? {
-            Err(ExchangeError::Io(error)) if ends_all_the_same(answer, &error, held).await => true,
+            // Boxed: it is rare, and what is kept of every answer stays small.
+            Err(ExchangeError::Io(error)) if Box::pin(answer.ends_whole(&error, held)).await => {
+                true
+            }
             other => other.map_err(RelayError::Upstream)?,
         };
         if held.len() as u64 > manner.body_bytes_max {
@@ -176,30 +174,6 @@ async fn hold(
 fn streams_all_the_same(answer: &Answer, held: &[u8], asked: bool) -> bool {
     let unknown_length = matches!(answer.head.framing, Framing::Chunked | Framing::UntilClose);
     asked && unknown_length && !matches!(held.first(), None | Some(b'{' | b'['))
-}
-
-/// Whether a body is complete although TLS was not ended in order (RFC 8446 §6.1), which many servers
-/// leave out and anybody on the way could have caused: a JSON document shows its own end.
-async fn ends_all_the_same(answer: &mut Answer, error: &io::Error, held: &mut Vec<u8>) -> bool {
-    let cut = error.kind() == io::ErrorKind::UnexpectedEof;
-    if !cut || answer.head.framing != Framing::UntilClose || answer.head.encoded {
-        return false;
-    }
-    answer.reusable = false;
-    if held.len() <= IN_PLACE_BYTES_MAX {
-        return is_json(held);
-    }
-    let body = std::mem::take(held);
-    let parsed = offload(move || (is_json(&body), body)).await;
-    let (complete, body) = parsed.unwrap_or_default();
-    *held = body;
-    complete
-}
-
-/// Whether a text is one whole object or array.
-fn is_json(text: &[u8]) -> bool {
-    matches!(text.trim_ascii_start().first(), Some(b'{' | b'['))
-        && serde_json::from_slice::<serde::de::IgnoredAny>(text).is_ok()
 }
 
 /// The head of a whole answer, and whether another request may follow it. A small body is moved

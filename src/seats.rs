@@ -17,12 +17,16 @@ const STAYS_MIN: Duration = Duration::from_millis(500);
 /// What a client's connection is doing, in the order in which connections leave for newcomers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Activity {
+    /// It has its last answer, and is only given time to read it.
+    Closing,
     /// It has never sent a byte.
     Fresh,
     /// It waits between two requests.
     Idle,
     /// It has sent a part of a head.
     Head,
+    /// It is sent an answer of ours.
+    Reply,
     /// It has sent a request. It does not leave.
     Busy,
 }
@@ -41,13 +45,15 @@ pub struct Seats {
     entries: RefCell<Slab<Entry>>,
     /// Tasks that wait for a place.
     waiting: RefCell<Vec<Waker>>,
+    /// Since when somebody waits, and nobody could leave.
+    wanted_since: Cell<Option<Instant>>,
 }
 
 impl Seats {
     /// Places for `limit` connections.
     pub fn new(limit: usize) -> Rc<Seats> {
-        let (entries, waiting) = Default::default();
-        Rc::new(Seats { limit: Cell::new(limit), entries, waiting })
+        let (entries, waiting, wanted_since) = Default::default();
+        Rc::new(Seats { limit: Cell::new(limit), entries, waiting, wanted_since })
     }
 
     /// Connections now.
@@ -70,22 +76,27 @@ impl Seats {
         }
         let entry = Entry { activity: Activity::Fresh, since: now, leaves: false, waker: None };
         let key = self.entries.borrow_mut().insert(entry);
+        self.wanted_since.set(None);
         Some(Seat { seats: self.clone(), key })
     }
 
     /// Asks the connection to leave that is the least loss, unless somebody is leaving already or all
-    /// have sent a request. Returns when to ask again if all who could leave are too young for it.
+    /// have sent a request. Returns when to ask again if all who could leave are too young for it;
+    /// whoever has waited as long as that for a place need not mind.
     pub fn make_room(&self, now: Instant) -> Option<Instant> {
         let mut entries = self.entries.borrow_mut();
         if entries.iter().any(|(_, entry)| entry.leaves) {
             return None;
         }
+        let again = self.wanted_since.get().unwrap_or(now) + STAYS_MIN;
+        self.wanted_since.set(Some(again - STAYS_MIN));
+        let since_max = if again <= now { now } else { now - STAYS_MIN };
         let idle = entries.iter_mut().map(|(_, entry)| entry);
-        let mut idle: Vec<_> = idle.filter(|entry| entry.activity != Activity::Busy).collect();
-        let oldest = idle.iter().map(|entry| entry.since + STAYS_MIN).min();
-        idle.retain(|entry| entry.since + STAYS_MIN <= now);
-        let least = idle.into_iter().min_by_key(|entry| (entry.activity, entry.since));
-        let Some(entry) = least else { return oldest };
+        let idle =
+            idle.filter(|entry| entry.activity != Activity::Busy && entry.since <= since_max);
+        let Some(entry) = idle.min_by_key(|entry| (entry.activity, entry.since)) else {
+            return (again > now).then_some(again);
+        };
         entry.leaves = true;
         let waker = entry.waker.take();
         drop(entries);
@@ -165,7 +176,6 @@ mod tests {
         places[1].set(Activity::Idle, at(30));
         places[2].set(Activity::Idle, at(20));
         places[3].set(Activity::Busy, at(1));
-        assert_eq!(seats.make_room(at(0)), Some(at(4) + STAYS_MIN), "all are too young");
         for expected in [4, 5, 2, 1, 0] {
             // One at a time.
             assert_eq!((seats.make_room(at(31)), seats.make_room(at(31))), (None, None));
@@ -178,5 +188,22 @@ mod tests {
         assert!(!places.iter().any(|place| place.poll_leave(&context)), "all are busy");
         places.pop();
         assert!(seats.take(at(50), waker).is_some());
+    }
+
+    #[test]
+    fn who_has_just_begun_stays_until_the_newcomer_has_waited_as_long() {
+        let start = Instant::now() + Duration::from_secs(1);
+        let (seats, waker) = (Seats::new(1), Waker::noop());
+        let context = Context::from_waker(waker);
+        let place = seats.take(start, waker).unwrap();
+        let half = STAYS_MIN / 2;
+        assert_eq!(seats.make_room(start), Some(start + STAYS_MIN));
+        // It always does something, and never for long.
+        place.set(Activity::Idle, start + half);
+        assert_eq!(seats.make_room(start + half), Some(start + STAYS_MIN));
+        assert!(!place.poll_leave(&context));
+        place.set(Activity::Idle, start + STAYS_MIN);
+        assert_eq!(seats.make_room(start + STAYS_MIN), None);
+        assert!(place.poll_leave(&context));
     }
 }

@@ -25,6 +25,15 @@ impl Secret {
     pub fn matches(&self, candidate: &[u8]) -> bool {
         self.0.as_bytes().ct_eq(candidate).into()
     }
+
+    /// Whether `line` ends with this secret behind white space: a field's whole value, or what stands
+    /// behind a scheme such as `Bearer`.
+    pub fn ends(&self, line: &[u8]) -> bool {
+        let start = line.len().checked_sub(self.0.len()).filter(|start| *start > 0);
+        start.is_some_and(|start| {
+            matches!(line[start - 1], b' ' | b'\t') && self.matches(&line[start..])
+        })
+    }
 }
 
 impl fmt::Debug for Secret {
@@ -44,6 +53,17 @@ impl Eq for Secret {}
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_secret_is_found_at_the_end_of_a_line_and_nowhere_else() {
+        let secret = Secret::new("a b");
+        for line in ["x: a b", "x: Bearer a b", "x:  a b", "x: Bearer\ta b"] {
+            assert!(secret.ends(line.as_bytes()), "{line}");
+        }
+        for line in ["a b", "x:a b", "x: a bc", "x: a b c", "x: Aa b", "", " ", "x: A b"] {
+            assert!(!secret.ends(line.as_bytes()), "{line}");
+        }
+    }
 
     #[test]
     fn debug_output_hides_the_text_even_when_pretty_printed_or_nested() {

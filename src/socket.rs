@@ -33,6 +33,23 @@ pub fn probe_when_quiet(socket: impl AsFd) {
     let _ = SockRef::from(&socket).set_tcp_keepalive(&probes);
 }
 
+/// What was sent and not acknowledged for so long ends a connection: the way to the peer is gone,
+/// though nobody has said so.
+pub const UNACKNOWLEDGED_MAX: Duration = Duration::from_secs(30);
+/// The same for a connection that is quiet: Linux takes it for the end of probing, too, in place of
+/// `PROBES_MAX`, and one lost probe would do (tcp_keepalive_timer, Linux 6.18).
+pub const QUIET_MAX: Duration = Duration::from_secs(90);
+const _: () = assert!(
+    QUIET_MAX.as_secs() == PROBE_AFTER.as_secs() + PROBE_EVERY.as_secs() * PROBES_MAX as u64
+);
+
+/// Has the kernel end a connection on which what was sent is not acknowledged for so long (RFC 5482);
+/// `None` leaves it to the kernel.
+pub fn end_when_unacknowledged(socket: impl AsFd, limit: Option<Duration>) {
+    // A kernel that refuses leaves the connection as it was.
+    let _ = SockRef::from(&socket).set_tcp_user_timeout(limit);
+}
+
 /// A non-blocking TCP stream that the reactor watches.
 pub struct Watched {
     // Dropped first: the key must be free before the descriptor's number is.
@@ -306,6 +323,16 @@ impl Socket {
     /// Wakes the task as soon as the connection is no longer quiet.
     pub fn wake_when_readable(&self, context: &Context<'_>) {
         self.watched().registration.wake_reader(context.waker());
+    }
+
+    /// See [`end_when_unacknowledged`].
+    pub fn end_when_unacknowledged(&self, limit: Option<Duration>) {
+        end_when_unacknowledged(&self.watched().stream, limit);
+    }
+
+    /// Has the next read ask the kernel, whatever the last visit told.
+    pub fn look_again(&self) {
+        self.watched().registration.doubt();
     }
 
     /// Tells the peer that nothing more will be sent.

@@ -10,11 +10,13 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use crate::body::Decoder;
+use crate::body::{Decoder, Framing};
 use crate::clock::{Alarm, Phase, Wait};
 use crate::connect::Origin;
 use crate::head::AnswerHead;
+use crate::offload::{offload, IN_PLACE_BYTES_MAX};
 use crate::pool::{Lease, Pool};
+use crate::socket::{QUIET_MAX, UNACKNOWLEDGED_MAX};
 
 use sending::Sending;
 
@@ -25,6 +27,14 @@ pub use error::ExchangeError;
 const REPEAT_WITHIN_MIN: Duration = Duration::from_millis(20);
 /// The same, however long TCP took to connect.
 const REPEAT_WITHIN_MAX: Duration = Duration::from_millis(500);
+/// By then all that was sent is acknowledged, or the kernel has ended the connection: the provider is
+/// alive and thinks.
+const ACKNOWLEDGED_AFTER: Duration = Duration::from_secs(31);
+const _: () = assert!(ACKNOWLEDGED_AFTER.as_secs() > UNACKNOWLEDGED_MAX.as_secs());
+/// What every provider's kernel takes before the provider itself reads. A longer request may have to
+/// wait for that: a server that works on one at a time lets the next one lie. Linux counts such a wait,
+/// too, although each probe of it is acknowledged (tcp_probe_timer, Linux 6.18).
+const UNREAD_BYTES_MAX: usize = 48 * 1024;
 /// The start of the body that goes out in one write with the head.
 const FIRST_WRITE_BYTES: usize = 16 * 1024;
 
@@ -44,6 +54,10 @@ impl Message {
         head.extend_from_slice(&body[..joined]);
         let body = if joined == body.len() { Vec::new() } else { body };
         Message { first: head, body, joined }
+    }
+
+    fn len(&self) -> usize {
+        self.first.len() + self.body.len() - if self.body.is_empty() { 0 } else { self.joined }
     }
 
     /// What is left to send after `sent` bytes.
@@ -110,9 +124,12 @@ pub async fn exchange(
         let lease = lease.map_err(ExchangeError::Connect)?;
         let (sent_at, really) = *first_sent.get_or_insert((alarm.now(), alarm.real_now()));
         let mut sending = Sending::new(lease, sent_at);
+        // A new connection has just shown that it is alive.
+        if !sending.lease.reused && message.len() > UNREAD_BYTES_MAX {
+            sending.lease.be_patient(None);
+        }
         let wait = Wait::new(patience.phase, sending.sent_at, patience.answer);
-        let head = poll_fn(|context| sending.poll(context, &message));
-        match alarm.within(wait, head).await.map_err(ExchangeError::Timeout)? {
+        match head(&mut sending, &message, wait, alarm).await.map_err(ExchangeError::Timeout)? {
             Ok((head, _)) if head.is_redirect() => {
                 return Err(ExchangeError::Redirect(head.status, head.location));
             }
@@ -124,6 +141,24 @@ pub async fn exchange(
             Err(error) => return Err(error),
         }
     }
+}
+
+/// Sends the request and waits for the head of its answer.
+async fn head(
+    sending: &mut Sending,
+    message: &Message,
+    wait: Wait,
+    alarm: &Alarm,
+) -> Result<Result<sending::Head, ExchangeError>, Wait> {
+    let thinks = Wait::new(wait.phase, sending.sent_at, ACKNOWLEDGED_AFTER);
+    if thinks.until < wait.until {
+        let head = alarm.within(thinks, poll_fn(|context| sending.poll(context, message))).await;
+        if let Ok(head) = head {
+            return Ok(head);
+        }
+        sending.lease.be_patient(Some(QUIET_MAX));
+    }
+    alarm.within(wait, poll_fn(|context| sending.poll(context, message))).await
 }
 
 /// A provider may close an idle connection just as we use it. Anything else is not ours to repeat:
@@ -227,16 +262,37 @@ impl Answer {
     /// See [`ExchangeError`]; time is for the caller to limit.
     pub async fn collect(mut self, limit: u64) -> Result<Vec<u8>, ExchangeError> {
         let mut body = Vec::new();
-        while !poll_fn(|context| self.poll_body(context, &mut body)).await? {
+        loop {
+            let done = match poll_fn(|context| self.poll_body(context, &mut body)).await {
+                Err(ExchangeError::Io(error)) if self.ends_whole(&error, &mut body).await => true,
+                other => other?,
+            };
             if body.len() as u64 > limit {
                 return Err(ExchangeError::TooLarge(limit));
             }
+            if done {
+                self.finish();
+                return Ok(body);
+            }
         }
-        if body.len() as u64 > limit {
-            return Err(ExchangeError::TooLarge(limit));
+    }
+
+    /// Whether a body is complete although TLS was not ended in order (RFC 8446 §6.1), which many
+    /// servers leave out and anybody on the way could have caused: a JSON document shows its own end.
+    pub async fn ends_whole(&mut self, error: &io::Error, body: &mut Vec<u8>) -> bool {
+        let cut = error.kind() == io::ErrorKind::UnexpectedEof;
+        if !cut || self.head.framing != Framing::UntilClose || self.head.encoded {
+            return false;
         }
-        self.finish();
-        Ok(body)
+        self.reusable = false;
+        if body.len() <= IN_PLACE_BYTES_MAX {
+            return is_json(body);
+        }
+        let text = std::mem::take(body);
+        let parsed = offload(move || (is_json(&text), text)).await;
+        let (complete, text) = parsed.unwrap_or_default();
+        *body = text;
+        complete
     }
 
     /// Gives the connection back if it may serve again.
@@ -245,6 +301,12 @@ impl Answer {
             self.lease.release();
         }
     }
+}
+
+/// Whether a text is one whole object or array.
+fn is_json(text: &[u8]) -> bool {
+    matches!(text.trim_ascii_start().first(), Some(b'{' | b'['))
+        && serde_json::from_slice::<serde::de::IgnoredAny>(text).is_ok()
 }
 
 #[cfg(test)]

@@ -1,6 +1,8 @@
 //! Which fields of a client's request and of a provider's answer stay here. One look at the first
 //! letters of a name leaves few rules to compare: this runs for every field of every message.
 
+use Rule::{Name, Start};
+
 /// Why a field does not go on to the provider.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Stays {
@@ -15,18 +17,24 @@ pub(super) enum Stays {
     Front,
 }
 
-/// A whole name, or with `*` at its end the beginning of names.
-type Rule = (&'static str, Stays);
+/// Which names stay.
+enum Rule {
+    /// This one.
+    Name(&'static str, Stays),
+    /// All that begin like this.
+    Start(&'static str, Stays),
+}
 
 /// Why the field of this name stays, if it does.
 pub(super) fn stays(name: &str) -> Option<Stays> {
-    let matches = |rule: &&Rule| match rule.0.strip_suffix('*') {
-        Some(start) => {
-            name.get(..start.len()).is_some_and(|other| other.eq_ignore_ascii_case(start))
+    let name = name.as_bytes();
+    candidates(name).iter().find_map(|rule| match rule {
+        Name(other, stays) => name.eq_ignore_ascii_case(other.as_bytes()).then_some(*stays),
+        Start(start, stays) => {
+            let other = name.get(..start.len())?;
+            other.eq_ignore_ascii_case(start.as_bytes()).then_some(*stays)
         }
-        None => name.eq_ignore_ascii_case(rule.0),
-    };
-    candidates(name.as_bytes()).iter().find(matches).map(|rule| rule.1)
+    })
 }
 
 /// The rules for names that begin like this one.
@@ -35,55 +43,55 @@ fn candidates(name: &[u8]) -> &'static [Rule] {
     let letter = |at: usize| name.get(at).map_or(0, u8::to_ascii_lowercase);
     match letter(0) {
         b'a' => &[
-            ("authorization", Ours),
-            ("accept-encoding", Ours),
-            ("access-control-request-*", Browser),
+            Name("authorization", Ours),
+            Name("accept-encoding", Ours),
+            Start("access-control-request-", Browser),
         ],
         b'c' => &[
-            ("content-length", Ours),
-            ("connection", HopByHop),
-            ("cookie", Ours),
-            ("cf-*", Front),
-            ("cdn-loop", Front),
-            ("cloudfront-*", Front),
+            Name("content-length", Ours),
+            Name("connection", HopByHop),
+            Name("cookie", Ours),
+            Start("cf-", Front),
+            Name("cdn-loop", Front),
+            Start("cloudfront-", Front),
         ],
-        b'd' => &[("dnt", Browser)],
-        b'e' => &[("expect", Ours)],
-        b'f' => &[("forwarded", Front), ("fly-*", Front), ("fastly-*", Front)],
-        b'h' => &[("host", Ours)],
-        b'k' => &[("keep-alive", HopByHop)],
-        b'o' => &[("origin", Browser)],
-        b'p' => &[("proxy-connection", HopByHop), ("proxy-authorization", HopByHop)],
-        b'r' => &[("referer", Browser), ("remote-*", Front)],
-        b's' => &[("sec-*", Browser)],
+        b'd' => &[Name("dnt", Browser)],
+        b'e' => &[Name("expect", Ours)],
+        b'f' => &[Name("forwarded", Front), Start("fly-", Front), Start("fastly-", Front)],
+        b'h' => &[Name("host", Ours)],
+        b'k' => &[Name("keep-alive", HopByHop)],
+        b'o' => &[Name("origin", Browser)],
+        b'p' => &[Name("proxy-connection", HopByHop), Name("proxy-authorization", HopByHop)],
+        b'r' => &[Name("referer", Browser), Start("remote-", Front)],
+        b's' => &[Start("sec-", Browser)],
         b't' => &[
-            ("te", HopByHop),
-            ("trailer", HopByHop),
-            ("transfer-encoding", HopByHop),
-            ("true-client-ip", Front),
-            ("tailscale-*", Front),
+            Name("te", HopByHop),
+            Name("trailer", HopByHop),
+            Name("transfer-encoding", HopByHop),
+            Name("true-client-ip", Front),
+            Start("tailscale-", Front),
         ],
-        b'u' => &[("upgrade", HopByHop), ("upgrade-insecure-requests", Browser)],
-        b'v' => &[("via", Front)],
+        b'u' => &[Name("upgrade", HopByHop), Name("upgrade-insecure-requests", Browser)],
+        b'v' => &[Name("via", Front)],
         b'x' => match letter(2) {
             b'a' => &[
-                ("x-azure-clientip", Front),
-                ("x-azure-socketip", Front),
-                ("x-azure-ref", Front),
-                ("x-azure-fdid", Front),
-                ("x-appengine-*", Front),
-                ("x-amzn-oidc-*", Front),
-                ("x-auth-request-*", Front),
-                ("x-authentik-*", Front),
+                Name("x-azure-clientip", Front),
+                Name("x-azure-socketip", Front),
+                Name("x-azure-ref", Front),
+                Name("x-azure-fdid", Front),
+                Start("x-appengine-", Front),
+                Start("x-amzn-oidc-", Front),
+                Start("x-auth-request-", Front),
+                Start("x-authentik-", Front),
             ],
-            b'c' => &[("x-client-ip", Front), ("x-cluster-client-ip", Front)],
-            b'e' => &[("x-envoy-*", Front)],
-            b'f' => &[("x-forwarded*", Front)],
-            b'g' => &[("x-goog-iap-*", Front), ("x-goog-authenticated-*", Front)],
-            b'm' => &[("x-ms-client-principal*", Front), ("x-ms-token-*", Front)],
-            b'o' => &[("x-original-*", Front)],
-            b'r' => &[("x-real-ip", Front), ("x-request-id", Ours)],
-            b'v' => &[("x-vercel-*", Front)],
+            b'c' => &[Name("x-client-ip", Front), Name("x-cluster-client-ip", Front)],
+            b'e' => &[Start("x-envoy-", Front)],
+            b'f' => &[Start("x-forwarded", Front)],
+            b'g' => &[Start("x-goog-iap-", Front), Start("x-goog-authenticated-", Front)],
+            b'm' => &[Start("x-ms-client-principal", Front), Start("x-ms-token-", Front)],
+            b'o' => &[Start("x-original-", Front)],
+            b'r' => &[Name("x-real-ip", Front), Name("x-request-id", Ours)],
+            b'v' => &[Start("x-vercel-", Front)],
             _ => &[],
         },
         _ => &[],

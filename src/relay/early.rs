@@ -3,12 +3,13 @@
 
 use std::future::{poll_fn, Future};
 use std::pin::pin;
+use std::time::Duration;
 
 use serde_json::value::RawValue;
 
 use super::framing::{push_chunk, LAST_CHUNK};
 use super::stream::KEEP_ALIVE_COMMENT;
-use super::{end_head, hold, streams_all_the_same, Manner, RelayError, Relayed, Stream};
+use super::{end_head, streams_all_the_same, Manner, RelayError, Relayed, Stream};
 use crate::body::Framing;
 use crate::client::Client;
 use crate::clock::{Alarm, Phase, Wait};
@@ -18,49 +19,202 @@ use crate::record::{Ending, Record};
 use crate::upstream::{Answer, ExchangeError};
 
 /// How much of a refusal is read, in case that it is JSON.
-const REFUSAL_BYTES_MAX: usize = 64 * 1024;
+const REFUSAL_BYTES_MAX: u64 = 64 * 1024;
 /// How much of one is told that is no JSON.
 const REFUSAL_BYTES_SHOWN: usize = 4 * 1024;
 
-/// Waits for `exchange`, which may use `alarm`, while the client is there. Whenever `manner.early` has passed in silence, the
-/// client gets a comment, and before the first one the head of an event stream: `true` then.
-///
-/// # Errors
-/// [`Error::ClientGone`], also for a client that does not read.
-pub async fn wait<T>(
-    exchange: impl Future<Output = T>,
-    client: &mut Client,
-    alarm: &Alarm,
-    manner: &Manner<'_>,
-    id: &str,
-) -> Result<(T, bool), Error> {
-    let Some(after) = manner.early else { return Ok((client.unless_gone(exchange).await?, false)) };
-    let mut exchange = pin!(exchange);
-    let mut opened = false;
-    // The exchange waits under the other one.
-    let alarm = &Alarm::new(alarm.reactor());
-    loop {
-        let silence = Wait::new(Phase::FirstByte, alarm.now(), after);
-        let waited = alarm.within(silence, client.unless_gone(exchange.as_mut())).await;
-        if let Ok(result) = waited {
-            return Ok((result?, opened));
-        }
-        let mut bytes = Vec::new();
-        if !std::mem::replace(&mut opened, true) {
-            push_head(&mut bytes, manner, id);
-        }
-        push_framed(&mut bytes, KEEP_ALIVE_COMMENT, manner);
-        client.write_all(alarm, &bytes).await.map_err(|_| Error::ClientGone)?;
-    }
+/// An answer that may begin before its provider's.
+pub struct Early<'m> {
+    manner: &'m Manner<'m>,
+    /// The request's id, for our head.
+    id: String,
+    /// After so much silence a sign of life goes out.
+    after: Duration,
+    /// What is waited for has another one.
+    alarm: Alarm,
+    /// Whether our head is out.
+    pub opened: bool,
 }
 
-fn push_head(bytes: &mut Vec<u8>, manner: &Manner<'_>, id: &str) {
-    bytes.extend_from_slice(b"HTTP/1.1 200 OK\r\n");
-    push_field(bytes, "content-type", b"text/event-stream");
-    push_field(bytes, "cache-control", b"no-cache");
-    push_field(bytes, "x-accel-buffering", b"no");
-    push_field(bytes, "x-request-id", id.as_bytes());
-    end_head(bytes, framing(manner), may_keep_alive(manner), manner.minor);
+/// What is left to tell a client.
+enum Told {
+    /// The rest, as it comes.
+    Streams(Box<Stream>),
+    /// One event, and the end.
+    Last(String),
+}
+
+impl<'m> Early<'m> {
+    /// Nothing has gone out yet.
+    pub fn new(after: Duration, manner: &'m Manner<'m>, id: &str, alarm: &Alarm) -> Early<'m> {
+        let alarm = Alarm::new(alarm.reactor());
+        Early { manner, id: id.to_owned(), after, alarm, opened: false }
+    }
+
+    /// Waits for `future` while the client is there. Whenever it has been silent for long, the client
+    /// gets a comment, and before the first one the head of an event stream.
+    ///
+    /// # Errors
+    /// [`Error::ClientGone`], also for a client that does not read.
+    pub async fn wait<T>(
+        &mut self,
+        future: impl Future<Output = T>,
+        client: &mut Client,
+    ) -> Result<T, Error> {
+        let mut future = pin!(future);
+        loop {
+            let silence = Wait::new(Phase::FirstByte, self.alarm.now(), self.after);
+            let waited = self.alarm.within(silence, client.unless_gone(future.as_mut())).await;
+            if let Ok(result) = waited {
+                return result;
+            }
+            let mut bytes = Vec::new();
+            if !std::mem::replace(&mut self.opened, true) {
+                self.push_head(&mut bytes);
+                // Until the end is in order, that of the connection must not look like it.
+                client.reset_on_close(self.ends_with_connection());
+            }
+            self.push_framed(&mut bytes, KEEP_ALIVE_COMMENT);
+            client.write_all(&self.alarm, &bytes).await.map_err(|_| Error::ClientGone)?;
+        }
+    }
+
+    fn push_head(&self, bytes: &mut Vec<u8>) {
+        bytes.extend_from_slice(b"HTTP/1.1 200 OK\r\n");
+        push_field(bytes, "content-type", b"text/event-stream");
+        push_field(bytes, "cache-control", b"no-cache");
+        push_field(bytes, "x-accel-buffering", b"no");
+        push_field(bytes, "x-request-id", self.id.as_bytes());
+        end_head(bytes, framing(self.manner), self.may_keep_alive(), self.manner.minor);
+    }
+
+    fn ends_with_connection(&self) -> bool {
+        framing(self.manner) == Framing::UntilClose
+    }
+
+    fn may_keep_alive(&self) -> bool {
+        !self.ends_with_connection() && (self.manner.keep_alive)()
+    }
+
+    fn push_framed(&self, bytes: &mut Vec<u8>, data: &[u8]) {
+        if self.ends_with_connection() {
+            bytes.extend_from_slice(data);
+        } else {
+            push_chunk(bytes, data);
+        }
+    }
+
+    /// Relays what came of the exchange to a client that has had its head already.
+    pub async fn relay(
+        mut self: Box<Self>,
+        answer: Result<Answer, ExchangeError>,
+        client: &mut Client,
+        alarm: &Alarm,
+        record: &mut Record,
+    ) -> Relayed {
+        let told = match answer {
+            Err(error) => Err(RelayError::Upstream(error)),
+            Ok(mut answer) => {
+                answer.head.relayed = Vec::new();
+                match answer.head.status {
+                    200..300 => self.success(answer, client, alarm).await,
+                    status => {
+                        record.ending = Ending::Refused(status);
+                        self.refusal(answer, client, alarm).await
+                    }
+                }
+            }
+        };
+        let event = match told {
+            Ok(Told::Streams(stream)) => return Relayed::Streams(stream),
+            Ok(Told::Last(event)) => event,
+            Err(RelayError::Client(_)) => {
+                record.ending = Ending::ClientGone;
+                return Relayed::Whole(false);
+            }
+            Err(RelayError::Upstream(error)) => {
+                let error = Error::of_exchange(self.manner.provider, error);
+                let event = error_event(&error.to_string(), error.status().unwrap_or(502), None);
+                record.ending = Ending::Cut(error);
+                event
+            }
+        };
+        Relayed::Whole(self.end(&event, client, record).await)
+    }
+
+    /// Sends one event and the end. Returns whether the client's connection is in step.
+    async fn end(&self, event: &str, client: &mut Client, record: &mut Record) -> bool {
+        record.bytes = event.len() as u64;
+        let mut bytes = Vec::new();
+        self.push_framed(&mut bytes, event.as_bytes());
+        if !self.ends_with_connection() {
+            bytes.extend_from_slice(LAST_CHUNK);
+        }
+        if client.write_all(&self.alarm, &bytes).await.is_err() {
+            record.ending = Ending::ClientGone;
+            return false;
+        }
+        if matches!(record.ending, Ending::Open) {
+            record.ending = Ending::Complete;
+        }
+        client.reset_on_close(false);
+        self.may_keep_alive()
+    }
+
+    /// An answer that is a stream goes on as one; a whole one becomes one event.
+    async fn success(
+        &mut self,
+        mut answer: Answer,
+        client: &mut Client,
+        alarm: &Alarm,
+    ) -> Result<Told, RelayError> {
+        if answer.head.encoded {
+            let reason =
+                "已开始的事件流中不能有压缩的响应 (an encoded answer in a stream that has begun)";
+            return Err(RelayError::Upstream(ExchangeError::Head(HeadError::Malformed(reason))));
+        }
+        let mut body = Vec::new();
+        if answer.head.content == Content::Whole {
+            let limit = self.manner.body_bytes_max;
+            let silence_max = self.manner.stream.silence_max;
+            let read = read(&mut answer, &mut body, limit, silence_max, alarm);
+            let whole = self.wait(read, client).await.map_err(RelayError::Client)?;
+            if whole.map_err(RelayError::Upstream)? {
+                answer.finish();
+                return Ok(Told::Last(data_event(&String::from_utf8_lossy(&body))));
+            }
+            if body.len() as u64 > limit {
+                return Err(RelayError::Upstream(ExchangeError::TooLarge(limit)));
+            }
+        } else {
+            body = answer.take_buffer().map_err(RelayError::Upstream)?;
+        }
+        answer.head.content = Content::Events;
+        Ok(Told::Streams(Box::new(Stream::new(answer, body, alarm, self.manner, true))))
+    }
+
+    /// The provider's refusal as an error event.
+    async fn refusal(
+        &mut self,
+        mut answer: Answer,
+        client: &mut Client,
+        alarm: &Alarm,
+    ) -> Result<Told, RelayError> {
+        let status = answer.head.status;
+        let mut body = Vec::new();
+        // Whatever it begins with, it is no stream.
+        answer.head.content = Content::Other;
+        let silence_max = self.manner.stream.silence_max;
+        let read = read(&mut answer, &mut body, REFUSAL_BYTES_MAX, silence_max, alarm);
+        // What has come is told, however it ended.
+        let _ = self.wait(read, client).await.map_err(RelayError::Client)?;
+        answer.finish();
+        let provider = self.manner.provider;
+        let message = format!(
+            "提供商 {provider} 拒绝了请求: 状态 {status} (provider {provider} refused: status {status})"
+        );
+        Ok(Told::Last(error_event(&message, status, Some(&told(&body)))))
+    }
 }
 
 /// How the client is told where a stream ends whose length nobody knows: HTTP/1.0 has no chunks.
@@ -72,95 +226,30 @@ pub(super) fn framing(manner: &Manner<'_>) -> Framing {
     }
 }
 
-fn may_keep_alive(manner: &Manner<'_>) -> bool {
-    manner.minor > 0 && (manner.keep_alive)()
-}
-
-fn push_framed(bytes: &mut Vec<u8>, data: &[u8], manner: &Manner<'_>) {
-    match framing(manner) {
-        Framing::Chunked => push_chunk(bytes, data),
-        _ => bytes.extend_from_slice(data),
-    }
-}
-
-/// Relays what came of the exchange to a client that has had its head already.
-pub async fn relay(
-    answer: Result<Answer, ExchangeError>,
-    client: &mut Client,
+/// Reads a body to its end, which is `true`, beyond `limit` bytes, or until it shows that it streams.
+async fn read(
+    answer: &mut Answer,
+    body: &mut Vec<u8>,
+    limit: u64,
+    silence_max: Duration,
     alarm: &Alarm,
-    manner: &Manner<'_>,
-    record: &mut Record,
-) -> Relayed {
-    let told = match answer {
-        Err(error) => Err(RelayError::Upstream(error)),
-        Ok(mut answer) => {
-            answer.head.relayed = Vec::new();
-            match answer.head.status {
-                200..300 if answer.head.encoded => {
-                    let reason = "已开始的事件流中不能有压缩的响应 (an encoded answer in a stream that has begun)";
-                    Err(RelayError::Upstream(ExchangeError::Head(HeadError::Malformed(reason))))
-                }
-                200..300 => relay_success(answer, client, alarm, manner).await,
-                _ => refusal(answer, client, alarm, manner, record).await.map(Told::Last),
-            }
+) -> Result<bool, ExchangeError> {
+    loop {
+        let wait = Wait::new(Phase::NextBytes, alarm.now(), silence_max);
+        let piece = alarm.within(wait, poll_fn(|context| answer.poll_body(context, body))).await;
+        let done = match piece.map_err(ExchangeError::Timeout)? {
+            Err(ExchangeError::Io(error)) if answer.ends_whole(&error, body).await => true,
+            other => other?,
+        };
+        let streams =
+            answer.head.content == Content::Whole && streams_all_the_same(answer, body, true);
+        if body.len() as u64 > limit || streams {
+            return Ok(false);
         }
-    };
-    let event = match told {
-        Ok(Told::Streams(stream)) => return Relayed::Streams(stream),
-        Ok(Told::Last(event)) => event,
-        Err(RelayError::Client(_)) => {
-            record.ending = Ending::ClientGone;
-            return Relayed::Whole(false);
+        if done {
+            return Ok(true);
         }
-        Err(RelayError::Upstream(error)) => {
-            let error = Error::of_exchange(manner.provider, error);
-            let event = error_event(&error.to_string(), error.status().unwrap_or(502), None);
-            record.ending = Ending::Cut(error);
-            event
-        }
-    };
-    record.bytes = event.len() as u64;
-    let mut bytes = Vec::new();
-    push_framed(&mut bytes, event.as_bytes(), manner);
-    if framing(manner) == Framing::Chunked {
-        bytes.extend_from_slice(LAST_CHUNK);
     }
-    if client.write_all(alarm, &bytes).await.is_err() {
-        record.ending = Ending::ClientGone;
-        return Relayed::Whole(false);
-    }
-    Relayed::Whole(may_keep_alive(manner))
-}
-
-/// What is left to tell a client.
-enum Told {
-    Streams(Box<Stream>),
-    /// One event, and the end.
-    Last(String),
-}
-
-/// An answer that is a stream goes on as one; a whole one becomes one event.
-async fn relay_success(
-    mut answer: Answer,
-    client: &mut Client,
-    alarm: &Alarm,
-    manner: &Manner<'_>,
-) -> Result<Told, RelayError> {
-    let mut held = Vec::new();
-    if answer.head.content == Content::Whole {
-        let mut share = manner.held.share();
-        if hold(&mut answer, &mut held, &mut share, client, alarm, manner).await? {
-            answer.finish();
-            return Ok(Told::Last(data_event(&String::from_utf8_lossy(&held))));
-        }
-        if !streams_all_the_same(&answer, &held, true) {
-            return Err(RelayError::Upstream(ExchangeError::TooLarge(manner.body_bytes_max)));
-        }
-    } else {
-        held = answer.take_buffer().map_err(RelayError::Upstream)?;
-    }
-    answer.head.content = Content::Events;
-    Ok(Told::Streams(Box::new(Stream::new(answer, held, alarm, manner, true))))
 }
 
 fn data_event(text: &str) -> String {
@@ -168,41 +257,13 @@ fn data_event(text: &str) -> String {
     lines.chain(["\n".to_owned()]).collect()
 }
 
-/// The provider's refusal as an error event.
-async fn refusal(
-    mut answer: Answer,
-    client: &mut Client,
-    alarm: &Alarm,
-    manner: &Manner<'_>,
-    record: &mut Record,
-) -> Result<String, RelayError> {
-    let status = answer.head.status;
-    let mut body = Vec::new();
-    let whole = async {
-        while body.len() <= REFUSAL_BYTES_MAX {
-            match poll_fn(|context| answer.poll_body(context, &mut body)).await {
-                Ok(false) => {}
-                // What has come is told, however it ended.
-                Ok(true) | Err(_) => return,
-            }
-        }
-    };
-    let wait = Wait::new(Phase::NextBytes, alarm.now(), manner.stream.silence_max);
-    if let Ok(gone) = alarm.within(wait, client.unless_gone(whole)).await {
-        gone.map_err(RelayError::Client)?;
-    }
-    answer.finish();
-    record.ending = Ending::Refused(status);
-    let provider = manner.provider;
-    let message =
-        format!("提供商 {provider} 拒绝了请求: 状态 {status} (provider {provider} refused: status {status})");
-    Ok(error_event(&message, status, Some(&told(&body))))
-}
-
 /// A body as JSON: what is no JSON becomes a string.
 fn told(body: &[u8]) -> Box<RawValue> {
-    let raw =
-        if body.len() <= REFUSAL_BYTES_MAX { serde_json::from_slice(body).ok() } else { None };
+    let raw = if body.len() as u64 <= REFUSAL_BYTES_MAX {
+        serde_json::from_slice(body).ok()
+    } else {
+        None
+    };
     raw.unwrap_or_else(|| {
         let shown = &body[..body.len().min(REFUSAL_BYTES_SHOWN)];
         // A string is always a JSON value.

@@ -23,14 +23,16 @@ impl EventTail {
     pub(super) fn push(&mut self, data: &[u8]) {
         self.started |= !data.is_empty();
         let before = self.last[TAIL_BYTES - 1];
-        let from = data.len().saturating_sub(TAIL_BYTES);
-        let tail = &data[from..];
-        self.last.copy_within(tail.len().., 0);
-        self.last[TAIL_BYTES - tail.len()..].copy_from_slice(tail);
+        match data.last_chunk() {
+            Some(tail) => self.last = *tail,
+            None => {
+                self.last.copy_within(data.len().., 0);
+                self.last[TAIL_BYTES - data.len()..].copy_from_slice(data);
+            }
+        }
         // Most events end in an object, the final one and comments behind it do not.
-        let line_end = |byte: &u8| matches!(byte, b'\n' | b'\r');
-        let end = self.last.iter().rev().find(|byte| !line_end(byte));
-        if !self.ended && end != Some(&b'}') {
+        let object = self.last.ends_with(b"}\n\n") || self.last.ends_with(b"}\r\n\r\n");
+        if !object && !self.ended {
             self.ended = holds_done(&self.last, OTHER) || holds_done(data, before);
         }
     }
@@ -64,6 +66,8 @@ fn holds_done(text: &[u8], before: u8) -> bool {
 /// Whether a body that begins with these bytes may be an event stream, whatever its type says.
 pub(super) fn looks_like_events(start: &[u8]) -> bool {
     let start = start.strip_prefix(b"\xef\xbb\xbf").unwrap_or(start);
+    let line_end = |byte: &u8| matches!(byte, b'\n' | b'\r');
+    let start = &start[start.iter().take_while(|byte| line_end(byte)).count()..];
     let names: [&[u8]; 5] = [b"data:", b"event:", b":", b"id:", b"retry:"];
     names.iter().any(|name| start.starts_with(name) || name.starts_with(start))
 }
@@ -138,7 +142,7 @@ mod tests {
 
     #[test]
     fn events_are_known_by_their_first_bytes() {
-        for text in ["data: {}", "da", "event: x", ": comment", "id: 1", "\u{feff}data: 1"] {
+        for text in ["data: {}", "da", "event: x", ": comment", "id: 1", "\u{feff}\r\n\ndata: 1"] {
             assert!(looks_like_events(text.as_bytes()), "{text}");
         }
         for text in ["{", "[1]", " data: x", "<html>", "dat x", "plain"] {

@@ -38,6 +38,9 @@ pub struct Stream {
     /// How the client is told where the body ends.
     framing: Framing,
     keep_alive: bool,
+    /// Whether events of ours can stand in it, between two others.
+    events: bool,
+    /// Where it stands, unless it is no stream or cannot be read.
     tail: Option<EventTail>,
     limits: StreamLimits,
     whole_by: Option<Wait>,
@@ -94,7 +97,8 @@ impl Stream {
             written: 0,
             framing,
             keep_alive,
-            tail: (events && !answer.head.encoded).then(EventTail::default),
+            events,
+            tail: (!answer.head.encoded && !whole).then(EventTail::default),
             limits: manner.stream,
             whole_by: manner.whole_by,
             body_bytes_max: if whole || manner.whole_by.is_some() {
@@ -263,6 +267,7 @@ impl Stream {
     /// Whether an event of ours can stand here: between two others, and in no counted body.
     fn between_events(&self) -> bool {
         matches!(self.framing, Framing::Chunked | Framing::UntilClose)
+            && self.events
             && self.tail.as_ref().is_some_and(EventTail::between_events)
     }
 

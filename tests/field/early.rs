@@ -120,8 +120,26 @@ fn an_error_of_ours_is_an_event_without_a_body_of_the_provider() {
 #[test]
 fn a_whole_answer_is_one_event() {
     let upstream = slow(json_answer("200 OK", "{\n \"id\": \"x\"\n}"));
-    let text = ask(&start(&upstream)).text().replace(COMMENT, "");
+    let proxy = start(&upstream);
+    let text = ask(&proxy).text().replace(COMMENT, "");
     assert_eq!(text, "data: {\ndata:  \"id\": \"x\"\ndata: }\n\n");
+    assert!(proxy.wait_for_log("耗时:").contains("完成 (complete)"));
+}
+
+#[test]
+fn a_slow_body_behind_an_early_head_is_bridged_too() {
+    for (status, start_of) in [("200 OK", "{\"a\":"), ("500 Oops", "{\"a\":")] {
+        let upstream = Upstream::each(move |_, connection| {
+            pause(400);
+            let head = format!("HTTP/1.1 {status}\r\nContent-Length: {}\r\n", start_of.len() + 2);
+            connection.send(format!("{head}Content-Type: application/json\r\n\r\n{start_of}"));
+            pause(900);
+            connection.send("1}");
+        });
+        let text = ask(&start(&upstream)).text();
+        assert!(text.matches(COMMENT).count() >= 4, "{status}: {text}");
+        assert!(text.contains("{\"a\":1}"), "{status}: {text}");
+    }
 }
 
 #[test]

@@ -129,3 +129,43 @@ fn a_client_that_leaves_before_the_final_event_is_gone() {
     assert!(log_line(&proxy).contains("客户端断开"));
     upstream.wait_closed_by_proxy(1);
 }
+
+#[test]
+fn the_final_event_counts_whatever_the_stream_calls_itself() {
+    let typed = |media: &str| SSE_HEAD.replace("text/event-stream", media);
+    let untyped = SSE_HEAD.replace("Content-Type: text/event-stream\r\n", "");
+    for (head, body) in [
+        (typed("text/plain"), EVENTS.to_owned()),
+        (untyped, EVENTS.to_owned()),
+        (typed("application/json"), format!("\n\n{EVENTS}")),
+    ] {
+        let bytes = [head.as_bytes(), &chunk(&body)].concat();
+        let upstream = Upstream::each(move |_, connection| {
+            connection.send(&bytes);
+            pause(100);
+            connection.reset_on_close();
+            connection.half_close();
+        });
+        let proxy = TestProxy::start(&config_for(&upstream));
+        let answer = proxy.chat(chat_stream(MODEL));
+        assert!(answer.complete, "{head}: {answer:?}");
+        assert_eq!(answer.text(), body, "{head}");
+        assert!(log_line(&proxy).contains("完成 (complete)"), "{head}");
+    }
+}
+
+#[test]
+fn a_client_that_only_ends_its_side_gets_the_end_and_nothing_inside_it() {
+    let upstream = Upstream::each(|_, connection| {
+        connection.send([SSE_HEAD.as_bytes(), &chunk(EVENTS)].concat());
+        connection.wait_for_close();
+    });
+    let proxy = TestProxy::start(&config_for(&upstream));
+    let mut client = proxy.connect();
+    client.send(chat_request("", chat_stream(MODEL).as_bytes())).wait_for("data: [DONE]\n\n");
+    client.send("GET / HTTP/1.1\r\nHost: t\r\n\r\n").half_close();
+    let answer = client.response();
+    assert!(answer.complete, "{answer:?}");
+    assert_eq!(answer.text(), EVENTS);
+    client.assert_closed();
+}

@@ -59,3 +59,59 @@ fn who_never_sent_a_byte_goes_first_then_the_longest_idle_and_who_works_stays() 
     upstream.wait_requests(1);
     assert_eq!(upstream.closed_by_proxy(), 0);
 }
+
+#[test]
+fn clients_that_ask_again_and_again_leave_room_for_newcomers() {
+    let (_upstream, proxy) = full(4);
+    let over = std::sync::atomic::AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                let mut client = proxy.connect();
+                while !over.load(std::sync::atomic::Ordering::SeqCst) {
+                    if client.try_send(GET).is_err() || client.try_response("GET").is_err() {
+                        // It has lost its place, and wants another one.
+                        client = proxy.connect();
+                    }
+                    pause(100);
+                }
+            });
+        }
+        pause(200);
+        for _ in 0..3 {
+            assert_eq!(proxy.get("/").status, 200);
+        }
+        over.store(true, std::sync::atomic::Ordering::SeqCst);
+    });
+}
+
+#[test]
+fn clients_that_do_not_read_their_answers_leave_room_for_newcomers() {
+    let (_upstream, proxy) = full(4);
+    let blocked: Vec<_> = (0..4).map(|_| proxy.connect()).collect();
+    for client in &blocked {
+        client.send_in_background(GET.repeat(200_000).into());
+    }
+    pause(500);
+    for _ in 0..3 {
+        assert_eq!(proxy.get("/").status, 200);
+    }
+    blocked.into_iter().for_each(Raw::abandon);
+}
+
+#[test]
+fn refused_clients_that_linger_leave_room_at_once() {
+    let (_upstream, proxy) = full(4);
+    let mut lingering: Vec<_> = (0..4).map(|_| proxy.connect()).collect();
+    for client in &mut lingering {
+        client.send("garbage!\r\n\r\n").response().error(400);
+    }
+    let mut others: Vec<_> = (0..12).map(|_| proxy.connect()).collect();
+    for client in &mut others {
+        // Their places are free long before their own time is over.
+        client.send(GET);
+    }
+    for client in &mut others {
+        assert_eq!(client.response().status, 200);
+    }
+}

@@ -78,6 +78,7 @@ impl Authority {
     }
 
     /// The same by OpenSSL itself, which tells more and may ask more.
+    #[allow(dead_code, reason = "only some test binaries that compile this use it")]
     pub fn openssl(&self, leaf: &Leaf<'_>) -> SslAcceptorBuilder {
         let (certificate, key) = self.sign(leaf);
         let mut builder =

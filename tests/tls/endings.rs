@@ -40,6 +40,20 @@ fn a_document_that_ends_without_close_notify_is_complete_when_it_is() {
 }
 
 #[test]
+fn a_list_that_ends_without_close_notify_is_a_list() {
+    let authority = Authority::new("ours");
+    let upstream = authority.serve(&GOOD, |connection| {
+        connection.read_request();
+        let head = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n\r\n";
+        connection.send(format!("{head}{{\"data\":[{{\"id\":\"x\"}}]}}"));
+        pause(20);
+    });
+    let (_directory, proxy) = start_trusting(&authority, &config([auto_provider("p", &upstream)]));
+    assert_eq!(proxy.get("/v1/models").json()["data"][0]["id"], "p/x");
+    assert_eq!(proxy.get("/health").json()["status"], "healthy");
+}
+
+#[test]
 fn what_names_its_length_is_not_complete_before_it() {
     for head in ["Content-Length: 100", "Transfer-Encoding: chunked"] {
         let head = format!("HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n{head}\r\n\r\n");

@@ -33,7 +33,7 @@ impl Stream {
                 if self.framing == Framing::UntilClose {
                     client.reset_on_close(false);
                 }
-                self.keep_alive
+                self.keep_alive && !self.abandoned
             }
             Ending::ClientSlow(_) => {
                 client.reset_on_close(true);

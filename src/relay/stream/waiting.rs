@@ -1,13 +1,19 @@
 //! What a stream waits for while nothing can be read or written, and for how long.
 
 use std::task::{Context, Poll};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::Stream;
+use crate::body::Framing;
 use crate::client::{write_progress, Client, WRITE_RETRY};
 use crate::clock::{Alarm, Phase, Wait};
 use crate::record::Ending;
+use crate::relay::framing::LAST_CHUNK;
+use crate::socket::QUIET_MAX;
 use crate::upstream::ExchangeError;
+
+/// After so much silence a connection is quiet, but not yet given up by the kernel.
+const QUIET_AFTER: Duration = Duration::from_secs(31);
 
 /// A line that clients skip.
 pub(in crate::relay) const KEEP_ALIVE_COMMENT: &[u8] = b": keep-alive\n\n";
@@ -24,6 +30,10 @@ impl Stream {
         if !self.abandoned && client.poll_gone(context).is_ready() {
             if self.final_out_at.is_none() {
                 return Poll::Ready(Ending::ClientGone);
+            }
+            // It may only have ended its own side, and wait for the end.
+            if self.framing == Framing::Chunked && self.pending.is_empty() {
+                let _ = client.poll_last_write(context, LAST_CHUNK);
             }
             self.abandon();
             context.waker().wake_by_ref();
@@ -60,7 +70,15 @@ impl Stream {
             context.waker().wake_by_ref();
             return Poll::Pending;
         }
-        alarm.set(Some(comment_at.map_or(wait.until, |at| at.min(wait.until))));
+        let mut until = comment_at.map_or(wait.until, |at| at.min(wait.until));
+        // What was sent was answered, so it is acknowledged: from here on the provider is quiet.
+        let quiet_at = self.heard_at + QUIET_AFTER;
+        if quiet_at <= now {
+            self.answer.lease.be_patient(Some(QUIET_MAX));
+        } else {
+            until = until.min(quiet_at);
+        }
+        alarm.set(Some(until));
         if alarm.poll_due(context) {
             context.waker().wake_by_ref();
         }
