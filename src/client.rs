@@ -92,9 +92,8 @@ impl Client {
         if !self.comes(alarm, closing).await {
             return Ok(None);
         }
-        self.seat.set(Activity::Head, alarm.now());
         let wait = Wait::new(Phase::RequestHead, alarm.now(), HEAD_MAX);
-        let length = alarm.within(wait, self.head_length()).await;
+        let length = alarm.within(wait, self.head_length(alarm.now())).await;
         self.seat.set(Activity::Busy, alarm.now());
         let Some(length) = length.map_err(Error::ClientTimeout)?? else { return Ok(None) };
         let head = RequestHead::parse(&self.ahead[..length]).map_err(Error::Head)?;
@@ -157,8 +156,9 @@ impl Client {
 
     /// Waits for a complete head and returns its length; `None` when the client left before, or must
     /// leave.
-    async fn head_length(&mut self) -> Result<Option<usize>, Error> {
+    async fn head_length(&mut self, begun: Instant) -> Result<Option<usize>, Error> {
         let mut scanner = HeadScanner::default();
+        let mut whole = true;
         loop {
             // A TLS hello or other noise is refused at once, without waiting for its line end.
             if self.ahead.first().is_some_and(|byte| !byte.is_ascii_alphabetic()) {
@@ -167,6 +167,9 @@ impl Client {
             }
             if let Some(length) = scanner.scan(&self.ahead).map_err(Error::Head)? {
                 return Ok(Some(length));
+            }
+            if std::mem::take(&mut whole) {
+                self.seat.set(Activity::Head, begun);
             }
             let room = AHEAD_BYTES_MAX.min(HEAD_BYTES_MAX - self.ahead.len());
             let more = poll_fn(|context| match self.poll_fill_some(context, room) {

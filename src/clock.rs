@@ -37,6 +37,10 @@ pub struct Clock {
     now: Cell<Instant>,
     /// When the thread last looked at the machine's time.
     real: Cell<Instant>,
+    /// Until then nothing can have been lost since.
+    late_at: Cell<Instant>,
+    /// What has passed and counts; `now` follows when all events until then are delivered.
+    counted: Cell<Instant>,
     /// Time that does not count.
     lost: Cell<Duration>,
     /// No alarm is due before this, if any is set at all.
@@ -51,6 +55,8 @@ impl Clock {
         Clock {
             now: Cell::new(now),
             real: Cell::new(now),
+            late_at: Cell::new(now + LATE_MAX),
+            counted: Cell::new(now),
             lost: Cell::new(Duration::ZERO),
             earliest: Cell::new(None),
             last_look: Cell::new(now),
@@ -74,12 +80,27 @@ impl Clock {
     pub(crate) fn until_next(&self) -> Option<Duration> {
         let at = self.earliest.get()?.max(self.last_look.get() + TICK);
         // Rounded up to a millisecond, so that the alarm is due when the kernel wakes us.
-        Some(at.saturating_duration_since(self.counted()) + Duration::from_millis(1))
+        Some(at.saturating_duration_since(self.counted.get()) + Duration::from_millis(1))
+    }
+
+    /// Takes note that the thread is about to wait, at `real`.
+    pub(crate) fn begin_wait(&self, real: Instant) {
+        if real > self.late_at.get() {
+            self.pass(real, Duration::ZERO);
+        }
     }
 
     /// Takes note that it is `real` now, when at most `asked` was to pass since the last time.
     pub(crate) fn pass(&self, real: Instant, asked: Duration) {
-        let passed = real.saturating_duration_since(self.real.replace(real));
+        if real > self.late_at.get() {
+            self.lose(real.saturating_duration_since(self.real.get()), asked);
+        }
+        self.real.set(real);
+        self.late_at.set(real + LATE_MAX);
+        self.counted.set(real - self.lost.get());
+    }
+
+    fn lose(&self, passed: Duration, asked: Duration) {
         if passed > LATE_MAX && passed - LATE_MAX > asked {
             // Nobody knows how much of it was before the stop. Half of what was asked for leaves the
             // peer whose deadline was next some time for what it could not do meanwhile, and lets
@@ -88,19 +109,14 @@ impl Clock {
         }
     }
 
-    /// What has passed and counts; [`Clock::now`] follows when all events until then are delivered.
-    fn counted(&self) -> Instant {
-        self.real.get() - self.lost.get()
-    }
-
     /// Whether [`Clock::advance`] may find a deadline that has passed.
     pub(crate) fn is_due(&self) -> bool {
-        self.earliest.get().is_some_and(|at| at <= self.counted())
+        self.earliest.get().is_some_and(|at| at <= self.counted.get())
     }
 
     /// Moves the time on and wakes the tasks whose deadline has passed.
     pub(crate) fn advance(&self) {
-        let now = self.counted();
+        let now = self.counted.get();
         self.now.set(now);
         let due = |at: Instant| at <= now;
         if !self.earliest.get().is_some_and(due) || now < self.last_look.get() + TICK {

@@ -149,7 +149,7 @@ impl Reactor {
     /// what [`Reactor::collect`] does, and how long it was to take at most.
     fn rest(&self, events: &mut Vec<epoll::Event>) -> (bool, Duration) {
         let begun = Instant::now();
-        self.clock.pass(begun, Duration::ZERO);
+        self.clock.begin_wait(begun);
         if self.short_waits.get() >= SHORT_WAITS_MIN {
             while begun.elapsed() < AWAKE_MAX {
                 let heard = self.collect(events, Some(Duration::ZERO));

@@ -29,10 +29,9 @@ impl Secret {
     /// Whether `line` ends with this secret behind white space: a field's whole value, or what stands
     /// behind a scheme such as `Bearer`.
     pub fn ends(&self, line: &[u8]) -> bool {
-        let start = line.len().checked_sub(self.0.len()).filter(|start| *start > 0);
-        start.is_some_and(|start| {
-            matches!(line[start - 1], b' ' | b'\t') && self.matches(&line[start..])
-        })
+        let start = line.len().wrapping_sub(self.0.len());
+        let Some((before, end)) = line.split_at_checked(start) else { return false };
+        matches!(before.last(), Some(b' ' | b'\t')) && self.matches(end)
     }
 }
 

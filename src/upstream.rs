@@ -151,14 +151,17 @@ async fn head(
     alarm: &Alarm,
 ) -> Result<Result<sending::Head, ExchangeError>, Wait> {
     let thinks = Wait::new(wait.phase, sending.sent_at, ACKNOWLEDGED_AFTER);
-    if thinks.until < wait.until {
-        let head = alarm.within(thinks, poll_fn(|context| sending.poll(context, message))).await;
-        if let Ok(head) = head {
-            return Ok(head);
+    let mut next = if thinks.until < wait.until { thinks } else { wait };
+    loop {
+        let head = poll_fn(|context| sending.poll(context, message));
+        match alarm.within(next, head).await {
+            Err(_) if next.until < wait.until => {
+                sending.lease.be_patient(Some(QUIET_MAX));
+                next = wait;
+            }
+            other => return other,
         }
-        sending.lease.be_patient(Some(QUIET_MAX));
     }
-    alarm.within(wait, poll_fn(|context| sending.poll(context, message))).await
 }
 
 /// A provider may close an idle connection just as we use it. Anything else is not ours to repeat:

@@ -109,25 +109,30 @@ impl AnswerHead {
     }
 
     fn take_note(&mut self, name: &str, value: &[u8]) {
-        if name.eq_ignore_ascii_case("content-type") {
-            let media = value.split(|byte| *byte == b';').next().map_or(value, trim);
-            if media.eq_ignore_ascii_case(b"text/event-stream") {
-                self.content = Content::Events;
-            } else if media.eq_ignore_ascii_case(b"application/json")
-                && self.content == Content::Other
-            {
-                self.content = Content::Whole;
+        let is = |other| name.eq_ignore_ascii_case(other);
+        // One look at the first letter: this runs for every field.
+        match name.as_bytes().first() {
+            Some(b'c' | b'C') if is("content-type") => self.take_type(value),
+            Some(b'c' | b'C') if is("content-encoding") => {
+                self.encoded |= !value.is_empty() && !value.eq_ignore_ascii_case(b"identity");
             }
-        } else if name.eq_ignore_ascii_case("content-encoding") {
-            self.encoded |= !value.is_empty() && !value.eq_ignore_ascii_case(b"identity");
-        } else if name.eq_ignore_ascii_case("x-request-id") {
-            self.has_request_id = true;
-        } else if name.eq_ignore_ascii_case("cache-control") {
-            self.has_cache_control = true;
-        } else if name.eq_ignore_ascii_case("x-accel-buffering") {
-            self.has_accel_buffering = true;
-        } else if self.is_redirect() && name.eq_ignore_ascii_case("location") {
-            self.location = Some(String::from_utf8_lossy(value).into());
+            Some(b'c' | b'C') if is("cache-control") => self.has_cache_control = true,
+            Some(b'x' | b'X') if is("x-request-id") => self.has_request_id = true,
+            Some(b'x' | b'X') if is("x-accel-buffering") => self.has_accel_buffering = true,
+            Some(b'l' | b'L') if self.is_redirect() && is("location") => {
+                self.location = Some(String::from_utf8_lossy(value).into());
+            }
+            _ => {}
+        }
+    }
+
+    fn take_type(&mut self, value: &[u8]) {
+        let media = value.split(|byte| *byte == b';').next().map_or(value, trim);
+        if media.eq_ignore_ascii_case(b"text/event-stream") {
+            self.content = Content::Events;
+        } else if media.eq_ignore_ascii_case(b"application/json") && self.content == Content::Other
+        {
+            self.content = Content::Whole;
         }
     }
 }
