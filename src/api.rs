@@ -35,9 +35,7 @@ pub async fn answer(
     alarm: &Alarm,
 ) -> Next {
     proxy.stats.request();
-    // Goes to the log and to the provider: no place for a token.
-    let id = head.request_id.clone().filter(|id| proxy.settings().token(id.as_bytes()).is_none());
-    let id = id.unwrap_or_else(new_request_id);
+    let id = head.request_id.clone().unwrap_or_else(new_request_id);
     let mut record = Record::new(id, client.peer, alarm.real_now());
     let mut manner =
         Manner { head_only: head.method == "HEAD", keep_alive: head.keep_alive, minor: head.minor };

@@ -79,7 +79,7 @@ impl Client {
     }
 
     /// The next request; `None` when the client has left or stayed silent too long, which is much
-    /// sooner once `closing` says so.
+    /// sooner once `closing` says so. Fields whose value `is_secret` go no further.
     ///
     /// # Errors
     /// A head that is malformed, too large or too slow. The connection must be closed.
@@ -87,6 +87,7 @@ impl Client {
         &mut self,
         alarm: &Alarm,
         closing: impl Fn() -> bool,
+        is_secret: &dyn Fn(&[u8]) -> bool,
     ) -> Result<Option<Box<RequestHead>>, Error> {
         self.ahead_max = AHEAD_BYTES_MAX;
         if !self.comes(alarm, closing).await {
@@ -96,7 +97,7 @@ impl Client {
         let length = alarm.within(wait, self.head_length(alarm.now())).await;
         self.seat.set(Activity::Busy, alarm.now());
         let Some(length) = length.map_err(Error::ClientTimeout)?? else { return Ok(None) };
-        let head = RequestHead::parse(&self.ahead[..length]).map_err(Error::Head)?;
+        let head = RequestHead::parse(&self.ahead[..length], is_secret).map_err(Error::Head)?;
         self.ahead.drain(..length);
         self.unread = Some(Decoder::new(head.framing)).filter(|decoder| !decoder.is_done());
         self.expects_continue = head.expects_continue && self.unread.is_some();

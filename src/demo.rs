@@ -65,7 +65,7 @@ async fn serve(reactor: Rc<Reactor>, stream: TcpStream, peer: SocketAddr, seat: 
     let Ok(watched) = Watched::new(&reactor, stream) else { return };
     let alarm = Alarm::new(&reactor);
     let mut client = Client::new(Socket::plain(watched), peer, seat);
-    while let Ok(Some(head)) = client.next_head(&alarm, || false).await {
+    while let Ok(Some(head)) = client.next_head(&alarm, || false, &|_| false).await {
         if answer(&mut client, &alarm, &head).await.is_err() {
             return;
         }

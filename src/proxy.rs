@@ -31,6 +31,8 @@ pub struct Settings {
     config: Config,
     origins: Vec<Rc<Origin>>,
     chat_prefixes: Vec<Secret>,
+    /// The length of the shortest token: most values are shorter.
+    token_bytes_min: usize,
 }
 
 impl Settings {
@@ -41,7 +43,9 @@ impl Settings {
         };
         let origins = config.providers.iter().map(origin).collect();
         let chat_prefixes = config.providers.iter().map(chat_prefix).collect();
-        Rc::new(Settings { config, origins, chat_prefixes })
+        let lengths = config.tokens.iter().map(|token| token.secret.expose().len());
+        let token_bytes_min = lengths.min().unwrap_or(usize::MAX);
+        Rc::new(Settings { config, origins, chat_prefixes, token_bytes_min })
     }
 
     /// The index of a provider.
@@ -150,6 +154,13 @@ impl Proxy {
     /// The configuration for a request that begins now.
     pub fn settings(&self) -> Rc<Settings> {
         self.settings.borrow().clone()
+    }
+
+    /// Whether a field's value is, or ends with, the token of a client.
+    pub fn holds_token(&self, value: &[u8]) -> bool {
+        let settings = self.settings.borrow();
+        value.len() >= settings.token_bytes_min
+            && settings.tokens.iter().any(|token| token.secret.ends(value))
     }
 
     /// Reads the configuration file again and puts it in force, or changes nothing.

@@ -214,7 +214,10 @@ fn serve(proxy: Rc<Proxy>, stream: TcpStream, peer: SocketAddr, seat: Seat) {
 /// Serves one request. Returns whether another may follow. Every step is boxed, so that an open
 /// stream keeps nothing but itself of what led to it.
 async fn serve_one(proxy: &Rc<Proxy>, client: &mut Client, alarm: &Alarm) -> bool {
-    let head = Box::pin(client.next_head(alarm, || proxy.is_draining())).await;
+    let head = Box::pin(
+        client.next_head(alarm, || proxy.is_draining(), &|value| proxy.holds_token(value)),
+    )
+    .await;
     let next = match head {
         Ok(Some(head)) => Box::pin(api::answer(proxy, head, client, alarm)).await,
         Ok(None) => return false,

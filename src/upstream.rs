@@ -128,8 +128,21 @@ pub async fn exchange(
         if !sending.lease.reused && message.len() > UNREAD_BYTES_MAX {
             sending.lease.be_patient(None);
         }
-        let wait = Wait::new(patience.phase, sending.sent_at, patience.answer);
-        match head(&mut sending, &message, wait, alarm).await.map_err(ExchangeError::Timeout)? {
+        let wait = Wait::new(patience.phase, sent_at, patience.answer);
+        let thinks = Wait::new(patience.phase, sent_at, ACKNOWLEDGED_AFTER);
+        let mut next = if thinks.until < wait.until { thinks } else { wait };
+        let head = loop {
+            let head = poll_fn(|context| sending.poll(context, &message));
+            match alarm.within(next, head).await {
+                Ok(head) => break head,
+                Err(_) if next.until < wait.until => {
+                    sending.lease.be_patient(Some(QUIET_MAX));
+                    next = wait;
+                }
+                Err(wait) => return Err(ExchangeError::Timeout(wait)),
+            }
+        };
+        match head {
             Ok((head, _)) if head.is_redirect() => {
                 return Err(ExchangeError::Redirect(head.status, head.location));
             }
@@ -139,27 +152,6 @@ pub async fn exchange(
                 turn = sending.lease.into_turn();
             }
             Err(error) => return Err(error),
-        }
-    }
-}
-
-/// Sends the request and waits for the head of its answer.
-async fn head(
-    sending: &mut Sending,
-    message: &Message,
-    wait: Wait,
-    alarm: &Alarm,
-) -> Result<Result<sending::Head, ExchangeError>, Wait> {
-    let thinks = Wait::new(wait.phase, sending.sent_at, ACKNOWLEDGED_AFTER);
-    let mut next = if thinks.until < wait.until { thinks } else { wait };
-    loop {
-        let head = poll_fn(|context| sending.poll(context, message));
-        match alarm.within(next, head).await {
-            Err(_) if next.until < wait.until => {
-                sending.lease.be_patient(Some(QUIET_MAX));
-                next = wait;
-            }
-            other => return other,
         }
     }
 }

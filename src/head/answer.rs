@@ -4,6 +4,9 @@ use super::fields::stays_of_answer;
 use super::{push_field, trim, Control, HeadError, FIELDS_MAX};
 use crate::body::Framing;
 
+/// Room behind a relayed head for our own fields and a small body.
+const ROOM_BYTES: usize = 640;
+
 /// What kind of body an answer has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Content {
@@ -81,7 +84,7 @@ impl AnswerHead {
             has_cache_control: false,
             has_accel_buffering: false,
             location: None,
-            relayed: Vec::with_capacity(bytes.len() + 128),
+            relayed: Vec::with_capacity(bytes.len() + ROOM_BYTES),
         };
         head.push_status_line(raw.reason.unwrap_or(""));
         for field in raw.headers.iter() {

@@ -36,16 +36,18 @@ pub struct RequestHead {
     pub prefers_html: bool,
     /// The end-to-end field lines for the provider.
     pub relayed: Vec<u8>,
-    /// Where each of these lines ends.
-    line_ends: Vec<usize>,
 }
 
 impl RequestHead {
-    /// Reads a complete head, as [`super::HeadScanner`] found it.
+    /// Reads a complete head, as [`super::HeadScanner`] found it. Fields whose value `is_secret` stay
+    /// here: some clients send their token in several.
     ///
     /// # Errors
     /// See [`HeadError`]; after any of them the connection cannot be trusted to be in step.
-    pub fn parse(bytes: &[u8]) -> Result<RequestHead, HeadError> {
+    pub fn parse(
+        bytes: &[u8],
+        is_secret: &dyn Fn(&[u8]) -> bool,
+    ) -> Result<RequestHead, HeadError> {
         let mut fields = [httparse::EMPTY_HEADER; FIELDS_MAX];
         let mut raw = httparse::Request::new(&mut fields);
         let parsed = raw.parse(bytes).map_err(|error| match error {
@@ -74,18 +76,18 @@ impl RequestHead {
             forwarded: false,
             prefers_html: false,
             relayed: Vec::with_capacity(bytes.len()),
-            line_ends: Vec::with_capacity(fields.len()),
         };
         head.prefers_html = head.path == "/" && prefers_html(fields);
         for field in fields {
             let (name, value) = (field.name, trim(field.value));
             let stays = stays(name);
             head.take_note(name, value, stays)?;
-            if stays.is_none() && !control.names(name) && value.is_ascii() {
+            let goes_on = stays.is_none() && !control.names(name) && value.is_ascii();
+            if goes_on && !is_secret(value) {
                 push_field(&mut head.relayed, name, value);
-                head.line_ends.push(head.relayed.len());
             }
         }
+        head.request_id = head.request_id.filter(|id| !is_secret(id.as_bytes()));
         Ok(head)
     }
 
@@ -130,23 +132,6 @@ impl RequestHead {
             self.request_id = text.map(str::to_owned);
         }
         Ok(())
-    }
-
-    /// Takes every line out of [`RequestHead::relayed`] for which `holds_secret` says so; it gets the
-    /// line without its end.
-    pub fn remove_lines(&mut self, holds_secret: impl Fn(&[u8]) -> bool) {
-        let mut from = 0;
-        let mut removed: Vec<_> = Vec::new();
-        for end in &self.line_ends {
-            if holds_secret(&self.relayed[from..end - 2]) {
-                removed.push(from..*end);
-            }
-            from = *end;
-        }
-        // The last one first: the places of the others stay as they are.
-        for line in removed.into_iter().rev() {
-            self.relayed.drain(line);
-        }
     }
 }
 
@@ -249,7 +234,7 @@ mod tests {
     use super::*;
 
     fn parse(text: &str) -> Result<RequestHead, HeadError> {
-        RequestHead::parse(text.as_bytes())
+        RequestHead::parse(text.as_bytes(), &|_| false)
     }
 
     #[test]
@@ -293,15 +278,13 @@ mod tests {
     }
 
     #[test]
-    fn lines_are_taken_out_and_all_else_stays_as_it_is() {
-        let mut head = parse(
-            "POST / HTTP/1.1\r\nHost: a\r\nX-Api-Key:  t \r\nX-One: 1\r\nApi-Key: bearer  t\r\n\
-             X-Token: Token t\r\nX-Empty:\r\nX-Two: tt\r\nX-T: a t\r\nt: b\r\n\r\n",
-        )
-        .ok()
-        .unwrap();
-        head.remove_lines(|line| line.ends_with(b" t"));
-        assert_eq!(head.relayed, b"X-One: 1\r\nX-Empty: \r\nX-Two: tt\r\nt: b\r\n");
+    fn fields_that_hold_a_secret_stay_here() {
+        let text =
+            "POST / HTTP/1.1\r\nHost: a\r\nX-Api-Key:  t \r\nX-One: 1\r\nX-Request-Id: t\r\n\r\n";
+        let head = RequestHead::parse(text.as_bytes(), &|value| value == b"t").ok().unwrap();
+        assert_eq!(head.relayed, b"X-One: 1\r\n");
+        assert_eq!(head.request_id, None);
+        assert_eq!(parse(text).ok().unwrap().request_id.as_deref(), Some("t"));
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Where the events of a stream end, and whether the last of them has passed. Pure.
 
-use memchr::memmem;
+use memchr::{memmem, memrchr2};
 
 /// Enough to see the final event: a line end, `data: [DONE]` and two line ends.
 const TAIL_BYTES: usize = 24;
@@ -30,11 +30,11 @@ impl EventTail {
                 self.last[TAIL_BYTES - data.len()..].copy_from_slice(data);
             }
         }
-        // Most events end in an object, the final one and comments behind it do not.
-        let object = self.last.ends_with(b"}\n\n") || self.last.ends_with(b"}\r\n\r\n");
-        if !object && !self.ended {
-            self.ended = holds_done(&self.last, OTHER) || holds_done(data, before);
+        // Most events end in an object, the final one does not.
+        if self.ended || self.last.ends_with(b"}\n\n") || self.last.ends_with(b"}\r\n\r\n") {
+            return;
         }
+        self.ended = ends_done(&self.last) || ends_without_data(data) && holds_done(data, before);
     }
 
     /// An empty line ends an event, whatever its line ends.
@@ -52,14 +52,46 @@ impl EventTail {
     }
 }
 
+/// `text` without the line ends at its end.
+fn trim_line_ends(text: &[u8]) -> &[u8] {
+    let line_end = |byte: &u8| matches!(byte, b'\n' | b'\r');
+    &text[..text.iter().rposition(|byte| !line_end(byte)).map_or(0, |last| last + 1)]
+}
+
+/// `text` without the spaces at its end.
+fn trim_spaces(text: &[u8]) -> &[u8] {
+    &text[..text.iter().rposition(|byte| *byte != b' ').map_or(0, |last| last + 1)]
+}
+
+/// Whether the last line of the last bytes of a stream is a whole `data: [DONE]`.
+fn ends_done(text: &[u8]) -> bool {
+    let lines = trim_line_ends(text);
+    lines.len() < text.len() && says_done(trim_spaces(lines), OTHER)
+}
+
+/// Whether `text`, which comes after the byte `before`, ends with a line of `data: [DONE]`.
+fn says_done(text: &[u8], before: u8) -> bool {
+    let start = text.strip_suffix(DONE).map(trim_spaces);
+    let start = start.and_then(|start| start.strip_suffix(b"data:"));
+    start.is_some_and(|start| matches!(start.last().unwrap_or(&before), b'\n' | b'\r' | 0))
+}
+
+/// Whether other lines stand at the end of a piece of a stream than those of an event: a final event
+/// may stand before them.
+fn ends_without_data(piece: &[u8]) -> bool {
+    let text = trim_line_ends(piece);
+    memrchr2(b'\n', b'\r', text).is_some_and(|end| {
+        let line = &text[end + 1..];
+        !line.starts_with(b"data:") && !b"data:".starts_with(line)
+    })
+}
+
 /// Whether a whole line of `text`, which comes after the byte `before`, says `data: [DONE]`.
 fn holds_done(text: &[u8], before: u8) -> bool {
     memmem::find_iter(text, DONE).any(|at| {
-        let spaces = text[..at].iter().rev().take_while(|byte| **byte == b' ').count();
-        let start = text[..at - spaces].strip_suffix(b"data:");
-        let start = start.map(|start| *start.last().unwrap_or(&before));
-        let behind = text[at + DONE.len()..].iter().find(|byte| **byte != b' ');
-        matches!(start, Some(b'\n' | b'\r' | 0)) && matches!(behind, Some(b'\n' | b'\r'))
+        let end = at + DONE.len();
+        let behind = text[end..].iter().find(|byte| **byte != b' ');
+        matches!(behind, Some(b'\n' | b'\r')) && says_done(&text[..end], before)
     })
 }
 
