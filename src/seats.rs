@@ -95,7 +95,9 @@ impl Seats {
         let idle =
             idle.filter(|entry| entry.activity != Activity::Busy && entry.since <= since_max);
         let Some(entry) = idle.min_by_key(|entry| (entry.activity, entry.since)) else {
-            return (again > now).then_some(again);
+            // Whoever ends what it does wakes the newcomer; for the young ones a time is needed.
+            let young = entries.iter().any(|(_, entry)| entry.activity != Activity::Busy);
+            return (young && again > now).then_some(again);
         };
         entry.leaves = true;
         let waker = entry.waker.take();
@@ -157,53 +159,4 @@ impl Drop for Seat {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::time::Duration;
-
-    use super::*;
-
-    #[test]
-    fn who_never_sent_a_byte_leaves_first_then_who_is_idle_longest_then_who_is_in_a_head() {
-        let start = Instant::now();
-        let at = |seconds| start + Duration::from_secs(seconds);
-        let (seats, waker) = (Seats::new(6), Waker::noop());
-        let context = Context::from_waker(waker);
-        let mut places: Vec<_> =
-            (0..6).map(|second| seats.take(at(second), waker).unwrap()).collect();
-        assert!(seats.take(at(9), waker).is_none());
-        // Fresh ones of second 4 and 5 stay as they are.
-        places[0].set(Activity::Head, at(10));
-        places[1].set(Activity::Idle, at(30));
-        places[2].set(Activity::Idle, at(20));
-        places[3].set(Activity::Busy, at(1));
-        for expected in [4, 5, 2, 1, 0] {
-            // One at a time.
-            assert_eq!((seats.make_room(at(31)), seats.make_room(at(31))), (None, None));
-            let leaving: Vec<_> =
-                (0..6).filter(|index| places[*index].poll_leave(&context)).collect();
-            assert_eq!(leaving, [expected]);
-            places[expected].set(Activity::Busy, at(40));
-        }
-        assert_eq!(seats.make_room(at(50)), None);
-        assert!(!places.iter().any(|place| place.poll_leave(&context)), "all are busy");
-        places.pop();
-        assert!(seats.take(at(50), waker).is_some());
-    }
-
-    #[test]
-    fn who_has_just_begun_stays_until_the_newcomer_has_waited_as_long() {
-        let start = Instant::now() + Duration::from_secs(1);
-        let (seats, waker) = (Seats::new(1), Waker::noop());
-        let context = Context::from_waker(waker);
-        let place = seats.take(start, waker).unwrap();
-        let half = STAYS_MIN / 2;
-        assert_eq!(seats.make_room(start), Some(start + STAYS_MIN));
-        // It always does something, and never for long.
-        place.set(Activity::Idle, start + half);
-        assert_eq!(seats.make_room(start + half), Some(start + STAYS_MIN));
-        assert!(!place.poll_leave(&context));
-        place.set(Activity::Idle, start + STAYS_MIN);
-        assert_eq!(seats.make_room(start + STAYS_MIN), None);
-        assert!(place.poll_leave(&context));
-    }
-}
+mod tests;

@@ -2,6 +2,8 @@
 //!
 //! Readiness is remembered, so that no read is made that is bound to find nothing.
 
+mod options;
+
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::os::fd::AsFd;
@@ -10,45 +12,11 @@ use std::task::{ready, Context, Poll};
 use std::time::Duration;
 
 use rustix::event::{poll, PollFd, PollFlags, Timespec};
-use socket2::{SockFilter, SockRef, TcpKeepalive};
+use socket2::{SockFilter, SockRef};
+
+pub use options::{end_when_unacknowledged, probe_when_quiet, QUIET_MAX, UNACKNOWLEDGED_MAX};
 
 use crate::reactor::{Reactor, Registration, SCRATCH_BYTES};
-
-/// A connection that nothing was heard on for so long is probed.
-const PROBE_AFTER: Duration = Duration::from_secs(30);
-/// Between two probes.
-const PROBE_EVERY: Duration = Duration::from_secs(10);
-/// After so many probes without an answer the connection is dead.
-const PROBES_MAX: u32 = 6;
-
-/// Has the kernel probe a quiet connection (RFC 9293 §3.8.4): boxes that translate addresses forget
-/// one that says nothing while a model thinks, and a peer that vanished is found out. On Linux what a
-/// listening socket accepts inherits it.
-pub fn probe_when_quiet(socket: impl AsFd) {
-    let probes = TcpKeepalive::new()
-        .with_time(PROBE_AFTER)
-        .with_interval(PROBE_EVERY)
-        .with_retries(PROBES_MAX);
-    // A kernel that refuses leaves the connection as it was.
-    let _ = SockRef::from(&socket).set_tcp_keepalive(&probes);
-}
-
-/// What was sent and not acknowledged for so long ends a connection: the way to the peer is gone,
-/// though nobody has said so.
-pub const UNACKNOWLEDGED_MAX: Duration = Duration::from_secs(30);
-/// The same for a connection that is quiet: Linux takes it for the end of probing, too, in place of
-/// `PROBES_MAX`, and one lost probe would do (tcp_keepalive_timer, Linux 6.18).
-pub const QUIET_MAX: Duration = Duration::from_secs(90);
-const _: () = assert!(
-    QUIET_MAX.as_secs() == PROBE_AFTER.as_secs() + PROBE_EVERY.as_secs() * PROBES_MAX as u64
-);
-
-/// Has the kernel end a connection on which what was sent is not acknowledged for so long (RFC 5482);
-/// `None` leaves it to the kernel.
-pub fn end_when_unacknowledged(socket: impl AsFd, limit: Option<Duration>) {
-    // A kernel that refuses leaves the connection as it was.
-    let _ = SockRef::from(&socket).set_tcp_user_timeout(limit);
-}
 
 /// A non-blocking TCP stream that the reactor watches.
 pub struct Watched {

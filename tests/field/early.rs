@@ -63,7 +63,22 @@ fn an_http_1_0_client_gets_the_same_without_chunks() {
     let request = String::from_utf8(chat_request("", chat_stream(MODEL).as_bytes())).expect("text");
     let answer = proxy.raw(request.replace("HTTP/1.1", "HTTP/1.0").as_bytes());
     assert!(answer.until_close && answer.complete, "{answer:?}");
+    assert!(answer.text().starts_with(&COMMENT.repeat(2)), "{}", answer.text());
     assert_eq!(answer.text().replace(COMMENT, ""), "data: one\n\n");
+}
+
+#[test]
+fn a_large_whole_answer_behind_an_early_head_is_one_event() {
+    let body = json!({"x": "y".repeat(3_000_000)}).to_string();
+    let upstream = slow(json_answer("200 OK", &body));
+    let text = ask(&start(&upstream)).text().replace(COMMENT, "");
+    assert!(text == format!("data: {body}\n\n"), "{} bytes", text.len());
+    let limits = json!({"early_keepalive": 0.15, "max_response_size": 1_000_000});
+    let error = event_of(&ask(&TestProxy::start(&with(config_for(&upstream), limits))));
+    assert!(
+        error["error"]["message"].as_str().is_some_and(|text| text.contains("响应过大")),
+        "{error}"
+    );
 }
 
 #[test]
@@ -162,4 +177,31 @@ fn a_client_that_leaves_meanwhile_ends_the_exchange() {
     drop(client);
     upstream.wait_closed_by_proxy(1);
     proxy.wait_for_log("客户端断开");
+}
+
+#[test]
+fn an_encoded_answer_is_an_error_event() {
+    let head = SSE_HEAD.replace("\r\n\r\n", "\r\nContent-Encoding: gzip\r\n\r\n");
+    let upstream = Upstream::each(move |_, connection| {
+        pause(400);
+        connection.send([head.as_bytes(), &chunk("zzzz"), LAST_CHUNK].concat());
+    });
+    let proxy = TestProxy::start(&with(config_for(&upstream), json!({"early_keepalive": 0.15})));
+    let answer = proxy.chat(chat_stream(MODEL));
+    assert!(answer.complete && answer.text().contains("\"code\":502"), "{}", answer.text());
+    assert!(!answer.text().contains("zzzz"), "{}", answer.text());
+}
+
+#[test]
+fn a_refusal_that_never_ends_is_told_as_far_as_it_came() {
+    let upstream = Upstream::each(|_, connection| {
+        pause(400);
+        connection.send("HTTP/1.1 429 Slow\r\nContent-Length: 100\r\n\r\nhalf");
+        connection.wait_for_close();
+    });
+    let limits = json!({"early_keepalive": 0.15, "stream_timeout": 1.0});
+    let proxy = TestProxy::start(&with(config_for(&upstream), limits));
+    let answer = proxy.chat(chat_stream(MODEL));
+    let text = answer.text().replace(": keep-alive\n\n", "");
+    assert!(answer.complete && text.contains("\"upstream\":\"half\""), "{text}");
 }

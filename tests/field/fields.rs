@@ -24,6 +24,7 @@ const STAY: &[&str] = &[
     "X-Original-URL: /x",
     "X-Real-IP: 203.0.113.9",
     "X-Client-IP: 203.0.113.9",
+    "X-Cluster-Client-IP: 203.0.113.9",
     "True-Client-IP: 203.0.113.9",
     "CF-Connecting-IP: 203.0.113.9",
     "CF-Connecting-IPv6: 2001:db8::9",

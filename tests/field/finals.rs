@@ -169,3 +169,114 @@ fn a_client_that_only_ends_its_side_gets_the_end_and_nothing_inside_it() {
     assert_eq!(answer.text(), EVENTS);
     client.assert_closed();
 }
+
+/// The provider keeps sending behind the final event, more than a client that does not read can take.
+#[test]
+fn a_client_that_resets_with_bytes_on_their_way_behind_the_final_event_has_had_it_all() {
+    let upstream = Upstream::each(|_, connection| {
+        connection.send([SSE_HEAD.as_bytes(), &chunk(EVENTS)].concat());
+        pause(100);
+        let filler = chunk(": filler\n\n".repeat(6000));
+        for _ in 0..400 {
+            if !connection.try_send(&filler) {
+                break;
+            }
+        }
+        connection.wait_for_close();
+    });
+    let proxy = TestProxy::start(&config_for(&upstream));
+    let mut client = proxy.connect();
+    client.send(chat_request("", chat_stream(MODEL).as_bytes())).wait_for("data: [DONE]\n\n");
+    pause(400);
+    client.reset();
+    let line = log_line(&proxy);
+    assert!(line.contains("完成 (complete)"), "{line}");
+    upstream.wait_closed_by_proxy(1);
+}
+
+/// The end of the client and more of the provider are found at the same time.
+#[test]
+fn a_client_that_resets_while_more_bytes_come_behind_the_final_event_has_had_it_all() {
+    let gate = Gate::default();
+    let held = gate.clone();
+    let upstream = Upstream::each(move |_, connection| {
+        connection.send([SSE_HEAD.as_bytes(), &chunk(EVENTS)].concat());
+        held.wait();
+        connection.send([chunk(": more\n\n").as_slice(), LAST_CHUNK].concat());
+    });
+    let proxy = TestProxy::start(&config_for(&upstream));
+    let mut client = proxy.connect();
+    client.send(chat_request("", chat_stream(MODEL).as_bytes())).wait_for("data: [DONE]\n\n");
+    pause(50);
+    proxy.signal("STOP");
+    client.reset();
+    gate.open();
+    pause(200);
+    proxy.signal("CONT");
+    let line = log_line(&proxy);
+    assert!(line.contains("完成 (complete)"), "{line}");
+}
+
+#[test]
+fn no_comment_of_ours_stands_behind_the_final_event() {
+    let upstream = Upstream::each(|_, connection| {
+        connection.send([SSE_HEAD.as_bytes(), &chunk(EVENTS)].concat());
+        connection.wait_for_close();
+    });
+    let proxy = TestProxy::start(&with(config_for(&upstream), json!({"sse_keepalive": 0.1})));
+    let answer = proxy.chat(chat_stream(MODEL));
+    assert!(answer.complete);
+    assert_eq!(answer.text(), EVENTS);
+}
+
+#[test]
+fn what_is_too_large_behind_the_final_event_is_cut() {
+    let upstream = Upstream::each(|_, connection| {
+        connection.send([SSE_HEAD.as_bytes(), &chunk(EVENTS)].concat());
+        pause(200);
+        connection.try_send([chunk("x".repeat(3000)).as_slice(), LAST_CHUNK].concat());
+        connection.wait_for_close();
+    });
+    let proxy = TestProxy::start(&with(config_for(&upstream), json!({"max_response_size": 1000})));
+    let answer = proxy.chat(chat(MODEL));
+    assert!(!answer.complete, "{}", answer.text());
+}
+
+#[test]
+fn the_log_tells_the_size_that_the_client_had() {
+    let gate = Gate::default();
+    let held = gate.clone();
+    let upstream = Upstream::each(move |_, connection| {
+        connection.send([SSE_HEAD.as_bytes(), &chunk(EVENTS)].concat());
+        held.wait();
+        pause(50);
+        connection.send([chunk(": more\n\n").as_slice(), LAST_CHUNK].concat());
+    });
+    let proxy = TestProxy::start(&config_for(&upstream));
+    let mut client = proxy.connect();
+    client.send(chat_request("", chat_stream(MODEL).as_bytes())).wait_for("data: [DONE]\n\n");
+    drop(client);
+    pause(50);
+    gate.open();
+    let log = log_line(&proxy);
+    assert!(log.contains("大小: 25 字节"), "{log}");
+}
+
+#[test]
+fn a_final_event_in_a_piece_of_its_own_counts() {
+    let gate = Gate::default();
+    let held = gate.clone();
+    let upstream = Upstream::each(move |_, connection| {
+        connection.send([SSE_HEAD.as_bytes(), &chunk("data: one\n\n")].concat());
+        held.wait();
+        connection.send(event("[DONE]"));
+        connection.wait_for_close();
+    });
+    let proxy = TestProxy::start(&config_for(&upstream));
+    let mut client = proxy.connect();
+    client.send(chat_request("", chat_stream(MODEL).as_bytes())).wait_for("data: one\n\n");
+    gate.open();
+    let answer = client.response();
+    assert!(answer.complete, "{answer:?}");
+    assert_eq!(answer.text(), EVENTS);
+}

@@ -115,3 +115,25 @@ fn refused_clients_that_linger_leave_room_at_once() {
         assert_eq!(client.response().status, 200);
     }
 }
+
+/// Nobody can leave when the newcomer comes; somebody can a moment later.
+#[test]
+fn a_newcomer_gets_the_place_of_who_becomes_idle() {
+    let gate = Gate::default();
+    let held = gate.clone();
+    let upstream = Upstream::each(move |_, connection| {
+        held.wait();
+        connection.send(json_answer("200 OK", "{}"));
+    });
+    let proxy =
+        TestProxy::start(&with(config_for(&upstream), json!({"max_client_connections": 1})));
+    let mut first = proxy.connect();
+    first.send(chat_request("", chat(MODEL).as_bytes()));
+    upstream.wait_requests(1);
+    let mut newcomer = proxy.connect();
+    newcomer.send(GET);
+    pause(200);
+    gate.open();
+    assert_eq!(first.response().status, 200);
+    assert_eq!(newcomer.response().status, 200);
+}

@@ -2,6 +2,8 @@
 
 use std::process::Command;
 
+use serde_json::json;
+
 use crate::support::*;
 
 /// What `ss` says of the established connections of a process.
@@ -53,4 +55,28 @@ fn a_reload_closes_idle_connections_and_those_that_become_idle_after_it() {
     upstream.wait_closed_by_proxy(2);
     assert_eq!(proxy.chat(chat(MODEL)).status, 200);
     assert_eq!(upstream.connections(), 3);
+}
+
+#[test]
+fn a_connection_to_a_provider_that_was_removed_before_it_was_opened_serves_nobody() {
+    let gate = Gate::default();
+    let held = gate.clone();
+    let old = Upstream::each(move |_, connection| {
+        held.wait();
+        connection.send(json_answer("200 OK", "{}"));
+    });
+    let new = Upstream::json("200 OK", "{}");
+    let one = json!({"max_connections": 1});
+    let proxy = TestProxy::start(&with(config_for(&old), one.clone()));
+    let mut first = proxy.connect();
+    first.send(chat_request("", chat(MODEL).as_bytes()));
+    old.wait_requests(1);
+    let mut second = proxy.connect();
+    second.send(chat_request("", chat(MODEL).as_bytes()));
+    pause(200);
+    assert_eq!(proxy.reload(&with(config_for(&new), one)).status, 200);
+    gate.open();
+    assert_eq!(first.response().status, 200);
+    assert_eq!(second.response().status, 200);
+    old.wait_closed_by_proxy(2);
 }
