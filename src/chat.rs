@@ -95,8 +95,6 @@ pub async fn complete(
     let request = request.map_err(Error::BadRequest)?;
     let route = route(&settings, relayed, request, body, record)?;
     let provider = &settings.providers[route.index];
-    let patience = settings.patience(route.streams);
-    let origin = settings.origin(route.index);
     let mut manner = Manner {
         provider: &provider.name,
         minor,
@@ -110,6 +108,7 @@ pub async fn complete(
         },
     };
     // Boxed, like all that is over before the answer streams: an open stream stays small.
+    let (origin, patience) = (settings.origin(route.index), settings.patience(route.streams));
     let answer = Box::pin(exchange(&proxy.pool, origin, route.message, patience, alarm));
     let after = settings.early_keepalive.filter(|_| route.streams);
     let mut early = after.map(|after| Box::new(Early::new(after, &manner, &record.id, alarm)));
@@ -119,9 +118,7 @@ pub async fn complete(
     };
     drop(share);
     if let Ok(answer) = &answer {
-        record.status = answer.head.status;
-        record.first_byte = Some(alarm.real_now().saturating_duration_since(record.started));
-        record.reused = Some(answer.lease.reused);
+        record.answered(answer.head.status, answer.lease.reused, alarm.real_now());
     }
     if let Some(early) = early.filter(|early| early.opened) {
         record.status = 200;

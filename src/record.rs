@@ -92,6 +92,13 @@ impl Record {
         }
     }
 
+    /// Takes note of an answer's head that came `now`.
+    pub fn answered(&mut self, status: u16, reused: bool, now: Instant) {
+        self.status = status;
+        self.first_byte = Some(now.saturating_duration_since(self.started));
+        self.reused = Some(reused);
+    }
+
     /// What the provider said, which the client may have been told in an event only.
     pub fn provider_status(&self) -> u16 {
         match self.ending {

@@ -70,19 +70,23 @@ impl Stream {
             context.waker().wake_by_ref();
             return Poll::Pending;
         }
-        let mut until = comment_at.map_or(wait.until, |at| at.min(wait.until));
-        // What was sent was answered, so it is acknowledged: from here on the provider is quiet.
-        let quiet_at = self.heard_at + QUIET_AFTER;
-        if quiet_at <= now {
-            self.answer.lease.be_patient(Some(QUIET_MAX));
-        } else {
-            until = until.min(quiet_at);
-        }
-        alarm.set(Some(until));
+        let until = comment_at.map_or(wait.until, |at| at.min(wait.until));
+        alarm.set(Some(self.quiet_at(now).map_or(until, |at| at.min(until))));
         if alarm.poll_due(context) {
             context.waker().wake_by_ref();
         }
         Poll::Pending
+    }
+
+    /// When the provider will be quiet. One that is needs patience: what was sent to it was answered, so
+    /// it is acknowledged.
+    fn quiet_at(&mut self, now: Instant) -> Option<Instant> {
+        let quiet_at = self.heard_at + QUIET_AFTER;
+        if quiet_at <= now {
+            self.answer.lease.be_patient(Some(QUIET_MAX));
+            return None;
+        }
+        Some(quiet_at)
     }
 
     /// When a silent event stream needs a comment line; only between events.
