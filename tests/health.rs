@@ -284,9 +284,9 @@ fn a_provider_that_redirects_or_answers_with_a_page_is_down_with_that_reason() {
     for index in 0..upstreams.len() {
         assert_eq!(report["providers"][name(index)], index >= down.len(), "{index}: {report}");
     }
-    let log = proxy.wait_for_log("健康检查");
     for (index, (_, reason)) in down.iter().enumerate() {
         let start = format!("健康检查: {} 异常: ", name(index));
+        let log = proxy.wait_for_log(&start);
         let line = log.lines().find(|line| line.contains(&start)).expect("a line");
         assert!(line.contains(reason), "{reason}: {line}");
     }

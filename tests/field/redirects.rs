@@ -42,7 +42,7 @@ fn a_provider_that_redirects_its_list_is_down_and_the_log_says_why() {
     let (_upstream, proxy) = redirecting("301 Moved", Some("https://other.example/v1/models"));
     let report = proxy.get("/health").json();
     assert_eq!(report["status"], "unhealthy", "{report}");
-    let log = proxy.wait_for_log("健康检查");
-    let line = log.lines().find(|line| line.contains("健康检查: p")).expect("a line");
+    let log = proxy.wait_for_log("健康检查: p ");
+    let line = log.lines().find(|line| line.contains("健康检查: p ")).expect("a line");
     assert!(line.contains("重定向") && line.contains("https://other.example/v1/models"), "{line}");
 }
