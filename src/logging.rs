@@ -13,10 +13,11 @@ mod writer;
 use std::io;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use log::{Level, LevelFilter, Record};
+use signal_hook::consts::SIGXFSZ;
 
 use crate::config::LogLevel;
 use sink::{Orders, Sink};
@@ -48,6 +49,9 @@ pub fn init(level: LogLevel) -> Result<(), log::SetLoggerError> {
             }
         }))
         .apply()?;
+    // A log over the process's limit of file sizes (setrlimit(2)) is a full disk, and no reason to be
+    // killed. Where this cannot be had, it is as the system has it.
+    let _ = signal_hook::flag::register(SIGXFSZ, Arc::default());
     let sink = SINK.get_or_init(Sink::new);
     if let Err(error) = writer::start(sink) {
         say_on_stderr(&format!(

@@ -12,9 +12,6 @@ fn set_disk(proxy: &TestProxy, bytes: Option<u64>) {
     prlimit(pid, Resource::Fsize, Rlimit { current: bytes, maximum }).expect("the limit is set");
 }
 
-/// Without the signal for a file that is too large, the write fails as on a full disk.
-const DISK: &str = "trap '' XFSZ";
-
 fn size(proxy: &TestProxy) -> u64 {
     std::fs::metadata(proxy.log_path()).map_or(0, |file| file.len())
 }
@@ -22,7 +19,7 @@ fn size(proxy: &TestProxy) -> u64 {
 #[test]
 fn a_line_torn_by_a_full_disk_goes_on_where_it_stopped() {
     let upstream = Upstream::json("200 OK", "{}");
-    let proxy = in_shell(&warnings_only(&upstream), DISK);
+    let proxy = TestProxy::start(&warnings_only(&upstream));
     set_disk(&proxy, Some(10_000));
     refused_chats(&proxy, 0..20);
     eventually("the disk is full", || size(&proxy) == 10_000);
@@ -39,7 +36,7 @@ fn a_line_torn_by_a_full_disk_goes_on_where_it_stopped() {
 #[test]
 fn a_line_torn_by_a_full_disk_is_whole_in_the_file_opened_next() {
     let upstream = Upstream::json("200 OK", "{}");
-    let proxy = in_shell(&warnings_only(&upstream), DISK);
+    let proxy = TestProxy::start(&warnings_only(&upstream));
     set_disk(&proxy, Some(10_000));
     refused_chats(&proxy, 0..20);
     eventually("the disk is full", || size(&proxy) == 10_000);
@@ -61,7 +58,7 @@ fn a_line_torn_by_a_full_disk_is_whole_in_the_file_opened_next() {
 #[test]
 fn a_line_torn_by_a_full_disk_begins_again_when_the_file_is_emptied() {
     let upstream = Upstream::json("200 OK", "{}");
-    let proxy = in_shell(&warnings_only(&upstream), DISK);
+    let proxy = TestProxy::start(&warnings_only(&upstream));
     set_disk(&proxy, Some(10_000));
     refused_chats(&proxy, 0..20);
     eventually("the disk is full", || size(&proxy) == 10_000);
@@ -75,7 +72,7 @@ fn a_line_torn_by_a_full_disk_begins_again_when_the_file_is_emptied() {
 #[test]
 fn lines_that_a_full_disk_did_not_take_are_counted() {
     let upstream = Upstream::json("200 OK", "{}");
-    let proxy = in_shell(&warnings_only(&upstream), DISK);
+    let proxy = TestProxy::start(&warnings_only(&upstream));
     set_disk(&proxy, Some(10_000));
     refused_chats(&proxy, 0..CHATS);
     set_disk(&proxy, None);
