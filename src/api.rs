@@ -85,6 +85,7 @@ pub async fn answer(
     );
     let Some(reply) = reply else { return Next::Answered(false) };
     manner.keep_alive &= reply.status != 408 && client.can_discard() && !proxy.is_draining();
+    manner.keep_alive &= !proxy.seats.are_wanted(alarm.now());
     Next::Answered(send(reply, manner, &record, client, alarm).await)
 }
 

@@ -41,11 +41,18 @@ pub struct Connection {
     /// How long TCP took to connect.
     pub tcp_took: Duration,
     opened_at: Instant,
+    /// When it was opened or returned.
+    heard_at: Instant,
     /// Whether more than [`UNACKNOWLEDGED_MAX`] is allowed for an acknowledgement.
     patient: bool,
 }
 
 impl Connection {
+    /// Whether the way to the provider was open a moment ago.
+    pub fn was_alive(&self, now: Instant) -> bool {
+        self.heard_at + UNACKNOWLEDGED_MAX > now
+    }
+
     /// Allows more time for acknowledgements; `None` is without end. Ends with the lease.
     pub fn be_patient(&mut self, limit: Option<Duration>) {
         if !std::mem::replace(&mut self.patient, true) {
@@ -155,7 +162,13 @@ impl Pool {
         let Connected { socket, tcp_took } =
             connect(&self.reactor, &self.resolver, &self.tls, origin).await?;
         self.opened.set(self.opened.get() + 1);
-        let connection = Box::new(Connection { socket, tcp_took, opened_at, patient: false });
+        let connection = Box::new(Connection {
+            socket,
+            tcp_took,
+            opened_at,
+            heard_at: opened_at,
+            patient: false,
+        });
         Ok(self.lend(connection, origin, turn, false))
     }
 
@@ -197,6 +210,7 @@ impl Pool {
         let limits = state.limits;
         let now = self.reactor.clock.now();
         let opened_at = connection.opened_at;
+        connection.heard_at = now;
         let expires_at = expires_at(now, opened_at, limits.idle_age_max);
         let outdated = opened_at < state.since || !state.origins.contains(&origin);
         if limits.idle_max == 0 || expires_at <= now || outdated {

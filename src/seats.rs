@@ -106,6 +106,13 @@ impl Seats {
         None
     }
 
+    /// Whether a newcomer has waited for a place for longer than anybody may keep one by being young: who
+    /// has an answer of ours then had better not ask again on the same connection.
+    pub fn are_wanted(&self, now: Instant) -> bool {
+        self.taken() >= self.limit.get()
+            && self.wanted_since.get().is_some_and(|since| since + STAYS_MIN <= now)
+    }
+
     /// Lets everybody look again who waits for a place.
     pub fn wake_waiting(&self) {
         self.waiting.take().into_iter().for_each(Waker::wake);

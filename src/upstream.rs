@@ -124,8 +124,7 @@ pub async fn exchange(
         let lease = lease.map_err(ExchangeError::Connect)?;
         let (sent_at, really) = *first_sent.get_or_insert((alarm.now(), alarm.real_now()));
         let mut sending = Sending::new(lease, sent_at);
-        // A new connection has just shown that it is alive.
-        if !sending.lease.reused && message.len() > UNREAD_BYTES_MAX {
+        if message.len() > UNREAD_BYTES_MAX && sending.lease.was_alive(sent_at) {
             sending.lease.be_patient(None);
         }
         let wait = Wait::new(patience.phase, sent_at, patience.answer);

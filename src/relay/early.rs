@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use serde_json::value::RawValue;
 
+use super::events::looks_like_events;
 use super::framing::{push_chunk, LAST_CHUNK};
 use super::stream::KEEP_ALIVE_COMMENT;
 use super::{end_head, streams_all_the_same, Manner, RelayError, Relayed, Stream};
@@ -181,7 +182,9 @@ impl<'m> Early<'m> {
             let whole = self.wait(read, client).await.map_err(RelayError::Client)?;
             if whole.map_err(RelayError::Upstream)? {
                 answer.finish();
-                return Ok(Told::Last(data_event(&String::from_utf8_lossy(&body))));
+                let text = String::from_utf8_lossy(&body);
+                let events = looks_like_events(&body);
+                return Ok(Told::Last(if events { text.into_owned() } else { data_event(&text) }));
             }
             if body.len() as u64 > limit {
                 return Err(RelayError::Upstream(ExchangeError::TooLarge(limit)));
@@ -241,8 +244,10 @@ async fn read(
             Err(ExchangeError::Io(error)) if answer.ends_whole(&error, body).await => true,
             other => other?,
         };
+        // White space may be a sign of life before a document.
+        let begun = body.trim_ascii_start();
         let streams =
-            answer.head.content == Content::Whole && streams_all_the_same(answer, body, true);
+            answer.head.content == Content::Whole && streams_all_the_same(answer, begun, true);
         if body.len() as u64 > limit || streams {
             return Ok(false);
         }
@@ -253,7 +258,11 @@ async fn read(
 }
 
 fn data_event(text: &str) -> String {
-    let lines = text.trim_end().lines().map(|line| format!("data: {line}\n"));
+    let text = text.trim_end().replace("\r\n", "\n");
+    if text.is_empty() {
+        return text;
+    }
+    let lines = text.split(['\n', '\r']).map(|line| format!("data: {line}\n"));
     lines.chain(["\n".to_owned()]).collect()
 }
 
@@ -289,6 +298,8 @@ mod tests {
 
     #[test]
     fn a_whole_answer_becomes_one_event_of_as_many_lines() {
-        assert_eq!(data_event("{\n \"a\": 1\n}\n"), "data: {\ndata:  \"a\": 1\ndata: }\n\n");
+        for text in ["{\n \"a\": 1\n}\n", "{\r\n \"a\": 1\r}"] {
+            assert_eq!(data_event(text), "data: {\ndata:  \"a\": 1\ndata: }\n\n");
+        }
     }
 }

@@ -22,7 +22,7 @@ impl EventTail {
     /// Takes note of bytes that go to the client.
     pub(super) fn push(&mut self, data: &[u8]) {
         self.started |= !data.is_empty();
-        let before = self.last[TAIL_BYTES - 1];
+        let before = self.last;
         match data.last_chunk() {
             Some(tail) => self.last = *tail,
             None => {
@@ -34,7 +34,9 @@ impl EventTail {
         if self.ended || self.last.ends_with(b"}\n\n") || self.last.ends_with(b"}\r\n\r\n") {
             return;
         }
-        self.ended = ends_done(&self.last) || ends_without_data(data) && holds_done(data, before);
+        self.ended = ends_done(&self.last)
+            || ends_without_data(data)
+                && (holds_done(data, before[TAIL_BYTES - 1]) || holds_done_across(&before, data));
     }
 
     /// An empty line ends an event, whatever its line ends.
@@ -95,18 +97,31 @@ fn holds_done(text: &[u8], before: u8) -> bool {
     })
 }
 
+/// Whether such a line stands where two pieces meet.
+fn holds_done_across(before: &[u8; TAIL_BYTES], piece: &[u8]) -> bool {
+    let start = &piece[..piece.len().min(TAIL_BYTES)];
+    holds_done(&[before, start].concat(), OTHER)
+}
+
 /// Whether a body that begins with these bytes may be an event stream, whatever its type says.
 pub(super) fn looks_like_events(start: &[u8]) -> bool {
     let start = start.strip_prefix(b"\xef\xbb\xbf").unwrap_or(start);
     let line_end = |byte: &u8| matches!(byte, b'\n' | b'\r');
     let start = &start[start.iter().take_while(|byte| line_end(byte)).count()..];
     let names: [&[u8]; 5] = [b"data:", b"event:", b":", b"id:", b"retry:"];
-    names.iter().any(|name| start.starts_with(name) || name.starts_with(start))
+    !start.is_empty() && names.iter().any(|name| start.starts_with(name) || name.starts_with(start))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_comment_behind_the_final_event_hides_it_in_no_split() {
+        for tail in in_two("data: {}\n\ndata: [DONE]\n\n: bye, and thank you for all of it\n\n") {
+            assert!(tail.has_ended());
+        }
+    }
 
     /// Every way to cut a text in two, fed to a tail.
     fn in_two(text: &str) -> impl Iterator<Item = EventTail> + '_ {
@@ -177,7 +192,7 @@ mod tests {
         for text in ["data: {}", "da", "event: x", ": comment", "id: 1", "\u{feff}\r\n\ndata: 1"] {
             assert!(looks_like_events(text.as_bytes()), "{text}");
         }
-        for text in ["{", "[1]", " data: x", "<html>", "dat x", "plain"] {
+        for text in ["", "\n", "\r\n\n", "{", "[1]", " data: x", "<html>", "dat x", "plain"] {
             assert!(!looks_like_events(text.as_bytes()), "{text}");
         }
     }

@@ -137,3 +137,30 @@ fn a_newcomer_gets_the_place_of_who_becomes_idle() {
     assert_eq!(first.response().status, 200);
     assert_eq!(newcomer.response().status, 200);
 }
+
+#[test]
+fn clients_that_pipeline_without_end_leave_room_for_newcomers() {
+    let (_upstream, proxy) = full(4);
+    let over = std::sync::atomic::AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                // Each request is followed by the next one before its body is complete.
+                let mut client = proxy.connect();
+                let put = "PUT /v1/models HTTP/1.1\r\nHost: t\r\nContent-Length: 1\r\n\r\n";
+                let _ = client.try_send(put);
+                while !over.load(std::sync::atomic::Ordering::SeqCst) {
+                    pause(300);
+                    if client.try_send(format!("x{put}")).is_err() {
+                        return;
+                    }
+                }
+            });
+        }
+        pause(200);
+        for _ in 0..3 {
+            assert_eq!(proxy.get("/").status, 200);
+        }
+        over.store(true, std::sync::atomic::Ordering::SeqCst);
+    });
+}
