@@ -1,10 +1,21 @@
 //! Nobody takes the last place of all.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use serde_json::json;
 
 use crate::support::*;
 
 const GET: &str = "GET / HTTP/1.1\r\nHost: t\r\n\r\n";
+
+/// Sets a flag when it is dropped.
+struct EndOnDrop<'f>(&'f AtomicBool);
+
+impl Drop for EndOnDrop<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::SeqCst);
+    }
+}
 
 fn full(clients: usize) -> (Upstream, TestProxy) {
     let upstream = Upstream::steps(vec![Step::ReadRequest, Step::WaitForClose]);
@@ -63,12 +74,14 @@ fn who_never_sent_a_byte_goes_first_then_the_longest_idle_and_who_works_stays() 
 #[test]
 fn clients_that_ask_again_and_again_leave_room_for_newcomers() {
     let (_upstream, proxy) = full(4);
-    let over = std::sync::atomic::AtomicBool::new(false);
+    let over = AtomicBool::new(false);
     std::thread::scope(|scope| {
+        // Also when an assertion fails: the others must not run on.
+        let end = EndOnDrop(&over);
         for _ in 0..4 {
             scope.spawn(|| {
                 let mut client = proxy.connect();
-                while !over.load(std::sync::atomic::Ordering::SeqCst) {
+                while !over.load(Ordering::SeqCst) {
                     if client.try_send(GET).is_err() || client.try_response("GET").is_err() {
                         // It has lost its place, and wants another one.
                         client = proxy.connect();
@@ -81,7 +94,7 @@ fn clients_that_ask_again_and_again_leave_room_for_newcomers() {
         for _ in 0..3 {
             assert_eq!(proxy.get("/").status, 200);
         }
-        over.store(true, std::sync::atomic::Ordering::SeqCst);
+        drop(end);
     });
 }
 
@@ -141,15 +154,17 @@ fn a_newcomer_gets_the_place_of_who_becomes_idle() {
 #[test]
 fn clients_that_pipeline_without_end_leave_room_for_newcomers() {
     let (_upstream, proxy) = full(4);
-    let over = std::sync::atomic::AtomicBool::new(false);
+    let over = AtomicBool::new(false);
     std::thread::scope(|scope| {
+        // Also when an assertion fails: the others must not run on.
+        let end = EndOnDrop(&over);
         for _ in 0..4 {
             scope.spawn(|| {
                 // Each request is followed by the next one before its body is complete.
                 let mut client = proxy.connect();
                 let put = "PUT /v1/models HTTP/1.1\r\nHost: t\r\nContent-Length: 1\r\n\r\n";
                 let _ = client.try_send(put);
-                while !over.load(std::sync::atomic::Ordering::SeqCst) {
+                while !over.load(Ordering::SeqCst) {
                     pause(300);
                     if client.try_send(format!("x{put}")).is_err() {
                         return;
@@ -161,6 +176,6 @@ fn clients_that_pipeline_without_end_leave_room_for_newcomers() {
         for _ in 0..3 {
             assert_eq!(proxy.get("/").status, 200);
         }
-        over.store(true, std::sync::atomic::Ordering::SeqCst);
+        drop(end);
     });
 }
