@@ -12,13 +12,13 @@ use listenfd::ListenFd;
 use smol::{LocalExecutor, Task};
 use socket2::{Domain, Protocol, Socket as RawSocket, Type};
 
-use crate::api::{self, Next};
-use crate::client::Client;
-use crate::clock::Alarm;
-use crate::logging;
-use crate::proxy::Proxy;
-use crate::seats::Seat;
-use crate::socket::{probe_when_quiet, Listener, Socket, Watched};
+use crate::downstream::admission::Slot;
+use crate::downstream::Connection;
+use crate::report::logging;
+use crate::routes::{self, Next};
+use crate::runtime::socket::{probe_when_quiet, Listener, Socket, Watched};
+use crate::runtime::timer::Timer;
+use crate::state::State;
 
 /// Connections the kernel keeps for us while we are busy or at our limit.
 const BACKLOG: i32 = 1024;
@@ -111,29 +111,29 @@ pub async fn drive(executor: &LocalExecutor<'_>) {
 
 /// Accepts connections until the program shuts down, and then those that were already made.
 /// `ours` is a socket that nobody listens on after us.
-pub async fn accept(proxy: Rc<Proxy>, listener: TcpListener, ours: bool) {
-    let listener = match Listener::new(&proxy.reactor, listener) {
+pub async fn accept(state: Rc<State>, listener: TcpListener, ours: bool) {
+    let listener = match Listener::new(&state.reactor, listener) {
         Ok(listener) => listener,
         Err(error) => {
             return log::error!(target: logging::CRITICAL, "无法监听 (cannot listen): {error}")
         }
     };
-    let alarm = Alarm::new(&proxy.reactor);
+    let timer = Timer::new(&state.reactor.clock);
     let mut last_round = !ours;
     loop {
         for _ in 0..ACCEPTS_MAX {
-            match next(&proxy, &listener, &alarm).await {
-                Ok(Some((stream, peer, seat))) => serve(proxy.clone(), stream, peer, seat),
+            match next(&state, &listener, &timer).await {
+                Ok(Some((stream, peer, slot))) => serve(state.clone(), stream, peer, slot),
                 Ok(None) if last_round => return,
                 Ok(None) => {
                     listener.ignore_newcomers();
-                    alarm.sleep(HANDSHAKE_MAX).await;
+                    timer.sleep(HANDSHAKE_MAX).await;
                     last_round = true;
                 }
-                Err(_) if proxy.is_draining() => return,
+                Err(_) if state.is_draining() => return,
                 Err(error) => {
                     log::error!("无法接受连接 (cannot accept): {error}");
-                    alarm.sleep(ACCEPT_PAUSE).await;
+                    timer.sleep(ACCEPT_PAUSE).await;
                 }
             }
         }
@@ -141,28 +141,28 @@ pub async fn accept(proxy: Rc<Proxy>, listener: TcpListener, ours: bool) {
     }
 }
 
-type Accepted = (TcpStream, SocketAddr, Seat);
+type Accepted = (TcpStream, SocketAddr, Slot);
 
 /// The next connection, once there is a place for it, which an idle one may have to make; `None` at
 /// shut-down.
 async fn next(
-    proxy: &Rc<Proxy>,
+    state: &Rc<State>,
     listener: &Listener,
-    alarm: &Alarm,
+    timer: &Timer,
 ) -> io::Result<Option<Accepted>> {
-    let mut seat = None;
+    let mut slot = None;
     poll_fn(|context| loop {
-        if seat.is_none() {
-            seat = proxy.seats.take(proxy.reactor.clock.now(), context.waker());
+        if slot.is_none() {
+            slot = state.admission.take(state.reactor.clock.now(), context.waker());
         }
-        // The start of the shut-down wakes whoever has an alarm.
-        alarm.poll_due(context);
-        let Some(place) = seat.take() else {
+        // The start of the shut-down wakes whoever has an timer.
+        timer.poll_due(context);
+        let Some(place) = slot.take() else {
             // At the limit connections wait in the kernel's queue.
             if listener.poll_newcomer(context).is_ready() {
-                let again = proxy.seats.make_room(proxy.reactor.clock.now());
-                alarm.set(again);
-                alarm.poll_due(context);
+                let again = state.admission.make_room(state.reactor.clock.now());
+                timer.set(again);
+                timer.poll_due(context);
             }
             return Poll::Pending;
         };
@@ -170,10 +170,10 @@ async fn next(
             Poll::Ready(Ok((stream, peer))) => {
                 return Poll::Ready(Ok(Some((stream, peer, place))));
             }
-            Poll::Ready(Err(error)) if is_of_one_connection(&error) => seat = Some(place),
+            Poll::Ready(Err(error)) if is_of_one_connection(&error) => slot = Some(place),
             Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
             // At shut-down whoever has already connected is still served.
-            Poll::Pending if proxy.is_draining() => return Poll::Ready(Ok(None)),
+            Poll::Pending if state.is_draining() => return Poll::Ready(Ok(None)),
             Poll::Pending => return Poll::Pending,
         }
     })
@@ -190,56 +190,56 @@ fn is_of_one_connection(error: &io::Error) -> bool {
 }
 
 /// Begins to serve one client, from its first request to its last.
-fn serve(proxy: Rc<Proxy>, stream: TcpStream, peer: SocketAddr, seat: Seat) {
+fn serve(state: Rc<State>, stream: TcpStream, peer: SocketAddr, slot: Slot) {
     let _ = stream.set_nodelay(true);
-    let Ok(watched) = Watched::new(&proxy.reactor, stream) else { return };
-    let alarm = Alarm::new(&proxy.reactor);
+    let Ok(watched) = Watched::new(&state.reactor, stream) else { return };
+    let timer = Timer::new(&state.reactor.clock);
     // A socket for both shows IPv4 addresses mapped into IPv6.
     let ip = peer.ip().to_canonical();
     let peer = if ip.is_ipv4() { SocketAddr::new(ip, peer.port()) } else { peer };
-    let mut client = Client::new(Socket::plain(watched), peer, seat);
-    let executor = proxy.clone();
+    let mut client = Connection::new(Socket::plain(watched), peer, slot);
+    let executor = state.clone();
     // A block, which uses what it captures in place: the arguments of an `async fn` are kept twice.
     executor.spawn(async move {
-        while serve_one(&proxy, &mut client, &alarm).await {
+        while serve_one(&state, &mut client, &timer).await {
             // Pipelined requests wait their turn behind other clients'.
             if client.has_more() {
                 yield_now().await;
             }
         }
-        Box::pin(client.close(&alarm)).await;
+        Box::pin(client.close(&timer)).await;
     });
 }
 
 /// Serves one request. Returns whether another may follow. Every step is boxed, so that an open
 /// stream keeps nothing but itself of what led to it.
-async fn serve_one(proxy: &Rc<Proxy>, client: &mut Client, alarm: &Alarm) -> bool {
+async fn serve_one(state: &Rc<State>, client: &mut Connection, timer: &Timer) -> bool {
     let head = Box::pin(
-        client.next_head(alarm, || proxy.is_draining(), &|value| proxy.holds_token(value)),
+        client.next_head(timer, || state.is_draining(), &|value| state.holds_token(value)),
     )
     .await;
     let next = match head {
-        Ok(Some(head)) => Box::pin(api::answer(proxy, head, client, alarm)).await,
+        Ok(Some(head)) => Box::pin(routes::answer(state, head, client, timer)).await,
         Ok(None) => return false,
         Err(error) => {
-            Box::pin(api::refuse(proxy, &error, client, alarm)).await;
+            Box::pin(routes::refuse(state, &error, client, timer)).await;
             return false;
         }
     };
     match next {
         Next::Answered(in_step) => in_step,
         Next::Streams(streaming) => {
-            streaming.run(proxy, client, alarm).await && !proxy.is_draining()
+            streaming.run(state, client, timer).await && !state.is_draining()
         }
     }
 }
 
 /// Waits until whoever has connected is accepted and has the answer, for [`DRAIN_MAX`] at most.
-pub async fn drained(proxy: &Proxy, accepting: Vec<Task<()>>) {
-    let alarm = Alarm::new(&proxy.reactor);
-    let end = alarm.now() + DRAIN_MAX;
-    let busy = || proxy.seats.taken() > 0 || accepting.iter().any(|task| !task.is_finished());
-    while busy() && alarm.now() < end {
-        alarm.sleep(Duration::from_millis(10)).await;
+pub async fn drained(state: &State, accepting: Vec<Task<()>>) {
+    let timer = Timer::new(&state.reactor.clock);
+    let end = timer.now() + DRAIN_MAX;
+    let busy = || state.admission.taken() > 0 || accepting.iter().any(|task| !task.is_finished());
+    while busy() && timer.now() < end {
+        timer.sleep(Duration::from_millis(10)).await;
     }
 }

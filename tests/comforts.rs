@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use ai_proxy::cli::{HELP, SCHEMA};
+use ai_proxy::program::cli::{HELP, SCHEMA};
 use serde_json::{Map, Value};
 
 const MANUAL: &str = include_str!("../deploy/ai_proxy.1");

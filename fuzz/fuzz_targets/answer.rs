@@ -1,8 +1,8 @@
 //! An answer's head and body: the same bytes in any split are the same answer.
 #![no_main]
 
-use ai_proxy::body::{BodyError, Decoder, Framing};
-use ai_proxy::head::{AnswerHead, HeadError, HeadScanner};
+use ai_proxy::wire::body::{BodyError, Decoder, Framing};
+use ai_proxy::wire::head::{AnswerHead, HeadError, HeadScanner};
 use ai_proxy_fuzz::fields;
 use ai_proxy_fuzz::plan::Plan;
 use ai_proxy_fuzz::unframe::{unframe, End};

@@ -7,17 +7,17 @@ use std::time::Duration;
 
 use serde_json::value::RawValue;
 
-use super::events::looks_like_events;
-use super::framing::{push_chunk, LAST_CHUNK};
 use super::stream::KEEP_ALIVE_COMMENT;
 use super::{end_head, streams_all_the_same, Manner, RelayError, Relayed, Stream};
-use crate::body::Framing;
-use crate::client::Client;
-use crate::clock::{Alarm, Phase, Wait};
-use crate::error::{error_event, Error};
-use crate::head::{push_field, Content, HeadError};
-use crate::record::{Ending, Record};
-use crate::upstream::{Answer, ExchangeError};
+use crate::downstream::Connection;
+use crate::report::entry::{Ending, Record};
+use crate::report::error::{error_event, Error};
+use crate::runtime::timer::{Phase, Timer, Wait};
+use crate::upstream::exchange::{ExchangeError, UpstreamResponse};
+use crate::wire::body::Framing;
+use crate::wire::chunks::{push_chunk, LAST_CHUNK};
+use crate::wire::events::looks_like_events;
+use crate::wire::head::{push_field, Content, HeadError};
 
 /// How much of a refusal is read, in case that it is JSON.
 const REFUSAL_BYTES_MAX: u64 = 64 * 1024;
@@ -32,7 +32,7 @@ pub struct Early<'m> {
     /// After so much silence a sign of life goes out.
     after: Duration,
     /// What is waited for has another one.
-    alarm: Alarm,
+    timer: Timer,
     /// Whether our head is out.
     pub opened: bool,
 }
@@ -47,9 +47,9 @@ enum Told {
 
 impl<'m> Early<'m> {
     /// Nothing has gone out yet.
-    pub fn new(after: Duration, manner: &'m Manner<'m>, id: &str, alarm: &Alarm) -> Early<'m> {
-        let alarm = Alarm::new(alarm.reactor());
-        Early { manner, id: id.to_owned(), after, alarm, opened: false }
+    pub fn new(after: Duration, manner: &'m Manner<'m>, id: &str, timer: &Timer) -> Early<'m> {
+        let timer = Timer::new(timer.clock());
+        Early { manner, id: id.to_owned(), after, timer, opened: false }
     }
 
     /// Waits for `future` while the client is there. Whenever it has been silent for long, the client
@@ -60,12 +60,12 @@ impl<'m> Early<'m> {
     pub async fn wait<T>(
         &mut self,
         future: impl Future<Output = T>,
-        client: &mut Client,
+        client: &mut Connection,
     ) -> Result<T, Error> {
         let mut future = pin!(future);
         loop {
-            let silence = Wait::new(Phase::FirstByte, self.alarm.now(), self.after);
-            let waited = self.alarm.within(silence, client.unless_gone(future.as_mut())).await;
+            let silence = Wait::new(Phase::FirstByte, self.timer.now(), self.after);
+            let waited = self.timer.within(silence, client.unless_gone(future.as_mut())).await;
             if let Ok(result) = waited {
                 return result;
             }
@@ -76,7 +76,7 @@ impl<'m> Early<'m> {
                 client.reset_on_close(self.ends_with_connection());
             }
             self.push_framed(&mut bytes, KEEP_ALIVE_COMMENT);
-            client.write_all(&self.alarm, &bytes).await.map_err(|_| Error::ClientGone)?;
+            client.write_all(&self.timer, &bytes).await.map_err(|_| Error::ClientGone)?;
         }
     }
 
@@ -108,9 +108,9 @@ impl<'m> Early<'m> {
     /// Relays what came of the exchange to a client that has had its head already.
     pub async fn relay(
         mut self: Box<Self>,
-        answer: Result<Answer, ExchangeError>,
-        client: &mut Client,
-        alarm: &Alarm,
+        answer: Result<UpstreamResponse, ExchangeError>,
+        client: &mut Connection,
+        timer: &Timer,
         record: &mut Record,
     ) -> Relayed {
         let told = match answer {
@@ -118,10 +118,10 @@ impl<'m> Early<'m> {
             Ok(mut answer) => {
                 answer.head.relayed = Vec::new();
                 match answer.head.status {
-                    200..300 => self.success(answer, client, alarm).await,
+                    200..300 => self.success(answer, client, timer).await,
                     status => {
                         record.ending = Ending::Refused(status);
-                        self.refusal(answer, client, alarm).await
+                        self.refusal(answer, client, timer).await
                     }
                 }
             }
@@ -144,14 +144,14 @@ impl<'m> Early<'m> {
     }
 
     /// Sends one event and the end. Returns whether the client's connection is in step.
-    async fn end(&self, event: &str, client: &mut Client, record: &mut Record) -> bool {
+    async fn end(&self, event: &str, client: &mut Connection, record: &mut Record) -> bool {
         record.bytes = event.len() as u64;
         let mut bytes = Vec::new();
         self.push_framed(&mut bytes, event.as_bytes());
         if !self.ends_with_connection() {
             bytes.extend_from_slice(LAST_CHUNK);
         }
-        if client.write_all(&self.alarm, &bytes).await.is_err() {
+        if client.write_all(&self.timer, &bytes).await.is_err() {
             record.ending = Ending::ClientGone;
             return false;
         }
@@ -165,9 +165,9 @@ impl<'m> Early<'m> {
     /// An answer that is a stream goes on as one; a whole one becomes one event.
     async fn success(
         &mut self,
-        mut answer: Answer,
-        client: &mut Client,
-        alarm: &Alarm,
+        mut answer: UpstreamResponse,
+        client: &mut Connection,
+        timer: &Timer,
     ) -> Result<Told, RelayError> {
         if answer.head.encoded {
             let reason =
@@ -178,7 +178,7 @@ impl<'m> Early<'m> {
         if answer.head.content == Content::Whole {
             let limit = self.manner.body_bytes_max;
             let silence_max = self.manner.stream.silence_max;
-            let read = read(&mut answer, &mut body, limit, silence_max, alarm);
+            let read = read(&mut answer, &mut body, limit, silence_max, timer);
             let whole = self.wait(read, client).await.map_err(RelayError::Client)?;
             if whole.map_err(RelayError::Upstream)? {
                 answer.finish();
@@ -193,22 +193,22 @@ impl<'m> Early<'m> {
             body = answer.take_buffer().map_err(RelayError::Upstream)?;
         }
         answer.head.content = Content::Events;
-        Ok(Told::Streams(Box::new(Stream::new(answer, body, alarm, self.manner, true))))
+        Ok(Told::Streams(Box::new(Stream::new(answer, body, timer, self.manner, true))))
     }
 
     /// The provider's refusal as an error event.
     async fn refusal(
         &mut self,
-        mut answer: Answer,
-        client: &mut Client,
-        alarm: &Alarm,
+        mut answer: UpstreamResponse,
+        client: &mut Connection,
+        timer: &Timer,
     ) -> Result<Told, RelayError> {
         let status = answer.head.status;
         let mut body = Vec::new();
         // Whatever it begins with, it is no stream.
         answer.head.content = Content::Other;
         let silence_max = self.manner.stream.silence_max;
-        let read = read(&mut answer, &mut body, REFUSAL_BYTES_MAX, silence_max, alarm);
+        let read = read(&mut answer, &mut body, REFUSAL_BYTES_MAX, silence_max, timer);
         // What has come is told, however it ended.
         let _ = self.wait(read, client).await.map_err(RelayError::Client)?;
         answer.finish();
@@ -231,15 +231,15 @@ pub(super) fn framing(manner: &Manner<'_>) -> Framing {
 
 /// Reads a body to its end, which is `true`, beyond `limit` bytes, or until it shows that it streams.
 async fn read(
-    answer: &mut Answer,
+    answer: &mut UpstreamResponse,
     body: &mut Vec<u8>,
     limit: u64,
     silence_max: Duration,
-    alarm: &Alarm,
+    timer: &Timer,
 ) -> Result<bool, ExchangeError> {
     loop {
-        let wait = Wait::new(Phase::NextBytes, alarm.now(), silence_max);
-        let piece = alarm.within(wait, poll_fn(|context| answer.poll_body(context, body))).await;
+        let wait = Wait::new(Phase::NextBytes, timer.now(), silence_max);
+        let piece = timer.within(wait, poll_fn(|context| answer.poll_body(context, body))).await;
         let done = match piece.map_err(ExchangeError::Timeout)? {
             Err(ExchangeError::Io(error)) if answer.ends_whole(&error, body).await => true,
             other => other?,

@@ -3,11 +3,11 @@
 use std::fmt;
 use std::io;
 
-use crate::body::BodyError;
-use crate::clock::Wait;
-use crate::connect::ConnectError;
-use crate::head::HeadError;
-use crate::tls::plain;
+use crate::runtime::timer::Wait;
+use crate::upstream::connect::ConnectError;
+use crate::upstream::tls::plain;
+use crate::wire::body::BodyError;
+use crate::wire::head::HeadError;
 
 /// Why there is no usable answer.
 #[derive(Debug)]

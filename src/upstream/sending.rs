@@ -4,10 +4,10 @@ use std::io;
 use std::task::{Context, Poll};
 use std::time::Instant;
 
-use super::{Answer, ExchangeError, Message};
-use crate::body::Decoder;
-use crate::head::{AnswerHead, HeadError, HeadScanner};
-use crate::pool::Lease;
+use super::exchange::{ExchangeError, Message, UpstreamResponse};
+use crate::upstream::pool::Lease;
+use crate::wire::body::Decoder;
+use crate::wire::head::{HeadError, HeadScanner, ResponseHead};
 
 /// All bytes of 1xx answers before the real one: some providers send 102 as a sign of life.
 const INTERIM_BYTES_MAX: usize = 64 * 1024;
@@ -30,7 +30,7 @@ pub(super) struct Sending {
     interim: usize,
 }
 
-pub(super) type Head = (AnswerHead, Decoder);
+pub(super) type Head = (ResponseHead, Decoder);
 
 impl Sending {
     pub(super) fn new(lease: Lease, sent_at: Instant) -> Sending {
@@ -118,7 +118,7 @@ impl Sending {
             return Err(HeadError::Malformed("不是HTTP/1响应 (not an HTTP/1 answer)"));
         }
         while let Some(length) = self.scanner.scan(&self.buffer)? {
-            let head = AnswerHead::parse(&self.buffer[..length])?;
+            let head = ResponseHead::parse(&self.buffer[..length])?;
             self.buffer.drain(..length);
             if head.status >= 200 {
                 let decoder = Decoder::new(head.framing);
@@ -139,16 +139,16 @@ impl Sending {
 
     pub(super) fn into_answer(
         self,
-        head: AnswerHead,
+        head: ResponseHead,
         decoder: Decoder,
         message: Message,
-    ) -> Answer {
+    ) -> UpstreamResponse {
         let sent = message.rest(self.sent).is_empty();
         // A refusal does not want the rest of the request; any other early answer may.
         let wanted = !sent && head.status < 400 && self.write_error.is_none();
         let unsent = wanted.then(|| Box::new((message, self.sent)));
         let reusable = head.keep_alive && sent;
         let Sending { lease, buffer, sent_at, .. } = self;
-        Answer { lease, head, buffer, decoder, sent_at, reusable, unsent }
+        UpstreamResponse { lease, head, buffer, decoder, sent_at, reusable, unsent }
     }
 }

@@ -3,13 +3,13 @@
 use std::time::Duration;
 
 use super::Stream;
-use crate::body::Framing;
-use crate::client::Client;
-use crate::clock::{Phase, Wait};
-use crate::error::{error_event, Error};
-use crate::record::{Ending, Record};
-use crate::relay::framing::LAST_CHUNK;
-use crate::upstream::ExchangeError;
+use crate::downstream::Connection;
+use crate::report::entry::{Ending, Record};
+use crate::report::error::{error_event, Error};
+use crate::runtime::timer::{Phase, Wait};
+use crate::upstream::exchange::ExchangeError;
+use crate::wire::body::Framing;
+use crate::wire::chunks::LAST_CHUNK;
 
 /// How long the provider's last bytes are waited for behind the final event, so that its connection
 /// can serve again: SDKs leave as soon as they have that event.
@@ -21,7 +21,7 @@ impl Stream {
     pub fn finish(
         self: Box<Self>,
         ending: Ending,
-        client: &mut Client,
+        client: &mut Connection,
         record: &mut Record,
     ) -> bool {
         record.bytes = self.bytes;

@@ -4,13 +4,13 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use super::Stream;
-use crate::body::Framing;
-use crate::client::{write_progress, Client, WRITE_RETRY};
-use crate::clock::{Alarm, Phase, Wait};
-use crate::record::Ending;
-use crate::relay::framing::LAST_CHUNK;
-use crate::socket::QUIET_MAX;
-use crate::upstream::ExchangeError;
+use crate::downstream::{write_progress, Connection, WRITE_RETRY};
+use crate::report::entry::Ending;
+use crate::runtime::socket::QUIET_MAX;
+use crate::runtime::timer::{Phase, Timer, Wait};
+use crate::upstream::exchange::ExchangeError;
+use crate::wire::body::Framing;
+use crate::wire::chunks::LAST_CHUNK;
 
 /// After so much silence a connection is quiet, but not yet given up by the kernel.
 const QUIET_AFTER: Duration = Duration::from_secs(31);
@@ -23,8 +23,8 @@ impl Stream {
     pub(super) fn poll_wait(
         &mut self,
         context: &Context<'_>,
-        client: &mut Client,
-        alarm: &Alarm,
+        client: &mut Connection,
+        timer: &Timer,
         client_is_slow: bool,
     ) -> Poll<Ending> {
         if !self.abandoned && client.poll_gone(context).is_ready() {
@@ -39,21 +39,21 @@ impl Stream {
             context.waker().wake_by_ref();
             return Poll::Pending;
         }
-        let now = alarm.now();
+        let now = timer.now();
         if client_is_slow {
             self.blocked_at.get_or_insert(now);
             let wait = write_progress(self.taken_at);
             if wait.until <= now {
                 return Poll::Ready(Ending::ClientSlow(wait));
             }
-            alarm.set(Some(wait.until.min(now + WRITE_RETRY)));
-            alarm.poll_due(context);
+            timer.set(Some(wait.until.min(now + WRITE_RETRY)));
+            timer.poll_due(context);
             return Poll::Pending;
         }
         let silence = Wait::new(Phase::NextBytes, self.heard_at, self.limits.silence_max);
         let mut wait = self.whole_by.filter(|whole| whole.until < silence.until).unwrap_or(silence);
         // What has come and was not read yet is no silence.
-        let mut late = wait.until <= now && !self.answer.lease.socket.has_news();
+        let mut late = wait.until <= now && !self.answer.lease.socket.maybe_readable();
         if let Some(last_bytes) = self.last_bytes() {
             wait = last_bytes;
             late = wait.until <= now;
@@ -71,8 +71,8 @@ impl Stream {
             return Poll::Pending;
         }
         let until = comment_at.map_or(wait.until, |at| at.min(wait.until));
-        alarm.set(Some(self.quiet_at(now).map_or(until, |at| at.min(until))));
-        if alarm.poll_due(context) {
+        timer.set(Some(self.quiet_at(now).map_or(until, |at| at.min(until))));
+        if timer.poll_due(context) {
             context.waker().wake_by_ref();
         }
         Poll::Pending

@@ -1,0 +1,153 @@
+//! The body of a client's request: read, or thrown away to save the connection.
+
+use std::future::poll_fn;
+use std::time::{Duration, Instant};
+
+use super::{Connection, LINGER_SILENCE_MAX};
+use crate::report::error::Error;
+use crate::runtime::budget::Share;
+use crate::runtime::timer::{Phase, Timer, Wait};
+use crate::wire::body::{Decoder, Framing};
+
+/// Without a byte of a body.
+const BODY_PROGRESS_MAX: Duration = Duration::from_secs(30);
+/// For so long a body may come as slowly as it likes, but for that.
+const BODY_GRACE: Duration = Duration::from_secs(20);
+/// After that, on average since its beginning: a body that comes byte by byte would live for ever.
+const BODY_BYTES_PER_SECOND_MIN: u64 = 500;
+/// How many bodies of the largest size may be in memory at once; any number of smaller ones.
+const BODIES_AT_ONCE: u64 = 8;
+/// An unread request body of a known length up to this is read and thrown away to save the connection.
+const DISCARD_BYTES_MAX: u64 = 256 * 1024;
+
+const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
+
+impl Connection {
+    /// Reads the body of the current request.
+    ///
+    /// # Errors
+    /// A body that is over `limit` bytes, malformed or too slow, a client that left, or bodies that
+    /// are together over `BODIES_AT_ONCE` times `limit`.
+    pub async fn read_body(
+        &mut self,
+        timer: &Timer,
+        framing: Framing,
+        limit: u64,
+        share: &mut Share<'_>,
+    ) -> Result<Vec<u8>, Error> {
+        if matches!(framing, Framing::Length(length) if length > limit) {
+            return Err(Error::RequestTooLarge(limit));
+        }
+        let mut body = Vec::new();
+        if self.expects_continue && self.read_buffer.is_empty() {
+            self.write_all(timer, CONTINUE).await?;
+        }
+        self.expects_continue = false;
+        let (begun, mut received) = (timer.now(), self.read_buffer.len() as u64);
+        loop {
+            self.take_body(&mut body)?;
+            // A huge chunk is refused by its size alone.
+            let announced = self.unread.as_ref().map_or(0, Decoder::announced);
+            if announced.saturating_add(body.len() as u64) > limit {
+                return Err(Error::RequestTooLarge(limit));
+            }
+            let all = limit.saturating_mul(BODIES_AT_ONCE);
+            if !share.grow_to(body.len() as u64, all) {
+                return Err(Error::Overloaded(all));
+            }
+            if self.unread.is_none() {
+                return Ok(body);
+            }
+            let wait = next_bytes(begun, timer.now(), received);
+            let fill = poll_fn(|context| self.poll_fill(context));
+            match timer.within(wait, fill).await.map_err(Error::ClientTimeout)? {
+                0 => return Err(Error::ClientGone),
+                count => received += count as u64,
+            }
+        }
+    }
+
+    /// Moves what has come of the body from the bytes ahead.
+    fn take_body(&mut self, body: &mut Vec<u8>) -> Result<(), Error> {
+        let Some(decoder) = &mut self.unread else { return Ok(()) };
+        let piece = decoder
+            .decode(&mut self.read_buffer)
+            .and_then(|piece| decoder.failure().map_or(Ok(piece), Err))
+            .map_err(|error| Error::BadRequest(format!("请求体无效: {error}")))?;
+        if decoder.is_done() {
+            self.unread = None;
+        }
+        if body.is_empty() && piece.data == (0..self.read_buffer.len()) {
+            *body = std::mem::take(&mut self.read_buffer);
+        } else {
+            body.extend_from_slice(&self.read_buffer[piece.data]);
+            self.read_buffer.drain(..piece.consumed);
+        }
+        Ok(())
+    }
+
+    /// Whether what is left of the request body is small enough to be thrown away, and will come.
+    pub fn can_discard(&self) -> bool {
+        let left = self.unread.as_ref().map_or(Some(0), Decoder::left);
+        !self.gone && !self.expects_continue && left.is_some_and(|left| left <= DISCARD_BYTES_MAX)
+    }
+
+    /// Throws away what is left of a request body, so that the next request can be read.
+    /// Returns whether the connection is in step.
+    pub async fn discard_body(&mut self, timer: &Timer) -> bool {
+        if !self.can_discard() {
+            return false;
+        }
+        if self.unread.is_none() {
+            return true;
+        }
+        let wait = Wait::new(Phase::RequestBody, timer.now(), LINGER_SILENCE_MAX);
+        let discard = async {
+            loop {
+                if self.take_body(&mut Vec::new()).is_err() {
+                    return false;
+                }
+                if self.unread.is_none() {
+                    return true;
+                }
+                if poll_fn(|context| self.poll_fill(context)).await == 0 {
+                    return false;
+                }
+            }
+        };
+        timer.within(wait, discard).await.unwrap_or(false)
+    }
+}
+
+/// How long the next bytes of a body may take that began to come at `begun`.
+fn next_bytes(begun: Instant, now: Instant, received: u64) -> Wait {
+    let silence = Wait::new(Phase::RequestBody, now, BODY_PROGRESS_MAX);
+    let paid = Duration::from_secs(received / BODY_BYTES_PER_SECOND_MIN);
+    let slow = Wait::new(Phase::SlowRequestBody, begun, paid.max(BODY_GRACE));
+    if slow.until < silence.until {
+        slow
+    } else {
+        silence
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_body_must_not_pause_for_long_and_not_be_slow_for_long() {
+        let begun = Instant::now();
+        for (now, received, phase, until) in [
+            (0, 0, Phase::SlowRequestBody, 20),
+            (19, 9_000, Phase::SlowRequestBody, 20),
+            (20, 20_000, Phase::SlowRequestBody, 40),
+            (5, 17_000, Phase::SlowRequestBody, 34),
+            (5, 18_000, Phase::RequestBody, 35),
+            (100, 1_000_000, Phase::RequestBody, 130),
+        ] {
+            let wait = next_bytes(begun, begun + Duration::from_secs(now), received);
+            assert_eq!((wait.phase, wait.until - begun), (phase, Duration::from_secs(until)));
+        }
+    }
+}

@@ -1,0 +1,263 @@
+//! The command line: what was asked for, the help, and what `--check` prints. It knows words and
+//! text, and must not know files or sockets.
+
+use std::fmt::Write as _;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use lexopt::Arg::{Long, Short};
+
+use crate::config::{Config, Provider};
+
+/// What `--help` prints; fits 24 lines of 80 columns.
+pub const HELP: &str = "\
+ai_proxy - one small proxy between OpenAI clients and many providers (AI 代理)
+
+Usage: ai_proxy [--config FILE] [--check | --schema | --version | --help]
+
+  -c, --config FILE  the configuration 配置文件 (default: config.json)
+      --check        check it, print what it says without secrets, and exit
+      --schema       print its JSON Schema, for editors, and exit
+  -V, --version      print the version and exit
+  -h, --help         print this help and exit
+
+Exit status: 0 done; 2 bad arguments or configuration; 1 any other failure
+
+Examples 示例:
+  cp config.json.example config.json && ai_proxy
+  ai_proxy --config /etc/ai_proxy/config.json --check
+  curl http://localhost:8001/v1/chat/completions \\
+    -H 'Authorization: Bearer sk-test-123456' \\
+    -H 'Content-Type: application/json' \\
+    -d '{\"model\":\"zhipu/glm-4\",\"messages\":[{\"role\":\"user\",\"content\":\"你好\"}]}'
+  curl -X POST http://localhost:8001/v1/reload    # 重新加载配置
+  tail -f ai_proxy.log                            # 查看日志
+";
+
+/// The JSON Schema (draft 2020-12) of the configuration file.
+pub const SCHEMA: &str = include_str!("../config/schema.json");
+
+/// What the command line asks for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Arguments {
+    /// The file named by `--config`; the last one counts.
+    pub config: Option<PathBuf>,
+    /// What to do.
+    pub action: Action,
+}
+
+/// What to do; all but `Run` print something and exit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// Serve until told to stop.
+    Run,
+    /// Load the configuration and print [`describe`].
+    Check,
+    /// Print name and version.
+    Version,
+    /// Print [`HELP`].
+    Help,
+    /// Print [`SCHEMA`].
+    Schema,
+}
+
+/// Reads the process's arguments. `--help` and `--version` win over whatever follows them.
+///
+/// # Errors
+///
+/// One line that names the argument that is unknown or incomplete, and points to `--help`.
+pub fn arguments() -> Result<Arguments, String> {
+    read(lexopt::Parser::from_env())
+}
+
+fn read(mut parser: lexopt::Parser) -> Result<Arguments, String> {
+    let mut config = None;
+    let mut action = Action::Run;
+    while let Some(argument) = parser.next().map_err(|error| refusal(&error))? {
+        match argument {
+            Short('c') | Long("config") => {
+                let file = parser.value().map_err(|error| refusal(&error))?;
+                if file.is_empty() {
+                    return Err(refusal(&"missing file name for option '--config'"));
+                }
+                config = Some(PathBuf::from(file));
+            }
+            Long("check") => action = Action::Check,
+            Long("schema") => action = Action::Schema,
+            Short('V') | Long("version") => {
+                return Ok(Arguments { config, action: Action::Version })
+            }
+            Short('h') | Long("help") => return Ok(Arguments { config, action: Action::Help }),
+            other => return Err(refusal(&other.unexpected())),
+        }
+    }
+    Ok(Arguments { config, action })
+}
+
+fn refusal(error: &dyn std::fmt::Display) -> String {
+    let line = format!("命令行参数错误: {error} (bad arguments; 用法见 ai_proxy --help)");
+    line.replace(char::is_control, " ")
+}
+
+/// What `--check` prints: everything that the file says, tokens by their description only.
+pub fn describe(config: &Config, file: &str) -> String {
+    let mut text = String::new();
+    // Writing to a `String` cannot fail.
+    let _ = write_description(&mut text, config, file);
+    text
+}
+
+fn write_description(text: &mut String, config: &Config, file: &str) -> std::fmt::Result {
+    let host =
+        if config.host.contains(':') { format!("[{}]", config.host) } else { config.host.clone() };
+    writeln!(text, "配置文件 (file): {}", one_line(file))?;
+    writeln!(text, "监听地址 (listen): http://{host}:{}", config.port)?;
+    writeln!(text, "日志级别 (log_level): {}", config.log_level)?;
+
+    writeln!(text, "提供商 (providers): {}", config.providers.len())?;
+    for provider in &config.providers {
+        write_provider(text, provider)?;
+    }
+    writeln!(text, "客户端 token (tokens): {}", config.tokens.len())?;
+    for token in &config.tokens {
+        let description = match token.description.as_str() {
+            "" => "(无说明, no description)".to_owned(),
+            description => one_line(description),
+        };
+        writeln!(text, "  {description}")?;
+    }
+    match config.supported_models.len() {
+        0 => writeln!(text, "模型过滤 (supported_models): 全部放行, all models pass")?,
+        count => writeln!(text, "模型过滤 (supported_models): {count}")?,
+    }
+    for filter in &config.supported_models {
+        writeln!(text, "  {}", one_line(filter.as_str()))?;
+    }
+    write_limits(text, config)?;
+
+    writeln!(text, "警告 (warnings): {}", config.warnings.len())?;
+    for warning in &config.warnings {
+        writeln!(text, "  {warning}")?;
+    }
+    Ok(())
+}
+
+fn write_provider(text: &mut String, provider: &Provider) -> std::fmt::Result {
+    let key = if provider.token.is_some() { "set" } else { "none" };
+    let models = match provider.model_list.as_slice() {
+        [] => "fetched".to_owned(),
+        list => one_line(&list.join(", ")),
+    };
+    let (name, base) = (&provider.name, &provider.base);
+    writeln!(text, "  {name}: {base}  key: {key}  models: {models}")
+}
+
+fn write_limits(text: &mut String, config: &Config) -> std::fmt::Result {
+    let bytes = |size: u64| format!("{size} bytes");
+    let seconds = |time: Duration| format!("{} s", time.as_secs_f64());
+    writeln!(text, "限制与超时 (limits and time-outs):")?;
+    for (key, value) in [
+        ("max_connections", config.max_connections.to_string()),
+        ("max_keepalive_connections", config.max_keepalive_connections.to_string()),
+        ("max_client_connections", config.max_client_connections.to_string()),
+        ("max_response_size", bytes(config.max_response_size)),
+        ("max_request_size", bytes(config.max_request_size)),
+        ("keepalive_expiry", seconds(config.keepalive_expiry)),
+        ("stream_timeout", seconds(config.stream_timeout)),
+        ("non_stream_timeout", seconds(config.non_stream_timeout)),
+        ("sse_keepalive", config.sse_keepalive.map_or("off".to_owned(), seconds)),
+        ("early_keepalive", config.early_keepalive.map_or("off".to_owned(), seconds)),
+        ("reuse_port", config.reuse_port.to_string()),
+    ] {
+        writeln!(text, "  {key}: {value}")?;
+    }
+    Ok(())
+}
+
+fn one_line(text: &str) -> String {
+    text.replace(char::is_control, " ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn asked(arguments: &[&str]) -> Result<Arguments, String> {
+        read(lexopt::Parser::from_args(arguments))
+    }
+
+    #[test]
+    fn every_option_is_understood_in_its_long_and_short_form() {
+        let file = Some(PathBuf::from("a.json"));
+        for (arguments, config, action) in [
+            (&[][..], None, Action::Run),
+            (&["--config", "a.json"], file.clone(), Action::Run),
+            (&["--config=a.json", "--check"], file.clone(), Action::Check),
+            (&["--check", "-ca.json"], file.clone(), Action::Check),
+            (&["-c", "b", "-c", "a.json"], file, Action::Run),
+            (&["--schema"], None, Action::Schema),
+            (&["--version"], None, Action::Version),
+            (&["-V"], None, Action::Version),
+            (&["--check", "-h", "--nonsense"], None, Action::Help),
+            (&["--help"], None, Action::Help),
+        ] {
+            assert_eq!(asked(arguments), Ok(Arguments { config, action }), "{arguments:?}");
+        }
+    }
+
+    #[test]
+    fn a_bad_argument_is_named_in_one_line_that_points_to_the_help() {
+        for (arguments, named) in [
+            (&["--conifg"][..], "--conifg"),
+            (&["-x"], "-x"),
+            (&["extra"], "extra"),
+            (&["--line\nfeed"], "feed"),
+            (&["--config"], "--config"),
+            (&["--config="], "--config"),
+            (&["--check=yes"], "--check"),
+        ] {
+            let line = asked(arguments).expect_err(named);
+            assert!(line.contains(named) && line.contains("--help"), "{line}");
+            assert!(!line.contains('\n'), "{line}");
+        }
+    }
+
+    #[test]
+    fn the_help_fits_a_small_terminal_and_names_every_option() {
+        assert!(HELP.lines().count() <= 24);
+        for line in HELP.lines() {
+            // CJK characters take two columns.
+            let columns: usize = line.chars().map(|c| if c.is_ascii() { 1 } else { 2 }).sum();
+            assert!(columns <= 80, "{columns}: {line}");
+        }
+        for option in ["-c, --config", "--check", "--schema", "-V, --version", "-h, --help"] {
+            assert!(HELP.contains(option), "{option}");
+        }
+    }
+
+    #[test]
+    fn the_description_shows_everything_but_secrets() {
+        let text = r#"{"host": "::1", "port": 1, "sse_keepalive": 15, "log_level": "info",
+            "providers": ["zhipu|https://me:sk-1@h.cn/v4?k=sk-2|sk-3",
+                {"provider": "local", "baseurl": "http://h:1", "model_list": ["a", "b"]}],
+            "tokens": ["测试|sk-4", "|sk-5"], "supported_models": ["^zhipu/"], "typo": 1}"#;
+        let config = Config::parse(text, "config.json").expect("valid");
+        let shown = describe(&config, "config.json");
+        for wanted in [
+            "config.json",
+            "http://[::1]:1",
+            "INFO",
+            "zhipu: https://h.cn/v4  key: set  models: fetched",
+            "local: http://h:1  key: none  models: a, b",
+            "  测试\n",
+            "^zhipu/",
+            "stream_timeout: 300 s",
+            "sse_keepalive: 15 s",
+            "max_request_size: 33554432 bytes",
+            "config.json: typo: ",
+        ] {
+            assert!(shown.contains(wanted), "{wanted}: {shown}");
+        }
+        assert!(!shown.contains("sk-"), "{shown}");
+    }
+}

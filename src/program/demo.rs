@@ -1,0 +1,178 @@
+//! The embedded demo provider: a tiny real HTTP server on a loopback port, reached through the
+//! ordinary upstream path, so that the first two minutes need neither a key nor a file.
+
+use std::future::poll_fn;
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::rc::Rc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use serde_json::{json, Value};
+use smol::LocalExecutor;
+
+use crate::downstream::admission::{Admission, Slot};
+use crate::downstream::Connection;
+use crate::report::error::Error;
+use crate::runtime::budget::Budget;
+use crate::runtime::reactor::Reactor;
+use crate::runtime::socket::{Listener, Socket, Watched};
+use crate::runtime::timer::Timer;
+use crate::wire::head::RequestHead;
+use crate::wire::reply::{Manner, Reply};
+
+/// As `max_request_size` is by default.
+const BODY_BYTES_MAX: u64 = 32 * 1024 * 1024;
+/// Between two words of a stream, so that one can see it stream.
+const WORD_PAUSE: Duration = Duration::from_millis(30);
+/// What the demo says when nothing was said to it.
+const GREETING: &str = "你好 (hello)! I am demo/echo: I say your last message back.";
+
+/// Opens the demo's listening socket.
+///
+/// # Errors
+/// When there is no free loopback port.
+pub fn bind() -> io::Result<TcpListener> {
+    TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
+}
+
+/// Serves the demo's connections for ever.
+pub async fn accept(
+    reactor: Rc<Reactor>,
+    executor: Rc<LocalExecutor<'static>>,
+    listener: TcpListener,
+) {
+    let Ok(listener) = Listener::new(&reactor, listener) else { return };
+    let timer = Timer::new(&reactor.clock);
+    let admission = Admission::new(usize::MAX);
+    loop {
+        let accepted = poll_fn(|context| {
+            let slot = admission.take(timer.now(), context.waker());
+            listener.poll_accept(context).map_ok(|(stream, peer)| (stream, peer, slot))
+        });
+        match accepted.await {
+            Ok((stream, peer, Some(slot))) => {
+                executor.spawn(serve(reactor.clone(), stream, peer, slot)).detach();
+            }
+            Ok((_, _, None)) => {}
+            // Out of descriptors: some may be free again soon.
+            Err(_) => timer.sleep(Duration::from_millis(100)).await,
+        }
+    }
+}
+
+async fn serve(reactor: Rc<Reactor>, stream: TcpStream, peer: SocketAddr, slot: Slot) {
+    let _ = stream.set_nodelay(true);
+    let Ok(watched) = Watched::new(&reactor, stream) else { return };
+    let timer = Timer::new(&reactor.clock);
+    let mut client = Connection::new(Socket::plain(watched), peer, slot);
+    while let Ok(Some(head)) = client.next_head(&timer, || false, &|_| false).await {
+        if answer(&mut client, &timer, &head).await.is_err() {
+            return;
+        }
+    }
+}
+
+async fn answer(client: &mut Connection, timer: &Timer, head: &RequestHead) -> Result<(), Error> {
+    let body = client
+        .read_body(timer, head.framing, BODY_BYTES_MAX, &mut Budget::default().share())
+        .await?;
+    let manner = Manner { head_only: false, keep_alive: true, minor: 1 };
+    let reply = match (head.method.as_str(), head.path.as_str()) {
+        ("GET", "/v1/models") => {
+            let model = json!({"id": "echo", "object": "model", "owned_by": "demo"});
+            Reply::json(200, json!({"object": "list", "data": [model]}).to_string().into_bytes())
+        }
+        ("POST", "/v1/chat/completions") => match serde_json::from_slice::<Value>(&body) {
+            Ok(request) if request["stream"] == true => {
+                return stream(client, timer, &request).await;
+            }
+            Ok(request) => Reply::json(200, whole(&request).to_string().into_bytes()),
+            Err(error) => {
+                let error = Error::BadRequest(error.to_string());
+                Reply::json(400, error.body(400))
+            }
+        },
+        (_, path) => Reply::json(404, Error::NotFound(path.to_owned()).body(404)),
+    };
+    client.write_all(timer, &reply.encode(manner)).await
+}
+
+/// The text of the last user message; its parts joined when it has several.
+fn last_words(request: &Value) -> String {
+    let messages = request["messages"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let last = messages.iter().rev().find(|message| message["role"] == "user");
+    match last.map(|message| &message["content"]) {
+        Some(Value::String(text)) if !text.is_empty() => text.clone(),
+        Some(Value::Array(parts)) => {
+            parts.iter().filter_map(|part| part["text"].as_str()).collect::<Vec<_>>().join(" ")
+        }
+        _ => GREETING.to_owned(),
+    }
+}
+
+fn usage(request: &Value, words: &str) -> Value {
+    let prompt = request["messages"].to_string().split_whitespace().count();
+    let completion = words.split_whitespace().count();
+    json!({
+        "prompt_tokens": prompt,
+        "completion_tokens": completion,
+        "total_tokens": prompt + completion,
+    })
+}
+
+fn frame(object: &str) -> Value {
+    let created = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |age| age.as_secs());
+    let id = format!("chatcmpl-demo{:08x}", fastrand::u32(..));
+    json!({"id": id, "object": object, "created": created, "model": "echo"})
+}
+
+fn whole(request: &Value) -> Value {
+    let words = last_words(request);
+    let mut answer = frame("chat.completion");
+    answer["usage"] = usage(request, &words);
+    answer["choices"] = json!([{
+        "index": 0,
+        "message": {"role": "assistant", "content": words},
+        "finish_reason": "stop",
+    }]);
+    answer
+}
+
+/// The answer word by word, each an event of its own.
+async fn stream(client: &mut Connection, timer: &Timer, request: &Value) -> Result<(), Error> {
+    let head = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\
+                transfer-encoding: chunked\r\n\r\n";
+    client.write_all(timer, head.as_bytes()).await?;
+    let words = last_words(request);
+    let with_usage = request["stream_options"]["include_usage"] == true;
+    let base = frame("chat.completion.chunk");
+    let event = |delta: Value, finish: Value| {
+        let mut event = base.clone();
+        event["choices"] = json!([{"index": 0, "delta": delta, "finish_reason": finish}]);
+        if with_usage {
+            event["usage"] = Value::Null;
+        }
+        event
+    };
+    let role = json!({"role": "assistant", "content": ""});
+    send(client, timer, &event(role, Value::Null).to_string()).await?;
+    for word in words.split_inclusive(char::is_whitespace) {
+        send(client, timer, &event(json!({"content": word}), Value::Null).to_string()).await?;
+        timer.sleep(WORD_PAUSE).await;
+    }
+    send(client, timer, &event(json!({}), json!("stop")).to_string()).await?;
+    if with_usage {
+        let mut last = base.clone();
+        last["choices"] = json!([]);
+        last["usage"] = usage(request, &words);
+        send(client, timer, &last.to_string()).await?;
+    }
+    send(client, timer, "[DONE]").await?;
+    client.write_all(timer, b"0\r\n\r\n").await
+}
+
+async fn send(client: &mut Connection, timer: &Timer, data: &str) -> Result<(), Error> {
+    let event = format!("data: {data}\n\n");
+    let chunk = format!("{:x}\r\n{event}\r\n", event.len());
+    client.write_all(timer, chunk.as_bytes()).await
+}

@@ -1,0 +1,90 @@
+//! Plain counters since the start: kept by the thread that counts, read by `GET /` and the log.
+
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+
+use serde_json::{json, Value};
+
+use crate::report::entry::{Ending, Record};
+use crate::report::error::Error;
+use crate::upstream::pool::Pool;
+
+/// What is counted.
+#[derive(Default)]
+pub struct Stats {
+    requests: Cell<u64>,
+    chats: Cell<u64>,
+    bytes: Cell<u64>,
+    chunks: Cell<u64>,
+    /// By provider, or `-` where none is to blame, and kind.
+    errors: RefCell<BTreeMap<(String, &'static str), u64>>,
+    logged: Cell<u64>,
+}
+
+fn add(cell: &Cell<u64>, count: u64) {
+    cell.set(cell.get().wrapping_add(count));
+}
+
+impl Stats {
+    /// Counts a request of any kind.
+    pub fn request(&self) {
+        add(&self.requests, 1);
+    }
+
+    /// Counts a chat that has ended.
+    pub fn chat(&self, record: &Record, error: Option<&Error>) {
+        add(&self.chats, 1);
+        add(&self.bytes, record.bytes);
+        add(&self.chunks, record.chunks);
+        match (error, &record.ending) {
+            // No provider is to blame for what clients do.
+            (Some(Error::ClientGone), _) | (None, Ending::ClientGone) => {
+                self.error("", "client_gone");
+            }
+            (Some(Error::ClientTimeout(_)), _) | (None, Ending::ClientSlow(_)) => {
+                self.error("", "client_timeout");
+            }
+            (Some(error), _) => self.error(&record.provider, error.kind()),
+            (None, Ending::Cut(_)) => self.error(&record.provider, "stream_cut"),
+            (None, _) if record.provider_status() >= 500 => {
+                self.error(&record.provider, "status_5xx")
+            }
+            (None, _) if record.provider_status() >= 400 => {
+                self.error(&record.provider, "status_4xx")
+            }
+            (None, _) => {}
+        }
+    }
+
+    /// Counts an error.
+    pub fn error(&self, provider: &str, kind: &'static str) {
+        let provider = if provider.is_empty() { "-" } else { provider };
+        *self.errors.borrow_mut().entry((provider.to_owned(), kind)).or_insert(0) += 1;
+    }
+
+    /// Requests so far, when there were any since the last call.
+    pub fn news(&self) -> Option<u64> {
+        let requests = self.requests.get();
+        (self.logged.replace(requests) != requests).then_some(requests)
+    }
+
+    /// The counters as JSON.
+    pub fn report(&self, clients: usize, pool: &Pool) -> Value {
+        let mut errors: BTreeMap<String, BTreeMap<&str, u64>> = BTreeMap::new();
+        for ((provider, kind), count) in self.errors.borrow().iter() {
+            errors.entry(provider.clone()).or_default().insert(kind, *count);
+        }
+        let (leased, idle) = (pool.permits.taken(), pool.idle());
+        let (reused, opened) = pool.reuse_counts();
+        json!({
+            "requests": self.requests.get(),
+            "chats": self.chats.get(),
+            "bytes": self.bytes.get(),
+            "chunks": self.chunks.get(),
+            "errors": errors,
+            "client_connections": clients,
+            "upstream_connections": {"leased": leased, "idle": idle},
+            "pool": {"reused": reused, "opened": opened},
+        })
+    }
+}

@@ -1,0 +1,112 @@
+//! The one request we make on our own behalf: `GET baseurl/models`, for the list and as a probe,
+//! which spends no tokens. Knows nothing of clients.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use async_h1::client::Encoder;
+use futures_lite::future::block_on;
+use futures_lite::io::AsyncReadExt;
+use http_types::{Method, Request, Url};
+
+use crate::config::Provider;
+use crate::runtime::timer::{Phase, Timer, Wait};
+use crate::state::{Settings, State};
+use crate::upstream::exchange::{exchange, ExchangeError, Message};
+use crate::upstream::provider::authorization;
+
+/// How long a provider may take for its model list or a probe.
+pub const QUERY_MAX: Duration = Duration::from_secs(5);
+/// The longest list that is read: thousands of models, described at length.
+pub const LIST_BYTES_MAX: u64 = 4 * 1024 * 1024;
+/// UTF-8's; some write it in front of a text.
+pub const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+/// Anthropic answers `/models` only in its own manner.
+const ANTHROPIC_HOST: &str = "api.anthropic.com";
+const ANTHROPIC_VERSION: &str = "2023-06-01";
+
+/// What a provider answered.
+pub struct Listing {
+    /// Its status.
+    pub status: u16,
+    /// Its body, as it came.
+    pub body: Vec<u8>,
+    /// Whether it is a page for people.
+    pub is_page: bool,
+}
+
+/// Asks the provider at `index` for its models.
+///
+/// # Errors
+/// See [`ExchangeError`]; all of it takes [`QUERY_MAX`] at most.
+pub async fn models(
+    state: &Rc<State>,
+    settings: &Settings,
+    index: usize,
+) -> Result<Listing, ExchangeError> {
+    let provider = &settings.providers[index];
+    let message = Message::new(request_head(provider), Vec::new());
+    let outer = Timer::new(&state.reactor.clock);
+    let inner = Timer::new(&state.reactor.clock);
+    let wait = Wait::new(Phase::WholeAnswer, outer.now(), QUERY_MAX);
+    let mut patience = settings.patience(false);
+    patience.answer = QUERY_MAX;
+    patience.queue = None;
+    let origin = settings.origin(index);
+    outer
+        .within(wait, async {
+            let answer = exchange(&state.pool, origin, message, patience, &inner).await?;
+            let (status, html) = (answer.head.status, says_html(&answer.head.relayed));
+            let body = answer.collect(LIST_BYTES_MAX).await?;
+            Ok(Listing { status, is_page: html || looks_like_html(&body), body })
+        })
+        .await
+        .map_err(ExchangeError::Timeout)?
+}
+
+/// Whether a head names `text/html` as the type of its body.
+fn says_html(head: &[u8]) -> bool {
+    head.split(|byte| *byte == b'\n').any(|line| {
+        let mut parts = line.splitn(2, |byte| *byte == b':');
+        let (name, value) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
+        let media = value.split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii();
+        name.eq_ignore_ascii_case(b"content-type") && media.eq_ignore_ascii_case(b"text/html")
+    })
+}
+
+fn looks_like_html(body: &[u8]) -> bool {
+    body.strip_prefix(BYTE_ORDER_MARK).unwrap_or(body).trim_ascii_start().starts_with(b"<")
+}
+
+fn request_head(provider: &Provider) -> Vec<u8> {
+    let base = &provider.base;
+    let anthropic = base.host == ANTHROPIC_HOST;
+    let scheme = if base.https { "https" } else { "http" };
+    let mut target = base.target("/models");
+    if anthropic {
+        target.push_str(if target.contains('?') { "&limit=1000" } else { "?limit=1000" });
+    }
+    let Ok(url) = Url::parse(&format!("{scheme}://{}{target}", base.authority())) else {
+        // The configuration was checked to hold a URL.
+        return Vec::new();
+    };
+    let mut request = Request::new(Method::Get, url);
+    request.insert_header("accept", "application/json");
+    request.insert_header("accept-encoding", "identity");
+    request.insert_header("user-agent", concat!("ai_proxy/", env!("CARGO_PKG_VERSION")));
+    match (&provider.token, &base.credentials) {
+        (Some(token), _) if anthropic => {
+            request.insert_header("x-api-key", token.expose());
+            request.insert_header("anthropic-version", ANTHROPIC_VERSION);
+        }
+        (token, credentials) => {
+            if let Some(value) = authorization(token.as_ref(), credentials.as_ref()) {
+                request.insert_header("authorization", value);
+            }
+        }
+    }
+    let mut head = Vec::new();
+    // From memory to memory: ready at once, and it cannot fail.
+    let _ = block_on(Encoder::new(request).read_to_end(&mut head));
+    head
+}

@@ -1,0 +1,325 @@
+//! One TCP connection, plain or under TLS, that never blocks. Knows nothing of HTTP.
+//!
+//! Readiness is remembered, so that no read is made that is bound to find nothing.
+
+use std::io::{self, Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::os::fd::AsFd;
+use std::rc::Rc;
+use std::task::{ready, Context, Poll};
+use std::time::Duration;
+
+use rustix::event::{poll, PollFd, PollFlags, Timespec};
+use socket2::{SockFilter, SockRef};
+
+pub use super::socket_options::{
+    end_when_unacknowledged, probe_when_quiet, QUIET_MAX, UNACKNOWLEDGED_MAX,
+};
+
+use super::reactor::Reactor;
+use super::sources::{Registration, Sources, SCRATCH_BYTES};
+
+/// A non-blocking TCP stream that the reactor watches.
+pub struct Watched {
+    // Dropped first: the key must be free before the descriptor's number is.
+    registration: Registration,
+    stream: TcpStream,
+    /// Whether the end of the TCP stream is an error: under TLS only `close_notify` ends a
+    /// conversation, and anybody on the way can send a FIN (RFC 8446 §6.1).
+    under_tls: bool,
+}
+
+impl Watched {
+    /// Makes `stream` non-blocking and watches it.
+    ///
+    /// # Errors
+    /// When the kernel refuses.
+    pub fn new(reactor: &Rc<Reactor>, stream: TcpStream) -> io::Result<Watched> {
+        stream.set_nonblocking(true)?;
+        // Urgent data would interrupt a read in a way that raises no edge.
+        SockRef::from(&stream).set_out_of_band_inline(true)?;
+        let registration = reactor.register(stream.as_fd())?;
+        Ok(Watched { registration, stream, under_tls: false })
+    }
+
+    /// The same connection, about to speak TLS.
+    pub(crate) fn under_tls(mut self) -> Watched {
+        self.under_tls = true;
+        self
+    }
+
+    /// Waits for the end of a connect that was begun without blocking.
+    pub(crate) fn poll_connected(&self, context: &Context<'_>) -> Poll<io::Result<()>> {
+        if !self.registration.writable() {
+            self.registration.wake_writer(context.waker());
+            return Poll::Pending;
+        }
+        Poll::Ready(match self.stream.take_error() {
+            Ok(None) => self.stream.peer_addr().map(drop),
+            Ok(Some(error)) | Err(error) => Err(error),
+        })
+    }
+
+    /// Wakes the task on any readiness: TLS may want to read in order to write.
+    pub(crate) fn wake_on_any(&self, context: &Context<'_>) {
+        self.registration.wake_reader(context.waker());
+        self.registration.wake_writer(context.waker());
+    }
+}
+
+fn would_block() -> io::Error {
+    io::ErrorKind::WouldBlock.into()
+}
+
+impl Read for Watched {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if !self.registration.readable() {
+            return Err(would_block());
+        }
+        loop {
+            match self.stream.read(buffer) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    self.registration.clear_readable();
+                    return Err(error);
+                }
+                Ok(0) if self.under_tls && !buffer.is_empty() => {
+                    return Err(io::ErrorKind::UnexpectedEof.into());
+                }
+                Ok(count) if count > 0 && count < buffer.len() => {
+                    self.registration.clear_readable_unless_hung_up();
+                    return Ok(count);
+                }
+                other => return other,
+            }
+        }
+    }
+}
+
+impl Write for Watched {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        loop {
+            match self.stream.write(bytes) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                other => return other,
+            }
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// A listening socket that the reactor watches.
+pub struct Listener {
+    registration: Registration,
+    listener: TcpListener,
+}
+
+impl Listener {
+    /// Makes `listener` non-blocking and watches it.
+    ///
+    /// # Errors
+    /// When the kernel refuses.
+    pub fn new(reactor: &Rc<Reactor>, listener: TcpListener) -> io::Result<Listener> {
+        listener.set_nonblocking(true)?;
+        let registration = reactor.register(listener.as_fd())?;
+        Ok(Listener { registration, listener })
+    }
+
+    /// Makes the kernel drop the SYN of whoever connects from now on, so that the queue can be
+    /// emptied before the close, which resets all that it holds. Dropped ones come again after a
+    /// second. Holds for every process that has this socket. Does nothing where the kernel refuses.
+    pub fn ignore_newcomers(&self) {
+        // Classic BPF over the TCP header: byte 13 holds the flags (RFC 9293 §3.1), 2 is SYN.
+        const LOAD_BYTE: u16 = 0x30;
+        const JUMP_IF_SET: u16 = 0x45;
+        const RETURN: u16 = 0x06;
+        let drop_syn = [
+            SockFilter::new(LOAD_BYTE, 0, 0, 13),
+            SockFilter::new(JUMP_IF_SET, 0, 1, 2),
+            SockFilter::new(RETURN, 0, 0, 0),
+            SockFilter::new(RETURN, 0, 0, u32::MAX),
+        ];
+        let _ = SockRef::from(&self.listener).attach_filter(&drop_syn);
+    }
+
+    /// Whether somebody waits to be accepted. Asks the kernel: another process may have been faster.
+    pub fn poll_newcomer(&self, context: &Context<'_>) -> Poll<()> {
+        self.registration.wake_reader(context.waker());
+        let mut waiting = [PollFd::new(&self.listener, PollFlags::IN)];
+        match poll(&mut waiting, Some(&Timespec { tv_sec: 0, tv_nsec: 0 })) {
+            Ok(1..) => Poll::Ready(()),
+            _ => Poll::Pending,
+        }
+    }
+
+    /// The next connection.
+    pub fn poll_accept(&self, context: &Context<'_>) -> Poll<io::Result<(TcpStream, SocketAddr)>> {
+        match self.listener.accept() {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                self.registration.wake_reader(context.waker());
+                Poll::Pending
+            }
+            other => Poll::Ready(other),
+        }
+    }
+}
+
+enum Kind {
+    Plain(Watched),
+    Tls(Box<native_tls::TlsStream<Watched>>),
+}
+
+/// A connection to a client or to a provider.
+pub struct Socket(Kind);
+
+impl Socket {
+    /// A connection without encryption.
+    pub fn plain(watched: Watched) -> Socket {
+        Socket(Kind::Plain(watched))
+    }
+
+    /// A connection whose TLS handshake is done.
+    pub fn tls(stream: native_tls::TlsStream<Watched>) -> Socket {
+        Socket(Kind::Tls(Box::new(stream)))
+    }
+
+    fn watched(&self) -> &Watched {
+        match &self.0 {
+            Kind::Plain(watched) => watched,
+            Kind::Tls(stream) => stream.get_ref(),
+        }
+    }
+
+    /// What it shares with all other sockets: a buffer for what is read.
+    pub(crate) fn sources(&self) -> &Rc<Sources> {
+        self.watched().registration.sources()
+    }
+
+    /// Reads some bytes; 0 is the end of the stream.
+    pub fn poll_read(
+        &mut self,
+        context: &Context<'_>,
+        buffer: &mut [u8],
+    ) -> Poll<io::Result<usize>> {
+        if !self.watched().registration.may_read() {
+            context.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        let result = match &mut self.0 {
+            Kind::Plain(watched) => watched.read(buffer),
+            Kind::Tls(stream) => stream.read(buffer),
+        };
+        self.pending_on_block(context, result, false)
+    }
+
+    /// Reads what has come, at most 64 KiB, and appends it; 0 is the end of the stream.
+    pub fn poll_fill(
+        &mut self,
+        context: &Context<'_>,
+        bytes: &mut Vec<u8>,
+    ) -> Poll<io::Result<usize>> {
+        self.poll_fill_some(context, bytes, SCRATCH_BYTES)
+    }
+
+    /// The same, but at most `count_max` bytes, of which there must be one.
+    pub fn poll_fill_some(
+        &mut self,
+        context: &Context<'_>,
+        bytes: &mut Vec<u8>,
+        count_max: usize,
+    ) -> Poll<io::Result<usize>> {
+        let sources = self.sources().clone();
+        let mut scratch = sources.scratch.borrow_mut();
+        let room = count_max.min(scratch.len());
+        let result = ready!(self.poll_read(context, &mut scratch[..room]));
+        if let Ok(count) = result {
+            bytes.extend_from_slice(&scratch[..count]);
+        }
+        Poll::Ready(result)
+    }
+
+    /// Writes some bytes.
+    pub fn poll_write(&mut self, context: &Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let result = match &mut self.0 {
+            Kind::Plain(watched) => watched.write(bytes),
+            Kind::Tls(stream) => stream.write(bytes),
+        };
+        self.pending_on_block(context, result, true)
+    }
+
+    fn pending_on_block(
+        &self,
+        context: &Context<'_>,
+        result: io::Result<usize>,
+        writing: bool,
+    ) -> Poll<io::Result<usize>> {
+        match result {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                let watched = self.watched();
+                match (&self.0, writing) {
+                    (Kind::Tls(_), _) => watched.wake_on_any(context),
+                    (Kind::Plain(_), false) => watched.registration.wake_reader(context.waker()),
+                    (Kind::Plain(_), true) => watched.registration.wake_writer(context.waker()),
+                }
+                Poll::Pending
+            }
+            other => Poll::Ready(other),
+        }
+    }
+
+    /// Whether nothing has come since the last read: an idle connection that is not quiet is
+    /// closed or out of step. Asks the kernel, for the last visit may be out of date.
+    pub fn has_no_input(&mut self) -> bool {
+        let news = match &mut self.0 {
+            Kind::Plain(watched) => watched.stream.peek(&mut [0]),
+            // Session tickets and half-read records are no news: OpenSSL tells.
+            Kind::Tls(stream) => {
+                stream.get_ref().registration.assume_readable();
+                stream.read(&mut [0])
+            }
+        };
+        news.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
+    }
+
+    /// Whether something came since the last read, as far as the last visit to the kernel told.
+    pub fn maybe_readable(&self) -> bool {
+        self.watched().registration.readable()
+    }
+
+    /// Whether the peer has closed its side, or the connection broke, whatever is still unread.
+    pub fn hung_up(&self) -> bool {
+        self.watched().registration.hung_up()
+    }
+
+    /// Wakes the task as soon as the connection is no longer quiet.
+    pub fn wake_when_readable(&self, context: &Context<'_>) {
+        self.watched().registration.wake_reader(context.waker());
+    }
+
+    /// See [`end_when_unacknowledged`].
+    pub fn end_when_unacknowledged(&self, limit: Option<Duration>) {
+        end_when_unacknowledged(&self.watched().stream, limit);
+    }
+
+    /// Has the next read ask the kernel, whatever the last visit told.
+    pub fn assume_readable(&self) {
+        self.watched().registration.assume_readable();
+    }
+
+    /// Tells the peer that nothing more will be sent.
+    pub fn shutdown_write(&mut self) {
+        if let Kind::Tls(stream) = &mut self.0 {
+            let _ = stream.shutdown();
+        }
+        let _ = self.watched().stream.shutdown(Shutdown::Write);
+    }
+
+    /// Whether the close will be a reset, so that a cut body cannot look complete.
+    pub fn reset_on_close(&self, reset: bool) {
+        let linger = reset.then_some(Duration::ZERO);
+        let _ = SockRef::from(&self.watched().stream).set_linger(linger);
+    }
+}

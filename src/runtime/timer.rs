@@ -1,0 +1,297 @@
+//! Deadlines. Every task has one [`Timer`]; setting it is a store, not a system call.
+//!
+//! All timers share one coarse tick: the reactor sleeps until the earliest of them and then looks
+//! through them all. Moving a deadline further away, which every byte of a stream does, costs
+//! nothing. Knows nothing of sockets.
+//!
+//! The clock counts only the time in which this process could run: nobody else is to blame for the
+//! rest (SIGSTOP, an overloaded machine).
+
+use std::cell::{Cell, RefCell};
+use std::fmt;
+use std::future::{poll_fn, Future};
+use std::pin::pin;
+use std::rc::Rc;
+use std::task::{Context, Poll, Waker};
+use std::time::{Duration, Instant};
+
+use slab::Slab;
+
+use super::waiters::keep;
+
+/// The timers are looked through no more often than this.
+const TICK: Duration = Duration::from_millis(5);
+/// Between two looks at the time may pass this much more than was asked for. What is beyond that, the
+/// process did not run, or had more to do than it can.
+const LATE_MAX: Duration = Duration::from_millis(100);
+
+#[derive(Default)]
+struct Slot {
+    due: Option<Instant>,
+    waker: Option<Waker>,
+}
+
+/// All timers of the thread.
+pub struct Clock {
+    now: Cell<Instant>,
+    /// When the thread last looked at the machine's time.
+    real: Cell<Instant>,
+    /// Until then nothing can have been lost since.
+    late_at: Cell<Instant>,
+    /// What has passed and counts; `now` follows when all events until then are delivered.
+    counted: Cell<Instant>,
+    /// Time that does not count.
+    lost: Cell<Duration>,
+    /// No timer is due before this, if any is set at all.
+    earliest: Cell<Option<Instant>>,
+    last_look: Cell<Instant>,
+    slots: RefCell<Slab<Slot>>,
+}
+
+impl Clock {
+    pub(crate) fn new() -> Clock {
+        let now = Instant::now();
+        Clock {
+            now: Cell::new(now),
+            real: Cell::new(now),
+            late_at: Cell::new(now + LATE_MAX),
+            counted: Cell::new(now),
+            lost: Cell::new(Duration::ZERO),
+            earliest: Cell::new(None),
+            last_look: Cell::new(now),
+            slots: RefCell::new(Slab::new()),
+        }
+    }
+
+    /// The time of the last visit to the kernel, without what was lost: fresh enough for deadlines,
+    /// and free. Not to be mixed with [`Instant::now`].
+    pub fn now(&self) -> Instant {
+        self.now.get()
+    }
+
+    /// The machine's time of the last visit, for what is told or depends on what others did
+    /// meanwhile. Not to be mixed with [`Clock::now`].
+    pub fn real_now(&self) -> Instant {
+        self.real.get()
+    }
+
+    /// How long the thread may sleep; `None` is for ever.
+    pub(crate) fn until_next(&self) -> Option<Duration> {
+        let at = self.earliest.get()?.max(self.last_look.get() + TICK);
+        // Rounded up to a millisecond, so that the timer is due when the kernel wakes us.
+        Some(at.saturating_duration_since(self.counted.get()) + Duration::from_millis(1))
+    }
+
+    /// Takes note that the thread is about to wait, at `real`.
+    pub(crate) fn begin_wait(&self, real: Instant) {
+        if real > self.late_at.get() {
+            self.pass(real, Duration::ZERO);
+        }
+    }
+
+    /// Takes note that it is `real` now, when at most `asked` was to pass since the last time.
+    pub(crate) fn pass(&self, real: Instant, asked: Duration) {
+        if real > self.late_at.get() {
+            self.lose(real.saturating_duration_since(self.real.get()), asked);
+        }
+        self.real.set(real);
+        self.late_at.set(real + LATE_MAX);
+        self.counted.set(real - self.lost.get());
+    }
+
+    fn lose(&self, passed: Duration, asked: Duration) {
+        if passed > LATE_MAX && passed - LATE_MAX > asked {
+            // Nobody knows how much of it was before the stop. Half of what was asked for leaves the
+            // peer whose deadline was next some time for what it could not do meanwhile, and lets
+            // every deadline come on a machine on which each wait takes too long.
+            self.lost.set(self.lost.get() + (passed - LATE_MAX.max(asked / 2)));
+        }
+    }
+
+    /// Whether [`Clock::advance`] may find a deadline that has passed.
+    pub(crate) fn is_due(&self) -> bool {
+        self.earliest.get().is_some_and(|at| at <= self.counted.get())
+    }
+
+    /// Moves the time on and wakes the tasks whose deadline has passed.
+    pub(crate) fn advance(&self) {
+        let now = self.counted.get();
+        self.now.set(now);
+        let due = |at: Instant| at <= now;
+        if !self.earliest.get().is_some_and(due) || now < self.last_look.get() + TICK {
+            return;
+        }
+        self.last_look.set(now);
+        let mut woken = Vec::new();
+        let mut earliest: Option<Instant> = None;
+        for (_, slot) in self.slots.borrow_mut().iter_mut() {
+            match slot.due {
+                Some(at) if due(at) => woken.extend(slot.waker.take()),
+                Some(at) => earliest = Some(earliest.map_or(at, |other| other.min(at))),
+                None => {}
+            }
+        }
+        self.earliest.set(earliest);
+        woken.into_iter().for_each(Waker::wake);
+    }
+
+    /// Wakes every task that waits for anything (at shut-down).
+    pub fn wake_all(&self) {
+        let wakers: Vec<_> =
+            self.slots.borrow_mut().iter_mut().filter_map(|(_, slot)| slot.waker.take()).collect();
+        wakers.into_iter().for_each(Waker::wake);
+    }
+}
+
+/// The one deadline a task waits under at a time.
+pub struct Timer {
+    clock: Rc<Clock>,
+    key: usize,
+}
+
+impl Timer {
+    /// An timer that is not set.
+    pub fn new(clock: &Rc<Clock>) -> Timer {
+        let key = clock.slots.borrow_mut().insert(Slot::default());
+        Timer { clock: clock.clone(), key }
+    }
+
+    /// What keeps the time.
+    pub fn clock(&self) -> &Rc<Clock> {
+        &self.clock
+    }
+
+    /// See [`Clock::now`].
+    pub fn now(&self) -> Instant {
+        self.clock.now()
+    }
+
+    /// See [`Clock::real_now`].
+    pub fn real_now(&self) -> Instant {
+        self.clock.real_now()
+    }
+
+    /// Sets or clears the deadline, and returns the one before.
+    pub fn set(&self, due: Option<Instant>) -> Option<Instant> {
+        let clock = &self.clock;
+        if let Some(at) = due {
+            if clock.earliest.get().is_none_or(|earliest| at < earliest) {
+                clock.earliest.set(Some(at));
+            }
+        }
+        std::mem::replace(&mut clock.slots.borrow_mut()[self.key].due, due)
+    }
+
+    /// Whether the deadline has passed; if not, the task is woken when it does.
+    pub fn poll_due(&self, context: &Context<'_>) -> bool {
+        let now = self.now();
+        let mut slots = self.clock.slots.borrow_mut();
+        let slot = &mut slots[self.key];
+        keep(&mut slot.waker, context.waker());
+        slot.due.is_some_and(|at| at <= now)
+    }
+
+    /// Waits for `future`, but not beyond `wait`.
+    ///
+    /// # Errors
+    /// `wait` itself, when its time ran out first.
+    pub async fn within<T>(&self, wait: Wait, future: impl Future<Output = T>) -> Result<T, Wait> {
+        let mut future = pin!(future);
+        let outer = self.set(Some(wait.until));
+        let result = poll_fn(|context| match future.as_mut().poll(context) {
+            Poll::Ready(value) => Poll::Ready(Ok(value)),
+            Poll::Pending => {
+                // The future may have waited under a deadline of its own.
+                self.set(Some(wait.until));
+                if self.poll_due(context) {
+                    Poll::Ready(Err(wait))
+                } else {
+                    Poll::Pending
+                }
+            }
+        })
+        .await;
+        self.set(outer);
+        result
+    }
+
+    /// Sleeps for `length`.
+    pub async fn sleep(&self, length: Duration) {
+        let outer = self.set(Some(self.now() + length));
+        poll_fn(|context| if self.poll_due(context) { Poll::Ready(()) } else { Poll::Pending })
+            .await;
+        self.set(outer);
+    }
+}
+
+impl Drop for Timer {
+    fn drop(&mut self) {
+        let slot = self.clock.slots.borrow_mut().remove(self.key);
+        drop(slot);
+    }
+}
+
+/// What is waited for. Its `Display` stands in errors and in the log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Phase {
+    /// A free upstream connection.
+    Queue,
+    /// Name resolution and TCP.
+    Connect,
+    /// The TLS handshake.
+    Tls,
+    /// The first byte of the provider's answer.
+    FirstByte,
+    /// The next bytes of a stream.
+    NextBytes,
+    /// The end of an answer that does not stream.
+    WholeAnswer,
+    /// A request head from a client.
+    RequestHead,
+    /// The next bytes of a request body.
+    RequestBody,
+    /// A request body that comes too slowly on average.
+    SlowRequestBody,
+    /// A client that does not read its answer.
+    WriteToClient,
+}
+
+impl fmt::Display for Phase {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Phase::Queue => "等待空闲连接 (waiting for a free connection)",
+            Phase::Connect => "建立连接 (connect)",
+            Phase::Tls => "TLS握手 (TLS handshake)",
+            Phase::FirstByte => "等待首字节 (first byte)",
+            Phase::NextBytes => "等待后续数据 (next bytes)",
+            Phase::WholeAnswer => "等待完整响应 (whole answer)",
+            Phase::RequestHead => "读取请求头 (request head)",
+            Phase::RequestBody => "读取请求体 (request body)",
+            Phase::SlowRequestBody => {
+                "读取请求体过慢，平均不足500字节/秒 (request body slower than 500 bytes a second)"
+            }
+            Phase::WriteToClient => "发送给客户端 (write to client)",
+        })
+    }
+}
+
+/// A wait with its limit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Wait {
+    /// What is waited for.
+    pub phase: Phase,
+    /// How long it may take in all.
+    pub length: Duration,
+    /// When it ends.
+    pub until: Instant,
+}
+
+impl Wait {
+    /// A wait of `length` that starts at `now`.
+    pub fn new(phase: Phase, now: Instant, length: Duration) -> Wait {
+        Wait { phase, length, until: now + length }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,162 @@
+//! New upstream connections: name resolution off the event loop, every address tried, TLS.
+//! Knows nothing of HTTP.
+
+use std::future::{poll_fn, Future};
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::Poll;
+use std::time::{Duration, Instant};
+
+use socket2::{Domain, Protocol, Socket as RawSocket, Type};
+
+use crate::runtime::reactor::Reactor;
+use crate::runtime::socket::{
+    end_when_unacknowledged, probe_when_quiet, Socket, Watched, UNACKNOWLEDGED_MAX,
+};
+use crate::runtime::timer::{Phase, Timer, Wait};
+use crate::upstream::dns::Resolver;
+use crate::upstream::tls::Tls;
+
+/// For name resolution and TCP together, and again for the TLS handshake.
+pub const CONNECT_MAX: Duration = Duration::from_secs(10);
+/// The next address is tried beside the first after this (RFC 8305 §5 recommends 250 ms).
+const NEXT_ADDRESS_AFTER: Duration = Duration::from_millis(250);
+
+/// Where a connection leads: the key of the idle pool.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Origin {
+    /// Whether TLS is spoken.
+    pub https: bool,
+    /// A name or an address, IPv6 without brackets. A dot at the end of a name keeps the resolver
+    /// from trying search domains and is nothing to TLS.
+    pub host: String,
+    /// The TCP port.
+    pub port: u16,
+}
+
+/// Why there is no connection.
+#[derive(Debug)]
+pub enum ConnectError {
+    /// This name has no address.
+    Resolve(String, io::Error),
+    /// No address accepted the connection; the last error.
+    Tcp(io::Error),
+    /// The TLS handshake failed, or the certificate is not to be trusted.
+    Tls(String),
+    /// A wait ran out.
+    Timeout(Wait),
+}
+
+impl From<Wait> for ConnectError {
+    fn from(wait: Wait) -> ConnectError {
+        ConnectError::Timeout(wait)
+    }
+}
+
+/// A new connection.
+pub struct Connected {
+    /// The connection, its TLS handshake done where there is one.
+    pub socket: Socket,
+    /// How long TCP took to connect: about one round trip.
+    pub tcp_took: Duration,
+}
+
+/// Opens a connection to `origin`.
+///
+/// # Errors
+/// See [`ConnectError`]; no wait is longer than [`CONNECT_MAX`].
+pub async fn connect(
+    reactor: &Rc<Reactor>,
+    resolver: &Resolver,
+    tls: &Tls,
+    origin: &Origin,
+) -> Result<Connected, ConnectError> {
+    let timer = Timer::new(&reactor.clock);
+    let wait = Wait::new(Phase::Connect, timer.now(), CONNECT_MAX);
+    let (watched, tcp_took) = timer
+        .within(wait, async {
+            let addresses = resolver.resolve(&origin.host).await;
+            let addresses =
+                addresses.map_err(|error| ConnectError::Resolve(origin.host.clone(), error))?;
+            connect_any(reactor, &addresses, origin.port).await.map_err(ConnectError::Tcp)
+        })
+        .await??;
+    if !origin.https {
+        return Ok(Connected { socket: Socket::plain(watched), tcp_took });
+    }
+    let wait = Wait::new(Phase::Tls, timer.now(), CONNECT_MAX);
+    let stream = timer.within(wait, tls.handshake(server_name(&origin.host), watched)).await?;
+    let stream = stream.map_err(ConnectError::Tls)?;
+    Ok(Connected { socket: Socket::tls(stream), tcp_took })
+}
+
+/// The name that the certificate must have, and SNI: without a dot at the end (RFC 6066 §3).
+fn server_name(host: &str) -> &str {
+    host.strip_suffix('.').unwrap_or(host)
+}
+
+/// A TCP connection, and how long it took.
+type Opened = (Watched, Duration);
+type Attempt = Pin<Box<dyn Future<Output = io::Result<Opened>>>>;
+
+/// Tries the addresses in order, the next one as soon as one fails or is slow; the first that
+/// answers wins, the others are closed.
+async fn connect_any(reactor: &Rc<Reactor>, addresses: &[IpAddr], port: u16) -> io::Result<Opened> {
+    let mut waiting = addresses.iter().peekable();
+    let mut attempts: Vec<Attempt> = Vec::new();
+    let mut last_error = io::Error::new(io::ErrorKind::NotFound, "no address");
+    let stagger = Timer::new(&reactor.clock);
+    poll_fn(|context| loop {
+        let mut next = attempts.is_empty() || stagger.poll_due(context);
+        for index in (0..attempts.len()).rev() {
+            match attempts[index].as_mut().poll(context) {
+                Poll::Pending => {}
+                Poll::Ready(Ok(opened)) => return Poll::Ready(Ok(opened)),
+                Poll::Ready(Err(error)) => {
+                    last_error = error;
+                    drop(attempts.remove(index));
+                    next = true;
+                }
+            }
+        }
+        match waiting.next_if(|_| next) {
+            Some(address) => {
+                let address = SocketAddr::new(*address, port);
+                attempts.push(Box::pin(connect_one(reactor.clone(), address)));
+                stagger.set(Some(stagger.now() + NEXT_ADDRESS_AFTER));
+            }
+            None if attempts.is_empty() => {
+                let error = std::mem::replace(&mut last_error, io::ErrorKind::NotFound.into());
+                return Poll::Ready(Err(error));
+            }
+            None => {
+                if waiting.peek().is_none() {
+                    stagger.set(None);
+                }
+                return Poll::Pending;
+            }
+        }
+    })
+    .await
+}
+
+async fn connect_one(reactor: Rc<Reactor>, address: SocketAddr) -> io::Result<Opened> {
+    let socket = RawSocket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    socket.set_nonblocking(true)?;
+    // Small requests must not wait for the acknowledgement of the one before.
+    socket.set_tcp_nodelay(true)?;
+    probe_when_quiet(&socket);
+    end_when_unacknowledged(&socket, Some(UNACKNOWLEDGED_MAX));
+    let begun = Instant::now();
+    match socket.connect(&address.into()) {
+        Ok(()) => {}
+        Err(error)
+            if error.raw_os_error() == Some(rustix::io::Errno::INPROGRESS.raw_os_error()) => {}
+        Err(error) => return Err(error),
+    }
+    let watched = Watched::new(&reactor, socket.into())?;
+    poll_fn(|context| watched.poll_connected(context)).await?;
+    Ok((watched, begun.elapsed()))
+}

@@ -1,0 +1,11 @@
+//! One exchange with a provider: a connection from the pool or a new one, the request out, the answer in.
+//! It must not know clients, routes or the configuration file.
+
+pub mod connect;
+pub mod dns;
+pub mod error;
+pub mod exchange;
+pub mod pool;
+pub mod provider;
+mod sending;
+pub mod tls;

@@ -1,0 +1,46 @@
+//! The head of a chat request to a provider. What all of a provider's requests have in common is
+//! written once for each configuration. Knows nothing of clients and connections.
+
+use http_types::auth::BasicAuth;
+
+use crate::config::secret::Secret;
+use crate::config::Provider;
+use crate::wire::head::push_field;
+
+/// The lines that begin every chat's head: they hold the provider's key.
+pub fn chat_prefix(provider: &Provider) -> Secret {
+    let base = &provider.base;
+    let authorization = authorization(provider.token.as_ref(), base.credentials.as_ref())
+        .map_or_else(String::new, |value| format!("Authorization: {value}\r\n"));
+    Secret::new(format!(
+        "POST {} HTTP/1.1\r\nHost: {}\r\n{authorization}Accept-Encoding: identity\r\n",
+        base.target("/chat/completions"),
+        base.authority(),
+    ))
+}
+
+/// A chat's head: the provider's own lines, the client's that go on, and ours.
+pub fn chat_head(prefix: &Secret, relayed: &[u8], body_length: usize, id: &str) -> Vec<u8> {
+    let prefix = prefix.expose().as_bytes();
+    // Room for our lines, and for a small body, which is sent with the head.
+    let room = prefix.len() + relayed.len() + 64 + id.len() + body_length.min(16 * 1024);
+    let mut head = Vec::with_capacity(room);
+    head.extend_from_slice(prefix);
+    head.extend_from_slice(relayed);
+    push_field(&mut head, "X-Request-Id", id.as_bytes());
+    push_field(&mut head, "Content-Length", body_length.to_string().as_bytes());
+    head.extend_from_slice(b"\r\n");
+    head
+}
+
+/// What a provider is told in `Authorization`: its token, else the credentials of its URL.
+pub fn authorization(token: Option<&Secret>, credentials: Option<&Secret>) -> Option<String> {
+    match (token, credentials) {
+        (Some(token), _) => Some(format!("Bearer {}", token.expose())),
+        (None, Some(pair)) => {
+            let (user, password) = pair.expose().split_once(':').unwrap_or((pair.expose(), ""));
+            Some(BasicAuth::new(user, password).value().as_str().to_owned())
+        }
+        (None, None) => None,
+    }
+}

@@ -1,0 +1,182 @@
+//! TLS to providers: one OpenSSL context for all connections, made when the first one needs it.
+//!
+//! async-native-tls 0.6.0 builds a context, and parses the whole CA bundle twice, for every
+//! connection (40 ms and 0.85 MB each) and offers no way to share one. native-tls, on which it
+//! stands, does: a handshake over a socket that answers `WouldBlock` is all that is missing.
+//! Knows nothing of HTTP.
+
+use std::cell::Cell;
+use std::future::poll_fn;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::task::Poll;
+
+use memchr::memmem;
+use native_tls::{HandshakeError, TlsConnector, TlsStream};
+use smol::lock::Mutex;
+
+use crate::runtime::blocking::offload;
+use crate::runtime::socket::Watched;
+
+/// The shared TLS context.
+#[derive(Default)]
+pub struct Tls {
+    /// Locked while it is made: whoever comes meanwhile waits for the same one.
+    connector: Mutex<Option<TlsConnector>>,
+    stale: Cell<bool>,
+}
+
+impl Tls {
+    /// Has the next connection read the CA files again.
+    pub fn reload(&self) {
+        self.stale.set(true);
+    }
+
+    /// Speaks TLS with the server `host` on `stream`, and believes it only when its certificate is
+    /// signed by a trusted root (`SSL_CERT_FILE` and `SSL_CERT_DIR` are honoured) and names `host`.
+    ///
+    /// # Errors
+    /// What OpenSSL found wrong, in one line.
+    pub async fn handshake(
+        &self,
+        host: &str,
+        stream: Watched,
+    ) -> Result<TlsStream<Watched>, String> {
+        let connector = self.connector().await?;
+        let mut state = match connector.connect(host, stream.under_tls()) {
+            Ok(stream) => return Ok(stream),
+            Err(HandshakeError::Failure(error)) => return Err(cause(&error)),
+            Err(HandshakeError::WouldBlock(middle)) => Some(middle),
+        };
+        let mut fresh = true;
+        poll_fn(move |context| {
+            let Some(middle) = state.take() else { return Poll::Pending };
+            if fresh {
+                fresh = false;
+                middle.get_ref().wake_on_any(context);
+                state = Some(middle);
+                return Poll::Pending;
+            }
+            match middle.handshake() {
+                Ok(stream) => Poll::Ready(Ok(stream)),
+                Err(HandshakeError::Failure(error)) => Poll::Ready(Err(cause(&error))),
+                Err(HandshakeError::WouldBlock(middle)) => {
+                    middle.get_ref().wake_on_any(context);
+                    state = Some(middle);
+                    Poll::Pending
+                }
+            }
+        })
+        .await
+    }
+
+    /// The context, made now if it was not needed before.
+    ///
+    /// # Errors
+    /// What keeps OpenSSL from making one.
+    pub async fn connector(&self) -> Result<TlsConnector, String> {
+        let mut current = self.connector.lock().await;
+        let known = current.clone();
+        if let (Some(connector), false) = (&known, self.stale.take()) {
+            return Ok(connector.clone());
+        }
+        // Off the event loop: reading the CA bundle takes tens of milliseconds.
+        let made = offload(make).await.map_err(|error| error.to_string()).and_then(|made| made);
+        match (made, known) {
+            (Ok(made), _) => Ok(current.insert(made).clone()),
+            (Err(cause), Some(known)) => {
+                log::error!("{cause}: 沿用原来的CA证书 (the CA certificates stay as they were)");
+                Ok(known)
+            }
+            (Err(cause), None) => Err(cause),
+        }
+    }
+}
+
+/// Reads the CA files.
+fn make() -> Result<TlsConnector, String> {
+    expect_roots()?;
+    let connector = TlsConnector::new().map_err(|error| cause(&error))?;
+    expect_roots()?;
+    Ok(connector)
+}
+
+/// OpenSSL is silent about CA files that are absent, empty, or cannot be opened for want of
+/// descriptors, and a context without roots would refuse everybody from then on: so there must be
+/// some, before and after it looks.
+fn expect_roots() -> Result<(), String> {
+    let named = std::env::var_os("SSL_CERT_FILE").map(PathBuf::from);
+    let found = openssl_probe::probe();
+    let directory = |dir: &PathBuf| dir.read_dir().is_ok_and(|mut dir| dir.next().is_some());
+    if named.is_none() && found.cert_dir.iter().any(directory) {
+        return Ok(());
+    }
+    let Some(file) = named.or(found.cert_file) else {
+        return Err(
+            "没有CA证书，请安装 ca-certificates (no CA certificates: install them)".to_owned()
+        );
+    };
+    let cause = match holds_certificate(&file) {
+        Ok(true) => return Ok(()),
+        Ok(false) => "没有证书 (holds no certificate)".to_owned(),
+        Err(error) => error.to_string(),
+    };
+    Err(format!("CA {}: {cause}", file.display()))
+}
+
+/// Whether a file has a certificate in PEM (RFC 7468).
+fn holds_certificate(file: &Path) -> io::Result<bool> {
+    let text = std::fs::read(file)?;
+    let mark = |mark: &[u8]| memmem::find(&text, mark).is_some();
+    Ok(mark(b"-----BEGIN CERTIFICATE-----") || mark(b"-----BEGIN TRUSTED CERTIFICATE-----"))
+}
+
+fn cause(error: &native_tls::Error) -> String {
+    plain(&error.to_string())
+}
+
+/// OpenSSL's words, or any other library's, without the place in its sources and in one line.
+pub fn plain(text: &str) -> String {
+    let mut reasons: Vec<&str> = Vec::new();
+    for part in text.split(", ") {
+        // "error:0A000086:SSL routines:tls_post_process_server_certificate:certificate verify
+        // failed:../ssl/statem/statem_clnt.c:1889: (self-signed certificate)"
+        match part.strip_prefix("error:") {
+            Some(rest) => {
+                reasons.push(rest.split(':').nth(3).unwrap_or(rest).trim());
+                if let Some((_, detail)) = rest.split_once(" (") {
+                    reasons.push(detail.trim_end_matches(')'));
+                }
+            }
+            None => reasons.push(part.trim()),
+        }
+    }
+    reasons.retain(|reason| !reason.is_empty());
+    reasons.join(": ").replace(char::is_control, " ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::plain;
+
+    #[test]
+    fn a_cause_names_no_source_file_of_any_build_of_openssl() {
+        let wanted = "certificate verify failed: self-signed certificate";
+        // Debian's, and the one of the feature `vendored-tls`.
+        for path in ["../ssl/statem/statem_clnt.c", "ssl/statem/statem_clnt.c"] {
+            let text = format!(
+                "error:0A000086:SSL routines:tls_post_process_server_certificate:\
+                 certificate verify failed:{path}:1889: (self-signed certificate)"
+            );
+            assert_eq!(plain(&text), wanted);
+        }
+        let alert =
+            "error:0A00045C:SSL routines:ssl3_read_bytes:tlsv13 alert certificate required:\
+                     ../ssl/record/rec_layer_s3.c:1601:SSL alert number 116";
+        assert_eq!(plain(alert), "tlsv13 alert certificate required");
+        let two = format!("{alert}, error:80000068:system library::reset:x.c:1:");
+        assert_eq!(plain(&two), "tlsv13 alert certificate required: reset");
+        assert_eq!(plain("unexpected EOF"), "unexpected EOF");
+        assert_eq!(plain("reset\nby peer (os error 104)"), "reset by peer (os error 104)");
+    }
+}

@@ -1,0 +1,240 @@
+//! Message heads: where one ends, what it says about its body and connection, what passes on.
+//!
+//! A relayed head is never rebuilt: its fields go out in the order and spelling in which they came.
+//! async-h1 2.3.4 parses heads with the same httparse, but then panics on non-ASCII values, knows
+//! no status beyond its enum (520, 529 …), loses order and spelling in a hash map, takes `%2e%2e`
+//! for a parent folder and keeps 8 KB per message. Heads that we write for ourselves go through it.
+//! Knows nothing of sockets and routes.
+
+mod answer;
+mod fields;
+mod request;
+
+pub use answer::{Content, ResponseHead};
+pub use request::RequestHead;
+
+use std::fmt;
+
+use httparse::Header;
+use memchr::memchr;
+
+use crate::wire::body::Framing;
+
+/// Bytes of a head, line ends included.
+pub const HEAD_BYTES_MAX: usize = 64 * 1024;
+/// Fields of a head.
+pub const FIELDS_MAX: usize = 128;
+/// Fields that `Connection` names. Every field is compared with all of them, and nobody names many.
+const NAMED_MAX: usize = 16;
+
+/// Why a head is refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HeadError {
+    /// Against the grammar; the reason in Chinese and English.
+    Malformed(&'static str),
+    /// More than [`HEAD_BYTES_MAX`] bytes or [`FIELDS_MAX`] fields, or a `Connection` that names
+    /// more than `NAMED_MAX` of them.
+    TooLarge,
+    /// Neither HTTP/1.1 nor HTTP/1.0.
+    Version,
+    /// A transfer coding other than `chunked` (RFC 9112 §6.1).
+    Coding,
+    /// An expectation other than `100-continue` (RFC 9110 §10.1.1).
+    Expectation,
+}
+
+impl fmt::Display for HeadError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            HeadError::Malformed(reason) => f.write_str(reason),
+            HeadError::TooLarge => write!(
+                f,
+                "消息头过大，上限 {HEAD_BYTES_MAX} 字节和 {FIELDS_MAX} 个字段 \
+                 (head too large: limit {HEAD_BYTES_MAX} bytes and {FIELDS_MAX} fields)"
+            ),
+            HeadError::Version => f.write_str("不支持的HTTP版本 (unsupported HTTP version)"),
+            HeadError::Coding => f.write_str("不支持的传输编码 (unsupported transfer coding)"),
+            HeadError::Expectation => f.write_str("不支持的Expect (unknown expectation)"),
+        }
+    }
+}
+
+impl From<httparse::Error> for HeadError {
+    fn from(error: httparse::Error) -> HeadError {
+        match error {
+            httparse::Error::TooManyHeaders => HeadError::TooLarge,
+            httparse::Error::Version => HeadError::Version,
+            httparse::Error::HeaderName => {
+                HeadError::Malformed("字段名无效 (malformed header name)")
+            }
+            httparse::Error::HeaderValue => {
+                HeadError::Malformed("字段值无效 (malformed header value)")
+            }
+            httparse::Error::NewLine => HeadError::Malformed("换行无效 (malformed line end)"),
+            httparse::Error::Status => HeadError::Malformed("状态行无效 (malformed status line)"),
+            httparse::Error::Token => HeadError::Malformed("起始行无效 (malformed start line)"),
+        }
+    }
+}
+
+/// Finds the end of a head in bytes that come piece by piece, looking at each byte once.
+#[derive(Default)]
+pub struct HeadScanner {
+    seen: usize,
+    line: usize,
+}
+
+impl HeadScanner {
+    /// The length of the head once it is complete. `bytes` is all that has come so far.
+    ///
+    /// # Errors
+    /// A line feed without its carriage return, which other parsers read differently (RFC 9112
+    /// §2.2 leaves it open), or a head over its limit.
+    pub fn scan(&mut self, bytes: &[u8]) -> Result<Option<usize>, HeadError> {
+        let within = &bytes[..bytes.len().min(HEAD_BYTES_MAX)];
+        while let Some(found) = memchr(b'\n', &within[self.seen..]) {
+            let feed = self.seen + found;
+            if feed == 0 || bytes[feed - 1] != b'\r' {
+                return Err(HeadError::Malformed("行尾必须是CRLF (bare line feed)"));
+            }
+            let empty = feed - 1 == self.line;
+            self.seen = feed + 1;
+            self.line = self.seen;
+            if empty {
+                return Ok(Some(self.seen));
+            }
+        }
+        self.seen = within.len();
+        if self.seen == HEAD_BYTES_MAX {
+            return Err(HeadError::TooLarge);
+        }
+        Ok(None)
+    }
+}
+
+/// The fields that frame a message or manage its connection.
+#[derive(Default)]
+struct Control<'b> {
+    length: Option<u64>,
+    codings: usize,
+    chunked: bool,
+    close: bool,
+    keep_alive: bool,
+    /// Named by `Connection`, so not for the next hop.
+    named: Vec<&'b [u8]>,
+}
+
+impl<'b> Control<'b> {
+    fn read(fields: &[Header<'b>]) -> Result<Control<'b>, HeadError> {
+        let mut control = Control::default();
+        for field in fields {
+            if field.name.eq_ignore_ascii_case("content-length") {
+                for value in field.value.split(|byte| *byte == b',') {
+                    control.add_length(trim(value))?;
+                }
+            } else if field.name.eq_ignore_ascii_case("transfer-encoding") {
+                for coding in list(field.value) {
+                    control.codings += 1;
+                    control.chunked = coding.eq_ignore_ascii_case(b"chunked");
+                }
+                if control.codings == 0 {
+                    return Err(HeadError::Coding);
+                }
+            } else if field.name.eq_ignore_ascii_case("connection") {
+                for option in list(field.value) {
+                    if option.eq_ignore_ascii_case(b"close") {
+                        control.close = true;
+                    } else if option.eq_ignore_ascii_case(b"keep-alive") {
+                        control.keep_alive = true;
+                    } else if control.named.len() < NAMED_MAX {
+                        control.named.push(option);
+                    } else {
+                        return Err(HeadError::TooLarge);
+                    }
+                }
+            }
+        }
+        Ok(control)
+    }
+
+    fn add_length(&mut self, value: &[u8]) -> Result<(), HeadError> {
+        // `str::parse` would accept a sign.
+        let digits = !value.is_empty() && value.iter().all(u8::is_ascii_digit);
+        let parsed = std::str::from_utf8(value).ok().and_then(|text| text.parse().ok());
+        match parsed.filter(|_| digits) {
+            Some(length) if self.length.is_none_or(|other| other == length) => {
+                self.length = Some(length);
+                Ok(())
+            }
+            _ => Err(HeadError::Malformed("Content-Length无效 (invalid Content-Length)")),
+        }
+    }
+
+    /// The framing that the fields ask for (RFC 9112 §6.3), `None` when they name none.
+    fn framing(&self, minor: u8) -> Result<Option<Framing>, HeadError> {
+        if self.codings == 0 {
+            return Ok(self.length.map(Framing::Length));
+        }
+        if self.length.is_some() || minor == 0 {
+            return Err(HeadError::Malformed(
+                "Transfer-Encoding与Content-Length或HTTP/1.0冲突 (conflicting message length)",
+            ));
+        }
+        if self.codings > 1 || !self.chunked {
+            return Err(HeadError::Coding);
+        }
+        Ok(Some(Framing::Chunked))
+    }
+
+    fn persists(&self, minor: u8) -> bool {
+        !self.close && (minor > 0 || self.keep_alive)
+    }
+
+    /// Whether `Connection` names this field.
+    fn names(&self, name: &str) -> bool {
+        self.named.iter().any(|named| name.as_bytes().eq_ignore_ascii_case(named))
+    }
+}
+
+/// The members of a comma-separated field value (RFC 9110 §5.6.1), empty ones left out.
+fn list(value: &[u8]) -> impl Iterator<Item = &[u8]> {
+    value.split(|byte| *byte == b',').map(trim).filter(|member| !member.is_empty())
+}
+
+fn trim(value: &[u8]) -> &[u8] {
+    value.trim_ascii()
+}
+
+/// Appends one field line.
+pub fn push_field(head: &mut Vec<u8>, name: &str, value: &[u8]) {
+    head.extend_from_slice(name.as_bytes());
+    head.extend_from_slice(b": ");
+    head.extend_from_slice(value);
+    head.extend_from_slice(b"\r\n");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_head_is_found_at_the_same_place_in_any_split() {
+        let bytes = b"GET / HTTP/1.1\r\nHost: a\r\n\r\nrest";
+        for cut in 0..bytes.len() {
+            let mut scanner = HeadScanner::default();
+            let early = scanner.scan(&bytes[..cut]).unwrap();
+            let found = early.or_else(|| scanner.scan(bytes).unwrap());
+            assert_eq!(found, Some(27), "cut at {cut}");
+        }
+    }
+
+    #[test]
+    fn a_bare_line_feed_is_refused() {
+        assert!(HeadScanner::default().scan(b"GET / HTTP/1.1\nHost: a\n\n").is_err());
+    }
+
+    #[test]
+    fn a_head_over_the_limit_is_refused_before_it_ends() {
+        assert_eq!(HeadScanner::default().scan(&[b'a'; HEAD_BYTES_MAX]), Err(HeadError::TooLarge));
+    }
+}

@@ -1,0 +1,303 @@
+//! The head of a client's request, checked.
+
+use super::fields::{stays, Stays};
+use super::{list, push_field, trim, Control, HeadError, FIELDS_MAX};
+use crate::wire::body::Framing;
+
+/// The longest request id that is taken over.
+const REQUEST_ID_BYTES_MAX: usize = 128;
+/// How much of a content coding's name stands in the error.
+const CODING_BYTES_SHOWN: usize = 64;
+
+/// What the program needs to know of a request head; nothing in it borrows from the wire.
+pub struct RequestHead {
+    /// As sent: methods are case-sensitive.
+    pub method: String,
+    /// The path of the target, without query; percent-encoding is left as it is, so that no
+    /// encoded name can stand for another path.
+    pub path: String,
+    /// 1 for HTTP/1.1, 0 for HTTP/1.0.
+    pub minor: u8,
+    /// How the body is framed; `Length(0)` when there is none.
+    pub framing: Framing,
+    /// Whether the client wants another exchange on this connection.
+    pub keep_alive: bool,
+    /// Whether the client waits for `100 Continue` before it sends the body.
+    pub expects_continue: bool,
+    /// The credentials after `Bearer `, if the field is there in this form.
+    pub bearer: Option<Vec<u8>>,
+    /// The client's own request id, when it is plain.
+    pub request_id: Option<String>,
+    /// The coding of a body that is compressed or otherwise encoded (RFC 9110 §8.4).
+    pub coding: Option<String>,
+    /// Whether another proxy, or a browser for a page, says that it asks for somebody else.
+    pub forwarded: bool,
+    /// Whether the client asks for `/` and names `text/html` in `Accept`, and would not rather have JSON.
+    pub prefers_html: bool,
+    /// The end-to-end field lines for the provider.
+    pub relayed: Vec<u8>,
+}
+
+impl RequestHead {
+    /// Reads a complete head, as [`super::HeadScanner`] found it. Fields whose value `is_secret` stay
+    /// here: some clients send their token in several.
+    ///
+    /// # Errors
+    /// See [`HeadError`]; after any of them the connection cannot be trusted to be in step.
+    pub fn parse(
+        bytes: &[u8],
+        is_secret: &dyn Fn(&[u8]) -> bool,
+    ) -> Result<RequestHead, HeadError> {
+        let mut fields = [httparse::EMPTY_HEADER; FIELDS_MAX];
+        let mut raw = httparse::Request::new(&mut fields);
+        let parsed = raw.parse(bytes).map_err(|error| match error {
+            httparse::Error::Version if !names_version(bytes) => httparse::Error::Token,
+            other => other,
+        })?;
+        if parsed.is_partial() {
+            return Err(HeadError::Malformed("消息头不完整 (incomplete head)"));
+        }
+        let (Some(method), Some(target), Some(minor)) = (raw.method, raw.path, raw.version) else {
+            return Err(HeadError::Malformed("起始行无效 (malformed request line)"));
+        };
+        let fields = &*raw.headers;
+        let control = Control::read(fields)?;
+        check_host(fields, minor)?;
+        let mut head = RequestHead {
+            method: method.to_owned(),
+            path: path_of(method, target)?.to_owned(),
+            minor,
+            framing: control.framing(minor)?.unwrap_or(Framing::Length(0)),
+            keep_alive: control.persists(minor),
+            expects_continue: false,
+            bearer: None,
+            request_id: None,
+            coding: None,
+            forwarded: false,
+            prefers_html: false,
+            relayed: Vec::with_capacity(bytes.len()),
+        };
+        head.prefers_html = head.path == "/" && prefers_html(fields);
+        for field in fields {
+            let (name, value) = (field.name, trim(field.value));
+            let stays = stays(name);
+            head.take_note(name, value, stays)?;
+            let goes_on = stays.is_none() && !control.names(name) && value.is_ascii();
+            if goes_on && !is_secret(value) {
+                push_field(&mut head.relayed, name, value);
+            }
+        }
+        head.request_id = head.request_id.filter(|id| !is_secret(id.as_bytes()));
+        Ok(head)
+    }
+
+    fn take_note(
+        &mut self,
+        name: &str,
+        value: &[u8],
+        stays: Option<Stays>,
+    ) -> Result<(), HeadError> {
+        match stays {
+            None if name.eq_ignore_ascii_case("content-encoding") => {
+                if !value.is_empty() && !value.eq_ignore_ascii_case(b"identity") {
+                    let shown = &value[..value.len().min(CODING_BYTES_SHOWN)];
+                    self.coding = Some(String::from_utf8_lossy(shown).into_owned());
+                }
+            }
+            Some(Stays::Front) => self.forwarded = true,
+            // Node's `fetch` says no more than this one; a browser says others, too.
+            Some(Stays::Browser) => self.forwarded |= !name.eq_ignore_ascii_case("sec-fetch-mode"),
+            Some(Stays::Ours) => self.take_note_of_ours(name, value)?,
+            None | Some(Stays::HopByHop) => {}
+        }
+        Ok(())
+    }
+
+    fn take_note_of_ours(&mut self, name: &str, value: &[u8]) -> Result<(), HeadError> {
+        if name.eq_ignore_ascii_case("authorization") {
+            if self.bearer.is_none() {
+                self.bearer = bearer(value).map(<[u8]>::to_vec);
+            }
+        } else if name.eq_ignore_ascii_case("expect") {
+            // HTTP/1.0 knows no expectations (RFC 9110 §10.1.1).
+            if !value.eq_ignore_ascii_case(b"100-continue") {
+                return Err(HeadError::Expectation);
+            }
+            self.expects_continue = self.minor > 0;
+        } else if name.eq_ignore_ascii_case("x-request-id") {
+            let plain = !value.is_empty()
+                && value.len() <= REQUEST_ID_BYTES_MAX
+                && value.iter().all(u8::is_ascii_graphic);
+            let text = std::str::from_utf8(value).ok().filter(|_| plain);
+            self.request_id = text.map(str::to_owned);
+        }
+        Ok(())
+    }
+}
+
+/// Whether `Accept` names `text/html` and ranks it no lower than `application/json`. A wildcard names
+/// nothing: curl and the SDKs send those.
+fn prefers_html(fields: &[httparse::Header<'_>]) -> bool {
+    let accept = fields.iter().filter(|field| field.name.eq_ignore_ascii_case("accept"));
+    let (mut html, mut json) = (0.0, 0.0);
+    for media in accept.flat_map(|field| list(field.value)) {
+        let mut parts = media.split(|byte| *byte == b';').map(trim);
+        let name = parts.next().unwrap_or_default();
+        if name.eq_ignore_ascii_case(b"text/html") {
+            html = quality(parts);
+        } else if name.eq_ignore_ascii_case(b"application/json") {
+            json = quality(parts);
+        }
+    }
+    html > 0.0 && html >= json
+}
+
+/// The weight among the parameters (RFC 9110 §12.4.2); 0 when it is malformed.
+fn quality<'v>(mut parameters: impl Iterator<Item = &'v [u8]>) -> f32 {
+    let weight = parameters.find_map(|part| {
+        let (name, value) = part.split_at_checked(b"q=".len())?;
+        name.eq_ignore_ascii_case(b"q=").then_some(value)
+    });
+    let Some(weight) = weight else { return 1.0 };
+    let weight = std::str::from_utf8(weight).ok().and_then(|text| text.parse().ok());
+    weight.filter(|weight| (0.0..=1.0).contains(weight)).unwrap_or(0.0)
+}
+
+/// The token of `Bearer token` (RFC 6750 §2.1; the scheme's name has no case).
+fn bearer(value: &[u8]) -> Option<&[u8]> {
+    let (scheme, token) = value.split_at_checked(b"bearer ".len())?;
+    let token = trim(token);
+    (scheme.eq_ignore_ascii_case(b"bearer ") && !token.is_empty()).then_some(token)
+}
+
+/// Whether a request line is one, but for a version that is not spoken here (RFC 9112 §2.3 and §3).
+fn names_version(head: &[u8]) -> bool {
+    let line = head.split(|byte| *byte == b'\r').next().unwrap_or_default();
+    let parts: Vec<_> = line.split(|byte| *byte == b' ').collect();
+    let [_, _, [b'H', b'T', b'T', b'P', b'/', major, b'.', minor]] = parts[..] else {
+        return false;
+    };
+    major.is_ascii_digit() && minor.is_ascii_digit()
+}
+
+/// Exactly one `Host`, which HTTP/1.0 may lack (RFC 9112 §3.2).
+fn check_host(fields: &[httparse::Header<'_>], minor: u8) -> Result<(), HeadError> {
+    let mut hosts = fields.iter().filter(|field| field.name.eq_ignore_ascii_case("host"));
+    let host = hosts.next();
+    if hosts.next().is_some() {
+        return Err(HeadError::Malformed("Host重复 (more than one Host)"));
+    }
+    let Some(host) = host else {
+        let allowed = minor == 0;
+        return if allowed { Ok(()) } else { Err(HeadError::Malformed("缺少Host (no Host)")) };
+    };
+    if is_authority(trim(host.value)) {
+        Ok(())
+    } else {
+        Err(HeadError::Malformed("Host无效 (malformed Host)"))
+    }
+}
+
+/// A name or an address, and perhaps a port (RFC 9110 §7.2). The name may be empty.
+fn is_authority(value: &[u8]) -> bool {
+    let address = value.strip_prefix(b"[");
+    let end = match address {
+        Some(rest) => rest.iter().position(|byte| *byte == b']').map(|end| end + 2),
+        None => Some(value.iter().position(|byte| *byte == b':').unwrap_or(value.len())),
+    };
+    let Some((host, port)) = end.and_then(|end| value.split_at_checked(end)) else { return false };
+    let host = if address.is_some() { &host[1..host.len() - 1] } else { host };
+    let plain = |byte: &u8| byte.is_ascii_graphic() && !b"/?#@,\\[]".contains(byte);
+    host.iter().all(plain)
+        && (port.is_empty() || (port[0] == b':' && port[1..].iter().all(u8::is_ascii_digit)))
+}
+
+/// The path of an origin-form or absolute-form target (RFC 9112 §3.2).
+fn path_of<'t>(method: &str, target: &'t str) -> Result<&'t str, HeadError> {
+    let path = if target.starts_with('/') || (target == "*" && method == "OPTIONS") {
+        target
+    } else {
+        let (scheme, rest) = target.split_once("://").unwrap_or_default();
+        if !scheme.eq_ignore_ascii_case("http") && !scheme.eq_ignore_ascii_case("https") {
+            return Err(HeadError::Malformed("请求目标无效 (malformed request target)"));
+        }
+        match rest.find(['/', '?', '#']) {
+            Some(end) if rest[end..].starts_with('/') => &rest[end..],
+            _ => "/",
+        }
+    };
+    Ok(path.split(['?', '#']).next().unwrap_or(path))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> Result<RequestHead, HeadError> {
+        RequestHead::parse(text.as_bytes(), &|_| false)
+    }
+
+    #[test]
+    fn conflicting_lengths_are_refused() {
+        for fields in [
+            "Content-Length: 1\r\nContent-Length: 2",
+            "Content-Length: +2",
+            "Content-Length: 1, 2",
+            "Content-Length:",
+            "Content-Length: 99999999999999999999999",
+            "Content-Length: 2\r\nTransfer-Encoding: chunked",
+        ] {
+            let head = parse(&format!("POST / HTTP/1.1\r\nHost: a\r\n{fields}\r\n\r\n"));
+            assert!(matches!(head, Err(HeadError::Malformed(_))), "{fields}");
+        }
+    }
+
+    #[test]
+    fn only_chunked_is_a_known_coding() {
+        for (coding, known) in [
+            ("Chunked", true),
+            ("gzip, chunked", false),
+            ("gzip", false),
+            ("chunked, chunked", false),
+        ] {
+            let head = format!("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: {coding}\r\n\r\n");
+            assert_eq!(parse(&head).is_ok(), known, "{coding}");
+        }
+    }
+
+    #[test]
+    fn hop_by_hop_and_private_fields_stay_here() {
+        let head = parse(
+            "POST / HTTP/1.1\r\nHost: a\r\nX-Keep: 1\r\nConnection: x-drop, close\r\nX-Drop: 1\r\n\
+             Cookie: a\r\nAuthorization: Bearer t\r\nTE: trailers\r\nX-Name: \u{e4}\r\n\r\n",
+        );
+        let head = head.ok().unwrap();
+        assert_eq!(head.relayed, b"X-Keep: 1\r\n");
+        assert_eq!(head.bearer.as_deref(), Some(&b"t"[..]));
+        assert!(!head.keep_alive);
+    }
+
+    #[test]
+    fn fields_that_hold_a_secret_stay_here() {
+        let text =
+            "POST / HTTP/1.1\r\nHost: a\r\nX-Api-Key:  t \r\nX-One: 1\r\nX-Request-Id: t\r\n\r\n";
+        let head = RequestHead::parse(text.as_bytes(), &|value| value == b"t").ok().unwrap();
+        assert_eq!(head.relayed, b"X-One: 1\r\n");
+        assert_eq!(head.request_id, None);
+        assert_eq!(parse(text).ok().unwrap().request_id.as_deref(), Some("t"));
+    }
+
+    #[test]
+    fn targets_lose_query_and_authority_but_are_not_decoded() {
+        for (target, path) in [
+            ("/v1/models?x=1", "/v1/models"),
+            ("http://h/health", "/health"),
+            ("http://h", "/"),
+            ("http://h?x=/y", "/"),
+            ("/v1/%2e%2e/health", "/v1/%2e%2e/health"),
+        ] {
+            let head = parse(&format!("GET {target} HTTP/1.1\r\nHost: a\r\n\r\n"));
+            assert_eq!(head.ok().unwrap().path, path);
+        }
+    }
+}
