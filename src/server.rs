@@ -15,7 +15,7 @@ use socket2::{Domain, Protocol, Socket as RawSocket, Type};
 use crate::downstream::admission::Slot;
 use crate::downstream::Connection;
 use crate::report::logging;
-use crate::routes::{self, Next};
+use crate::routes;
 use crate::runtime::socket::{probe_when_quiet, Listener, Socket, Watched};
 use crate::runtime::timer::Timer;
 use crate::state::State;
@@ -118,19 +118,19 @@ pub async fn accept(state: Rc<State>, listener: TcpListener, ours: bool) {
             return log::error!(target: logging::CRITICAL, "无法监听 (cannot listen): {error}")
         }
     };
-    let timer = Timer::new(&state.reactor.clock);
+    let timer = state.timer();
     let mut last_round = !ours;
     loop {
         for _ in 0..ACCEPTS_MAX {
             match next(&state, &listener, &timer).await {
-                Ok(Some((stream, peer, slot))) => serve(state.clone(), stream, peer, slot),
+                Ok(Some((stream, peer, slot))) => serve(&state, stream, peer, slot),
                 Ok(None) if last_round => return,
                 Ok(None) => {
                     listener.ignore_newcomers();
                     timer.sleep(HANDSHAKE_MAX).await;
                     last_round = true;
                 }
-                Err(_) if state.is_draining() => return,
+                Err(_) if state.shutdown.has_begun() => return,
                 Err(error) => {
                     log::error!("无法接受连接 (cannot accept): {error}");
                     timer.sleep(ACCEPT_PAUSE).await;
@@ -173,7 +173,7 @@ async fn next(
             Poll::Ready(Err(error)) if is_of_one_connection(&error) => slot = Some(place),
             Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
             // At shut-down whoever has already connected is still served.
-            Poll::Pending if state.is_draining() => return Poll::Ready(Ok(None)),
+            Poll::Pending if state.shutdown.has_begun() => return Poll::Ready(Ok(None)),
             Poll::Pending => return Poll::Pending,
         }
     })
@@ -189,54 +189,42 @@ fn is_of_one_connection(error: &io::Error) -> bool {
     )
 }
 
-/// Begins to serve one client, from its first request to its last.
-fn serve(state: Rc<State>, stream: TcpStream, peer: SocketAddr, slot: Slot) {
+/// Begins to serve one client.
+fn serve(state: &Rc<State>, stream: TcpStream, peer: SocketAddr, slot: Slot) {
     let _ = stream.set_nodelay(true);
     let Ok(watched) = Watched::new(&state.reactor, stream) else { return };
-    let timer = Timer::new(&state.reactor.clock);
     // A socket for both shows IPv4 addresses mapped into IPv6.
     let ip = peer.ip().to_canonical();
     let peer = if ip.is_ipv4() { SocketAddr::new(ip, peer.port()) } else { peer };
-    let mut client = Connection::new(Socket::plain(watched), peer, slot);
-    let executor = state.clone();
-    // A block, which uses what it captures in place: the arguments of an `async fn` are kept twice.
-    executor.spawn(async move {
-        while serve_one(&state, &mut client, &timer).await {
-            // Pipelined requests wait their turn behind other clients'.
-            if client.has_more() {
-                yield_now().await;
-            }
-        }
-        Box::pin(client.close(&timer)).await;
-    });
+    let (timer, shutdown) = (state.timer(), state.shutdown.clone());
+    let connection =
+        Connection::new(Socket::plain(watched), peer, slot, timer, shutdown, &state.budget);
+    state.spawn(live(state.clone(), connection));
 }
 
-/// Serves one request. Returns whether another may follow. Every step is boxed, so that an open
-/// stream keeps nothing but itself of what led to it.
-async fn serve_one(state: &Rc<State>, client: &mut Connection, timer: &Timer) -> bool {
-    let head = Box::pin(
-        client.next_head(timer, || state.is_draining(), &|value| state.holds_token(value)),
-    )
-    .await;
-    let next = match head {
-        Ok(Some(head)) => Box::pin(routes::answer(state, head, client, timer)).await,
-        Ok(None) => return false,
-        Err(error) => {
-            Box::pin(routes::refuse(state, &error, client, timer)).await;
-            return false;
+/// The whole life of a client's connection. Every step is boxed, so that an open stream keeps nothing
+/// but itself of what led to it.
+async fn live(state: Rc<State>, mut connection: Connection) {
+    let is_secret = |value: &[u8]| state.holds_token(value);
+    while let Some(request) = Box::pin(connection.next_request(&is_secret)).await {
+        let respond = Box::pin(routes::respond(&state, request, &mut connection));
+        let (response, mut entry) = respond.await;
+        let outcome = response.send(&mut connection, &mut entry).await;
+        entry.close(&outcome);
+        if !connection.may_reuse() {
+            break;
         }
-    };
-    match next {
-        Next::Answered(in_step) => in_step,
-        Next::Streams(streaming) => {
-            streaming.run(state, client, timer).await && !state.is_draining()
+        // Pipelined requests wait their turn behind other clients'.
+        if connection.has_more() {
+            yield_now().await;
         }
     }
+    Box::pin(connection.close()).await;
 }
 
 /// Waits until whoever has connected is accepted and has the answer, for [`DRAIN_MAX`] at most.
 pub async fn drained(state: &State, accepting: Vec<Task<()>>) {
-    let timer = Timer::new(&state.reactor.clock);
+    let timer = state.timer();
     let end = timer.now() + DRAIN_MAX;
     let busy = || state.admission.taken() > 0 || accepting.iter().any(|task| !task.is_finished());
     while busy() && timer.now() < end {

@@ -149,6 +149,11 @@ impl Slot {
         }
     }
 
+    /// Whether a newcomer has waited for long; see [`Admission::are_wanted`].
+    pub fn is_wanted(&self, now: Instant) -> bool {
+        self.admission.are_wanted(now)
+    }
+
     /// Whether the connection is asked to leave; if not, the task is woken when it is.
     pub fn poll_leave(&self, context: &Context<'_>) -> bool {
         let entry = &mut self.admission.entries.borrow_mut()[self.key];

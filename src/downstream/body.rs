@@ -1,12 +1,12 @@
 //! The body of a client's request: read, or thrown away to save the connection.
 
 use std::future::poll_fn;
+use std::task::Poll;
 use std::time::{Duration, Instant};
 
-use super::{Connection, LINGER_SILENCE_MAX};
-use crate::report::error::Error;
-use crate::runtime::budget::Share;
-use crate::runtime::timer::{Phase, Timer, Wait};
+use super::{Connection, Error, LINGER_SILENCE_MAX};
+use crate::runtime::budget::{reserve, Share};
+use crate::runtime::timer::{Phase, Wait};
 use crate::wire::body::{Decoder, Framing};
 
 /// Without a byte of a body.
@@ -15,71 +15,87 @@ const BODY_PROGRESS_MAX: Duration = Duration::from_secs(30);
 const BODY_GRACE: Duration = Duration::from_secs(20);
 /// After that, on average since its beginning: a body that comes byte by byte would live for ever.
 const BODY_BYTES_PER_SECOND_MIN: u64 = 500;
-/// How many bodies of the largest size may be in memory at once; any number of smaller ones.
-const BODIES_AT_ONCE: u64 = 8;
 /// An unread request body of a known length up to this is read and thrown away to save the connection.
 const DISCARD_BYTES_MAX: u64 = 256 * 1024;
 
 const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
 
 impl Connection {
-    /// Reads the body of the current request.
+    /// Reads the body of the current request, whose memory comes out of `share`.
     ///
     /// # Errors
-    /// A body that is over `limit` bytes, malformed or too slow, a client that left, or bodies that
-    /// are together over `BODIES_AT_ONCE` times `limit`.
+    /// A body that is over `limit` bytes, malformed or too slow, a client that left, or a budget that
+    /// is used up.
     pub async fn read_body(
         &mut self,
-        timer: &Timer,
         framing: Framing,
         limit: u64,
-        share: &mut Share<'_>,
+        share: &mut Share,
     ) -> Result<Vec<u8>, Error> {
-        if matches!(framing, Framing::Length(length) if length > limit) {
-            return Err(Error::RequestTooLarge(limit));
-        }
+        let length = match framing {
+            Framing::Length(length) if length > limit => return Err(Error::TooLarge(limit)),
+            Framing::Length(length) => length,
+            _ => limit,
+        };
+        // Nothing is taken for what is only announced.
+        let capacity_max = usize::try_from(length).unwrap_or(usize::MAX);
         let mut body = Vec::new();
         if self.expects_continue && self.read_buffer.is_empty() {
-            self.write_all(timer, CONTINUE).await?;
+            self.write_all(CONTINUE).await?;
         }
         self.expects_continue = false;
-        let (begun, mut received) = (timer.now(), self.read_buffer.len() as u64);
+        let (begun, mut received) = (self.timer.now(), self.read_buffer.len() as u64);
         loop {
-            self.take_body(&mut body)?;
+            self.take_body(&mut body, capacity_max)?;
             // A huge chunk is refused by its size alone.
             let announced = self.unread.as_ref().map_or(0, Decoder::announced);
             if announced.saturating_add(body.len() as u64) > limit {
-                return Err(Error::RequestTooLarge(limit));
+                return Err(Error::TooLarge(limit));
             }
-            let all = limit.saturating_mul(BODIES_AT_ONCE);
-            if !share.grow_to(body.len() as u64, all) {
-                return Err(Error::Overloaded(all));
+            if !share.resize(body.capacity() + self.read_buffer.capacity()) {
+                return Err(Error::Overloaded(share.budget().limit()));
             }
             if self.unread.is_none() {
+                if self.read_buffer.is_empty() {
+                    self.read_buffer = Vec::new();
+                }
+                let _ = share.resize(body.capacity());
                 return Ok(body);
             }
-            let wait = next_bytes(begun, timer.now(), received);
-            let fill = poll_fn(|context| self.poll_fill(context));
-            match timer.within(wait, fill).await.map_err(Error::ClientTimeout)? {
-                0 => return Err(Error::ClientGone),
+            let wait = next_bytes(begun, self.timer.now(), received);
+            match self.fill_within(wait).await? {
+                0 => return Err(Error::Gone),
                 count => received += count as u64,
             }
         }
     }
 
-    /// Moves what has come of the body from the bytes ahead.
-    fn take_body(&mut self, body: &mut Vec<u8>) -> Result<(), Error> {
+    /// Reads what comes next; 0 when the client has left.
+    async fn fill_within(&mut self, wait: Wait) -> Result<usize, Error> {
+        self.timer.set(Some(wait.until));
+        let count = poll_fn(|context| match self.poll_fill(context) {
+            Poll::Pending if self.timer.poll_due(context) => Poll::Ready(Err(Error::Timeout(wait))),
+            other => other.map(Ok),
+        })
+        .await;
+        self.timer.set(None);
+        count
+    }
+
+    /// Moves what has come of the body from the read buffer.
+    fn take_body(&mut self, body: &mut Vec<u8>, capacity_max: usize) -> Result<(), Error> {
         let Some(decoder) = &mut self.unread else { return Ok(()) };
         let piece = decoder
             .decode(&mut self.read_buffer)
             .and_then(|piece| decoder.failure().map_or(Ok(piece), Err))
-            .map_err(|error| Error::BadRequest(format!("请求体无效: {error}")))?;
+            .map_err(Error::Body)?;
         if decoder.is_done() {
             self.unread = None;
         }
         if body.is_empty() && piece.data == (0..self.read_buffer.len()) {
             *body = std::mem::take(&mut self.read_buffer);
         } else {
+            reserve(body, piece.data.len(), capacity_max);
             body.extend_from_slice(&self.read_buffer[piece.data]);
             self.read_buffer.drain(..piece.consumed);
         }
@@ -93,29 +109,21 @@ impl Connection {
     }
 
     /// Throws away what is left of a request body, so that the next request can be read.
-    /// Returns whether the connection is in step.
-    pub async fn discard_body(&mut self, timer: &Timer) -> bool {
+    /// Returns whether that is possible.
+    pub async fn discard_body(&mut self) -> bool {
         if !self.can_discard() {
             return false;
         }
-        if self.unread.is_none() {
-            return true;
-        }
-        let wait = Wait::new(Phase::RequestBody, timer.now(), LINGER_SILENCE_MAX);
-        let discard = async {
-            loop {
-                if self.take_body(&mut Vec::new()).is_err() {
-                    return false;
-                }
-                if self.unread.is_none() {
-                    return true;
-                }
-                if poll_fn(|context| self.poll_fill(context)).await == 0 {
-                    return false;
-                }
+        let wait = Wait::new(Phase::RequestBody, self.timer.now(), LINGER_SILENCE_MAX);
+        while self.unread.is_some() {
+            if self.take_body(&mut Vec::new(), 0).is_err() {
+                return false;
             }
-        };
-        timer.within(wait, discard).await.unwrap_or(false)
+            if self.unread.is_some() && !matches!(self.fill_within(wait).await, Ok(1..)) {
+                return false;
+            }
+        }
+        true
     }
 }
 

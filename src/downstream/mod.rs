@@ -1,22 +1,27 @@
-//! One client's connection: heads and bodies come in, bytes go out, and somebody watches whether
-//! the client is still there. Knows nothing of routes and providers.
+//! One client's connection: heads and bodies come in, bytes go out, and somebody watches whether the
+//! client is still there. Only this room writes to a client. It must not know providers or routes.
 
 pub mod admission;
 mod body;
-mod requests;
+mod error;
+pub mod requests;
 
 use std::future::{poll_fn, Future};
 use std::net::SocketAddr;
 use std::pin::pin;
+use std::rc::Rc;
 use std::task::{ready, Context, Poll};
 use std::time::{Duration, Instant};
 
-use crate::downstream::admission::{Activity, Slot};
-use crate::report::error::Error;
+use self::admission::{Activity, Slot};
+use crate::runtime::budget::{Budget, Share};
+use crate::runtime::shutdown::Shutdown;
 use crate::runtime::socket::Socket;
 use crate::runtime::sources::SCRATCH_BYTES;
 use crate::runtime::timer::{Phase, Timer, Wait};
 use crate::wire::body::Decoder;
+
+pub use self::error::Error;
 
 /// From the first byte of a head to its last.
 const HEAD_MAX: Duration = Duration::from_secs(10);
@@ -25,58 +30,131 @@ const HEAD_MAX: Duration = Duration::from_secs(10);
 const KEEP_ALIVE_MAX: Duration = Duration::from_secs(180);
 /// A connection that is younger than this, or was used since, may have a request on its way.
 const IN_USE_MAX: Duration = Duration::from_secs(1);
-/// Without a byte of an answer being read.
+/// A client that takes no byte of its response for so long is given up: its connection, and the provider's
+/// that waits behind it, would be held for ever.
 const WRITE_PROGRESS_MAX: Duration = Duration::from_secs(60);
 /// A blocked write is tried again this often: the kernel reports room only when a third of its
 /// buffer is free, which takes a slow reader minutes and would look like no progress at all.
 pub(crate) const WRITE_RETRY: Duration = Duration::from_secs(4);
 const _: () = assert!(WRITE_RETRY.as_secs() * 10 <= WRITE_PROGRESS_MAX.as_secs());
-/// Read at once while nothing is known of who sends, and kept of what comes while an answer is on its
+/// Read at once while nothing is known of who sends, and kept of what comes while a response is on its
 /// way; more waits in the kernel.
-const READ_AHEAD_BYTES_MAX: usize = 16 * 1024;
-/// The same for who may chat: while bytes wait in the kernel, a client that leaves behind them may not
-/// be noticed, and its provider works in vain.
+pub(crate) const READ_AHEAD_BYTES_MAX: usize = 16 * 1024;
+/// The same for whoever has shown a token, while the budget has room: as long as bytes wait in the
+/// kernel, a client that leaves behind them may not be noticed, and its provider works in vain.
 const AUTHENTICATED_READ_AHEAD_BYTES_MAX: usize = 256 * 1024;
-/// How long a closing connection reads on, so that a client that still sends can read the answer.
+/// How long a closing connection reads on, so that a client that still sends can read the response.
 const LINGER_MAX: Duration = Duration::from_secs(5);
 /// How long it waits for the next bytes meanwhile.
 const LINGER_SILENCE_MAX: Duration = Duration::from_secs(2);
 
-/// A client's connection.
+/// A client's connection, and what is known of its current request.
 pub struct Connection {
     socket: Socket,
     slot: Slot,
+    timer: Timer,
+    shutdown: Shutdown,
+    /// Memory beyond [`READ_AHEAD_BYTES_MAX`]: long heads, and bytes read ahead.
+    share: Share,
     /// Where it comes from.
     pub peer: SocketAddr,
     /// What the client sent beyond what was used so far.
     read_buffer: Vec<u8>,
-    /// How much of that is read while an answer is on its way.
+    /// How much of that is read while a response is on its way.
     read_ahead_max: usize,
+    /// The body that follows the current head, as far as it was not read.
+    unread: Option<Decoder>,
+    expects_continue: bool,
+    /// The request's minor HTTP version: 1.0 knows no chunks.
+    minor: u8,
+    /// Whether the client wants another exchange on this connection.
+    keep_alive: bool,
+    /// Whether the request is a `HEAD`: the response's body is left out, its length is told.
+    head_only: bool,
+    /// Whether the response is out and framed such that another may follow.
+    reusable: bool,
     gone: bool,
     /// Nothing was on its way when the wait for a request ended: a close will not reset.
     idle: bool,
     resets: bool,
-    /// The body that follows the current head, as far as it was not read.
-    unread: Option<Decoder>,
-    expects_continue: bool,
 }
 
 impl Connection {
     /// A fresh connection.
-    pub fn new(socket: Socket, peer: SocketAddr, slot: Slot) -> Connection {
-        let read_buffer = Vec::new();
+    pub fn new(
+        socket: Socket,
+        peer: SocketAddr,
+        slot: Slot,
+        timer: Timer,
+        shutdown: Shutdown,
+        budget: &Rc<Budget>,
+    ) -> Connection {
         Connection {
             socket,
             slot,
+            timer,
+            shutdown,
+            share: budget.share(),
             peer,
-            read_buffer,
+            read_buffer: Vec::new(),
             read_ahead_max: READ_AHEAD_BYTES_MAX,
+            unread: None,
+            expects_continue: false,
+            minor: 1,
+            keep_alive: false,
+            head_only: false,
+            reusable: false,
             gone: false,
             idle: false,
             resets: false,
-            unread: None,
-            expects_continue: false,
         }
+    }
+
+    /// The timer of this connection's task.
+    pub fn timer(&self) -> &Timer {
+        &self.timer
+    }
+
+    /// The minor HTTP version of the current request.
+    pub fn minor(&self) -> u8 {
+        self.minor
+    }
+
+    /// Whether the current request is a `HEAD`.
+    pub fn head_only(&self) -> bool {
+        self.head_only
+    }
+
+    /// Whether the head of the response may say that another request can follow.
+    pub fn may_persist(&self) -> bool {
+        self.keep_alive && !self.shutdown.has_begun()
+    }
+
+    /// The same for a response that needs none of the request's body: what is left of that must be
+    /// little enough to be thrown away, and no newcomer must wait for this connection's slot.
+    pub fn may_persist_unread(&self) -> bool {
+        self.may_persist() && self.can_discard() && !self.slot.is_wanted(self.timer.now())
+    }
+
+    /// Takes note of how the response ended: whether another request can follow it.
+    pub fn set_reusable(&mut self, reusable: bool) {
+        self.reusable = reusable;
+    }
+
+    /// Whether another request may be read.
+    pub fn may_reuse(&self) -> bool {
+        self.reusable && !self.shutdown.has_begun()
+    }
+
+    /// Takes note that a response of ours is next: a client that does not read it may have to leave for
+    /// others.
+    pub fn begin_reply(&self) {
+        self.slot.set(Activity::Reply, self.timer.now());
+    }
+
+    /// Takes note that the client has shown a token, until its next request.
+    pub fn raise_read_ahead(&mut self) {
+        self.read_ahead_max = AUTHENTICATED_READ_AHEAD_BYTES_MAX;
     }
 
     /// Reads what has come; 0 when the client has left.
@@ -95,21 +173,13 @@ impl Connection {
         Poll::Ready(count)
     }
 
-    /// Takes note that an answer of ours is next: a client that does not read it may have to leave for
-    /// others.
-    pub fn begin_reply(&self, timer: &Timer) {
-        self.slot.set(Activity::Reply, timer.now());
-    }
-
-    /// Takes note that the client has shown a token, until its next request.
-    pub fn raise_read_ahead(&mut self) {
-        self.read_ahead_max = AUTHENTICATED_READ_AHEAD_BYTES_MAX;
-    }
-
     /// Ready when the client has left. What it sends meanwhile is kept for the next request.
     pub fn poll_gone(&mut self, context: &Context<'_>) -> Poll<()> {
-        while self.read_buffer.len() < self.read_ahead_max {
-            let room = self.read_ahead_max - self.read_buffer.len();
+        loop {
+            let room = self.read_ahead_room();
+            if room == 0 {
+                break;
+            }
             if ready!(self.poll_fill_some(context, room)) == 0 {
                 return Poll::Ready(());
             }
@@ -121,25 +191,70 @@ impl Connection {
         Poll::Pending
     }
 
+    /// How much may be read while a response is on its way. Beyond the first part, it comes out of the
+    /// budget.
+    fn read_ahead_room(&mut self) -> usize {
+        let length = self.read_buffer.len();
+        if length < READ_AHEAD_BYTES_MAX {
+            return READ_AHEAD_BYTES_MAX - length;
+        }
+        let room = READ_AHEAD_BYTES_MAX.min(self.read_ahead_max.saturating_sub(length));
+        // A vector grows by doubling.
+        if room > 0 && self.share.grow_to(2 * (length + room)) {
+            room
+        } else {
+            0
+        }
+    }
+
     /// Waits for `future` while the client is there; drops it when the client leaves.
     ///
     /// # Errors
-    /// [`Error::ClientGone`].
+    /// [`Error::Gone`].
     pub async fn unless_gone<T>(&mut self, future: impl Future<Output = T>) -> Result<T, Error> {
         let mut future = pin!(future);
         poll_fn(|context| {
             if let Poll::Ready(value) = future.as_mut().poll(context) {
                 return Poll::Ready(Ok(value));
             }
-            self.poll_gone(context).map(|()| Err(Error::ClientGone))
+            self.poll_gone(context).map(|()| Err(Error::Gone))
         })
         .await
+    }
+
+    /// The same, but not beyond `wait`, which is the inner error when its time runs out first.
+    ///
+    /// # Errors
+    /// [`Error::Gone`].
+    pub async fn unless_gone_within<T>(
+        &mut self,
+        wait: Wait,
+        future: impl Future<Output = T>,
+    ) -> Result<Result<T, Wait>, Error> {
+        let mut future = pin!(future);
+        self.timer.set(Some(wait.until));
+        let result = poll_fn(|context| {
+            if let Poll::Ready(value) = future.as_mut().poll(context) {
+                return Poll::Ready(Ok(Ok(value)));
+            }
+            if self.poll_gone(context).is_ready() {
+                return Poll::Ready(Err(Error::Gone));
+            }
+            if self.timer.poll_due(context) {
+                Poll::Ready(Ok(Err(wait)))
+            } else {
+                Poll::Pending
+            }
+        })
+        .await;
+        self.timer.set(None);
+        result
     }
 
     /// Writes some bytes.
     ///
     /// # Errors
-    /// [`Error::ClientGone`].
+    /// [`Error::Gone`].
     pub fn poll_write(
         &mut self,
         context: &Context<'_>,
@@ -149,7 +264,7 @@ impl Connection {
             Ok(count) if count > 0 => Poll::Ready(Ok(count)),
             _ => {
                 self.gone = true;
-                Poll::Ready(Err(Error::ClientGone))
+                Poll::Ready(Err(Error::Gone))
             }
         }
     }
@@ -167,56 +282,84 @@ impl Connection {
     ///
     /// # Errors
     /// A client that left or does not read.
-    pub async fn write_all(&mut self, timer: &Timer, bytes: &[u8]) -> Result<(), Error> {
-        let mut written = 0;
-        let mut wait = write_progress(timer.now());
-        while written < bytes.len() {
-            let attempt = Wait { until: wait.until.min(timer.now() + WRITE_RETRY), ..wait };
-            let write = poll_fn(|context| match self.poll_write(context, &bytes[written..]) {
-                Poll::Pending if self.slot.poll_leave(context) => {
-                    self.reset_on_close(true);
-                    Poll::Ready(Err(Error::ClientGone))
+    pub async fn write_all(&mut self, bytes: &[u8]) -> Result<(), Error> {
+        let (mut written, mut taken_at, mut blocked) = (0, self.timer.now(), false);
+        let outcome = poll_fn(|context| {
+            while written < bytes.len() {
+                match self.poll_write(context, &bytes[written..]) {
+                    Poll::Ready(count) => {
+                        written += count?;
+                        taken_at = self.timer.now();
+                    }
+                    Poll::Pending => {
+                        blocked = true;
+                        return self.poll_room(context, taken_at).map(Err);
+                    }
                 }
-                other => other,
-            });
-            match timer.within(attempt, write).await {
-                Ok(count) => {
-                    written += count?;
-                    wait = write_progress(timer.now());
-                }
-                Err(_) if timer.now() >= wait.until => {
-                    self.reset_on_close(true);
-                    return Err(Error::ClientTimeout(wait));
-                }
-                Err(_) => {}
             }
+            Poll::Ready(Ok(()))
+        })
+        .await;
+        if blocked {
+            self.timer.set(None);
         }
-        Ok(())
+        outcome
+    }
+
+    /// Waits for room after a write that found none. Ready when the client has to leave, or took its
+    /// last byte, at `taken_at`, too long ago.
+    fn poll_room(&mut self, context: &Context<'_>, taken_at: Instant) -> Poll<Error> {
+        if self.slot.poll_leave(context) {
+            self.reset_on_close(true);
+            return Poll::Ready(Error::Gone);
+        }
+        let (wait, now) = (write_progress(taken_at), self.timer.now());
+        if wait.until <= now {
+            self.reset_on_close(true);
+            return Poll::Ready(Error::Timeout(wait));
+        }
+        self.wake_to_write_again(context, wait);
+        Poll::Pending
+    }
+
+    /// Has a write that was blocked tried again before `wait` ends.
+    pub fn wake_to_write_again(&self, context: &Context<'_>, wait: Wait) {
+        self.timer.set(Some(wait.until.min(self.timer.now() + WRITE_RETRY)));
+        self.timer.poll_due(context);
     }
 
     /// Closes such that what was written arrives: a close with unread bytes would reset the
-    /// connection and take the answer with it (RFC 9112 §9.6).
-    pub async fn close(mut self, timer: &Timer) {
+    /// connection and take the response with it (RFC 9112 §9.6).
+    pub async fn close(mut self) {
         if self.gone || self.idle || self.resets {
             return;
         }
         self.socket.shutdown_write();
-        self.slot.set(Activity::Closing, timer.now());
-        let end = timer.now() + LINGER_MAX;
-        while timer.now() < end {
-            let wait = Wait::new(Phase::RequestBody, timer.now(), LINGER_SILENCE_MAX);
-            let fill = poll_fn(|context| match self.poll_fill(context) {
+        self.slot.set(Activity::Closing, self.timer.now());
+        let end = self.timer.now() + LINGER_MAX;
+        while self.timer.now() < end {
+            let silence_end = self.timer.now() + LINGER_SILENCE_MAX;
+            self.timer.set(Some(silence_end));
+            let count = poll_fn(|context| match self.poll_fill(context) {
                 Poll::Pending if self.slot.poll_leave(context) => Poll::Ready(0),
+                Poll::Pending if self.timer.poll_due(context) => Poll::Ready(0),
                 other => other,
             });
-            if !matches!(timer.within(wait, fill).await, Ok(count) if count > 0) {
+            if count.await == 0 {
                 return;
             }
             self.read_buffer.clear();
         }
     }
 
-    /// Whether the close will be a reset: so that an answer that ends with the connection cannot
+    /// Takes note that what was written ends as it should: the close will be none that looks like a cut.
+    pub fn end_cleanly(&mut self) {
+        if self.resets {
+            self.reset_on_close(false);
+        }
+    }
+
+    /// Whether the close will be a reset: so that a response that ends with the connection cannot
     /// look complete, and so that the kernel keeps nothing for a client that does not read.
     pub fn reset_on_close(&mut self, reset: bool) {
         self.resets = reset;

@@ -2,41 +2,56 @@
 
 use std::future::poll_fn;
 use std::task::Poll;
-use std::time::Instant;
 
-use super::{Connection, HEAD_MAX, IN_USE_MAX, KEEP_ALIVE_MAX, READ_AHEAD_BYTES_MAX};
+use super::{Connection, Error, HEAD_MAX, IN_USE_MAX, KEEP_ALIVE_MAX, READ_AHEAD_BYTES_MAX};
 use crate::downstream::admission::Activity;
-use crate::report::error::Error;
-use crate::runtime::timer::{Phase, Timer, Wait};
+use crate::runtime::timer::{Phase, Wait};
 use crate::wire::body::Decoder;
 use crate::wire::head::{HeadError, HeadScanner, RequestHead, HEAD_BYTES_MAX};
 
+/// A request's head, or why it is refused: then the connection must be closed.
+pub type Request = Result<Box<RequestHead>, Error>;
+
 impl Connection {
     /// The next request; `None` when the client has left or stayed silent too long, which is much
-    /// sooner once `closing` says so. Fields whose value `is_secret` go no further.
-    ///
-    /// # Errors
-    /// A head that is malformed, too large or too slow. The connection must be closed.
-    pub async fn next_head(
-        &mut self,
-        timer: &Timer,
-        closing: impl Fn() -> bool,
-        is_secret: &dyn Fn(&[u8]) -> bool,
-    ) -> Result<Option<Box<RequestHead>>, Error> {
+    /// sooner once the program shuts down. Fields whose value `is_secret` go no further.
+    pub async fn next_request(&mut self, is_secret: &dyn Fn(&[u8]) -> bool) -> Option<Request> {
         self.read_ahead_max = READ_AHEAD_BYTES_MAX;
-        if !self.wait_for_request(timer, closing).await {
-            return Ok(None);
+        (self.minor, self.keep_alive, self.head_only) = (1, false, false);
+        self.reusable = false;
+        let _ = self.share.resize(self.beyond_read_ahead());
+        if !self.wait_for_request().await {
+            return None;
         }
-        let wait = Wait::new(Phase::RequestHead, timer.now(), HEAD_MAX);
-        let length = timer.within(wait, self.head_length(timer.now())).await;
-        self.slot.set(Activity::Busy, timer.now());
-        let Some(length) = length.map_err(Error::ClientTimeout)?? else { return Ok(None) };
-        let head =
-            RequestHead::parse(&self.read_buffer[..length], is_secret).map_err(Error::Head)?;
+        match self.read_head(is_secret).await {
+            Ok(Some(head)) => Some(Ok(Box::new(head))),
+            Ok(None) | Err(Error::Gone) => None,
+            Err(error) => Some(Err(error)),
+        }
+    }
+
+    async fn read_head(
+        &mut self,
+        is_secret: &dyn Fn(&[u8]) -> bool,
+    ) -> Result<Option<RequestHead>, Error> {
+        let wait = Wait::new(Phase::RequestHead, self.timer.now(), HEAD_MAX);
+        let length = self.head_length(wait).await;
+        self.timer.set(None);
+        self.slot.set(Activity::Busy, self.timer.now());
+        let Some(length) = length? else { return Ok(None) };
+        let head = RequestHead::parse(&self.read_buffer[..length], is_secret);
+        let head = head.map_err(Error::Head)?;
         self.read_buffer.drain(..length);
         self.unread = Some(Decoder::new(head.framing)).filter(|decoder| !decoder.is_done());
         self.expects_continue = head.expects_continue && self.unread.is_some();
-        Ok(Some(Box::new(head)))
+        (self.minor, self.keep_alive) = (head.minor, head.keep_alive);
+        self.head_only = head.method == "HEAD";
+        Ok(Some(head))
+    }
+
+    /// What the read buffer takes beyond what every connection may keep.
+    fn beyond_read_ahead(&self) -> usize {
+        self.read_buffer.capacity().saturating_sub(READ_AHEAD_BYTES_MAX)
     }
 
     /// Whether bytes of another request are already here.
@@ -44,12 +59,12 @@ impl Connection {
         !self.read_buffer.is_empty()
     }
 
-    /// Waits for the first bytes of a request. `closing` cuts the wait short, but not so short that
+    /// Waits for the first bytes of a request. A shut-down cuts the wait short, but not so short that
     /// a request is lost that may be on its way.
-    async fn wait_for_request(&mut self, timer: &Timer, closing: impl Fn() -> bool) -> bool {
-        let began = timer.now();
+    async fn wait_for_request(&mut self) -> bool {
+        let began = self.timer.now();
         self.slot.wait(began);
-        let outer = timer.set(Some(began + KEEP_ALIVE_MAX));
+        self.timer.set(Some(began + KEEP_ALIVE_MAX));
         let some = poll_fn(|context| {
             loop {
                 // Empty lines before a request are tolerated (RFC 9112 §2.2).
@@ -66,10 +81,10 @@ impl Connection {
                     Poll::Pending => break,
                 }
             }
-            if closing() {
-                timer.set(Some(began + IN_USE_MAX));
+            if self.shutdown.has_begun() {
+                self.timer.set(Some(began + IN_USE_MAX));
             }
-            let due = timer.poll_due(context);
+            let due = self.timer.poll_due(context);
             if self.slot.poll_leave(context) {
                 // The last visit to the kernel may have been before a request came.
                 if self.socket.has_no_input() {
@@ -86,15 +101,16 @@ impl Connection {
             }
         })
         .await;
-        timer.set(outer);
+        self.timer.set(None);
         self.idle = !some;
         some
     }
 
     /// Waits for a complete head and returns its length; `None` when the client left before, or must
     /// leave.
-    async fn head_length(&mut self, begun: Instant) -> Result<Option<usize>, Error> {
+    async fn head_length(&mut self, wait: Wait) -> Result<Option<usize>, Error> {
         let mut scanner = HeadScanner::default();
+        let begun = self.timer.now();
         let mut whole = true;
         loop {
             // A TLS hello or other noise is refused at once, without waiting for its line end.
@@ -103,22 +119,37 @@ impl Connection {
                 return Err(Error::Head(HeadError::Malformed(reason)));
             }
             if let Some(length) = scanner.scan(&self.read_buffer).map_err(Error::Head)? {
+                self.take_memory(length)?;
                 return Ok(Some(length));
             }
             if std::mem::take(&mut whole) {
                 self.slot.set(Activity::Head, begun);
             }
+            self.take_memory(self.read_buffer.len())?;
             let room = READ_AHEAD_BYTES_MAX.min(HEAD_BYTES_MAX - self.read_buffer.len());
+            self.timer.set(Some(wait.until));
             let more = poll_fn(|context| match self.poll_fill_some(context, room) {
                 Poll::Pending if self.slot.poll_leave(context) => {
                     self.idle = true;
-                    Poll::Ready(0)
+                    Poll::Ready(Ok(0))
                 }
-                other => other,
+                Poll::Pending if self.timer.poll_due(context) => {
+                    Poll::Ready(Err(Error::Timeout(wait)))
+                }
+                other => other.map(Ok),
             });
-            if more.await == 0 {
+            if more.await? == 0 {
                 return Ok(None);
             }
         }
+    }
+
+    /// Takes memory for a long head of so many bytes so far: for its buffer, which grows by doubling,
+    /// and for what is kept of it while it is worked on.
+    fn take_memory(&mut self, length: usize) -> Result<(), Error> {
+        if length <= READ_AHEAD_BYTES_MAX / 2 || self.share.grow_to(4 * length) {
+            return Ok(());
+        }
+        Err(Error::Overloaded(self.share.budget().limit()))
     }
 }

@@ -4,21 +4,22 @@
 use std::future::poll_fn;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde_json::{json, Value};
 use smol::LocalExecutor;
 
 use crate::downstream::admission::{Admission, Slot};
-use crate::downstream::Connection;
-use crate::report::error::Error;
+use crate::downstream::{Connection, Error};
+use crate::report::error::error_json;
 use crate::runtime::budget::Budget;
 use crate::runtime::reactor::Reactor;
+use crate::runtime::shutdown::Shutdown;
 use crate::runtime::socket::{Listener, Socket, Watched};
 use crate::runtime::timer::Timer;
 use crate::wire::head::RequestHead;
-use crate::wire::reply::{Manner, Reply};
+use crate::wire::reply::Reply;
 
 /// As `max_request_size` is by default.
 const BODY_BYTES_MAX: u64 = 32 * 1024 * 1024;
@@ -38,7 +39,7 @@ pub fn bind() -> io::Result<TcpListener> {
 /// Serves the demo's connections for ever.
 pub async fn accept(
     reactor: Rc<Reactor>,
-    executor: Rc<LocalExecutor<'static>>,
+    executor: Weak<LocalExecutor<'static>>,
     listener: TcpListener,
 ) {
     let Ok(listener) = Listener::new(&reactor, listener) else { return };
@@ -51,6 +52,7 @@ pub async fn accept(
         });
         match accepted.await {
             Ok((stream, peer, Some(slot))) => {
+                let Some(executor) = executor.upgrade() else { return };
                 executor.spawn(serve(reactor.clone(), stream, peer, slot)).detach();
             }
             Ok((_, _, None)) => {}
@@ -63,38 +65,39 @@ pub async fn accept(
 async fn serve(reactor: Rc<Reactor>, stream: TcpStream, peer: SocketAddr, slot: Slot) {
     let _ = stream.set_nodelay(true);
     let Ok(watched) = Watched::new(&reactor, stream) else { return };
-    let timer = Timer::new(&reactor.clock);
-    let mut client = Connection::new(Socket::plain(watched), peer, slot);
-    while let Ok(Some(head)) = client.next_head(&timer, || false, &|_| false).await {
-        if answer(&mut client, &timer, &head).await.is_err() {
+    let (timer, budget) = (Timer::new(&reactor.clock), Budget::new(usize::MAX));
+    let socket = Socket::plain(watched);
+    let mut connection = Connection::new(socket, peer, slot, timer, Shutdown::default(), &budget);
+    while let Some(Ok(head)) = connection.next_request(&|_| false).await {
+        if answer(&mut connection, &head, &budget).await.is_err() {
             return;
         }
     }
 }
 
-async fn answer(client: &mut Connection, timer: &Timer, head: &RequestHead) -> Result<(), Error> {
-    let body = client
-        .read_body(timer, head.framing, BODY_BYTES_MAX, &mut Budget::default().share())
-        .await?;
-    let manner = Manner { head_only: false, keep_alive: true, minor: 1 };
+async fn answer(
+    connection: &mut Connection,
+    head: &RequestHead,
+    budget: &Rc<Budget>,
+) -> Result<(), Error> {
+    let body = connection.read_body(head.framing, BODY_BYTES_MAX, &mut budget.share()).await?;
+    let refusal =
+        |status, message: &str| Reply::json(status, error_json(message, status).into_bytes());
     let reply = match (head.method.as_str(), head.path.as_str()) {
         ("GET", "/v1/models") => {
             let model = json!({"id": "echo", "object": "model", "owned_by": "demo"});
             Reply::json(200, json!({"object": "list", "data": [model]}).to_string().into_bytes())
         }
         ("POST", "/v1/chat/completions") => match serde_json::from_slice::<Value>(&body) {
-            Ok(request) if request["stream"] == true => {
-                return stream(client, timer, &request).await;
-            }
+            Ok(request) if request["stream"] == true => return stream(connection, &request).await,
             Ok(request) => Reply::json(200, whole(&request).to_string().into_bytes()),
-            Err(error) => {
-                let error = Error::BadRequest(error.to_string());
-                Reply::json(400, error.body(400))
-            }
+            Err(error) => refusal(400, &error.to_string()),
         },
-        (_, path) => Reply::json(404, Error::NotFound(path.to_owned()).body(404)),
+        (_, path) => refusal(404, &format!("未找到路径 {path} (no such path)")),
     };
-    client.write_all(timer, &reply.encode(manner)).await
+    let (mut bytes, body) = reply.encode(true, 1);
+    bytes.extend_from_slice(&body);
+    connection.write_all(&bytes).await
 }
 
 /// The text of the last user message; its parts joined when it has several.
@@ -139,10 +142,10 @@ fn whole(request: &Value) -> Value {
 }
 
 /// The answer word by word, each an event of its own.
-async fn stream(client: &mut Connection, timer: &Timer, request: &Value) -> Result<(), Error> {
+async fn stream(connection: &mut Connection, request: &Value) -> Result<(), Error> {
     let head = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\
                 transfer-encoding: chunked\r\n\r\n";
-    client.write_all(timer, head.as_bytes()).await?;
+    connection.write_all(head.as_bytes()).await?;
     let words = last_words(request);
     let with_usage = request["stream_options"]["include_usage"] == true;
     let base = frame("chat.completion.chunk");
@@ -155,24 +158,24 @@ async fn stream(client: &mut Connection, timer: &Timer, request: &Value) -> Resu
         event
     };
     let role = json!({"role": "assistant", "content": ""});
-    send(client, timer, &event(role, Value::Null).to_string()).await?;
+    send(connection, &event(role, Value::Null).to_string()).await?;
     for word in words.split_inclusive(char::is_whitespace) {
-        send(client, timer, &event(json!({"content": word}), Value::Null).to_string()).await?;
-        timer.sleep(WORD_PAUSE).await;
+        send(connection, &event(json!({"content": word}), Value::Null).to_string()).await?;
+        connection.timer().sleep(WORD_PAUSE).await;
     }
-    send(client, timer, &event(json!({}), json!("stop")).to_string()).await?;
+    send(connection, &event(json!({}), json!("stop")).to_string()).await?;
     if with_usage {
         let mut last = base.clone();
         last["choices"] = json!([]);
         last["usage"] = usage(request, &words);
-        send(client, timer, &last.to_string()).await?;
+        send(connection, &last.to_string()).await?;
     }
-    send(client, timer, "[DONE]").await?;
-    client.write_all(timer, b"0\r\n\r\n").await
+    send(connection, "[DONE]").await?;
+    connection.write_all(b"0\r\n\r\n").await
 }
 
-async fn send(client: &mut Connection, timer: &Timer, data: &str) -> Result<(), Error> {
+async fn send(connection: &mut Connection, data: &str) -> Result<(), Error> {
     let event = format!("data: {data}\n\n");
     let chunk = format!("{:x}\r\n{event}\r\n", event.len());
-    client.write_all(timer, chunk.as_bytes()).await
+    connection.write_all(chunk.as_bytes()).await
 }

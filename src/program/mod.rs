@@ -19,8 +19,8 @@ use self::signals::{Signal, Signals};
 use crate::config::warnings;
 use crate::config::Config;
 use crate::report::logging;
+use crate::routes::{models, reload};
 use crate::runtime::reactor::Reactor;
-use crate::runtime::timer::Timer;
 use crate::server;
 use crate::state::State;
 
@@ -66,11 +66,15 @@ pub fn run(source: Source) -> Result<(), String> {
         listeners.iter().filter_map(|listener| listener.local_addr().ok()).collect();
     let signals = Signals::new(&reactor).map_err(|error| format!("signals: {error}"))?;
     announce(&config, &addresses, file.as_deref());
-    let state = State::new(reactor.clone(), executor.clone(), config, file, rlimit::clients_max());
+    let state = State::new(reactor.clone(), &executor, config, file, rlimit::clients_max());
+    reload::prepare_tls(&state);
+    models::refresh(&state);
     reactor.on_idle(logging::flush);
     // A task of its own, so that it is polled only when a signal comes.
     let served = executor.spawn(serve(state, listeners, ours, signals));
     reactor.block_on(or(served, server::drive(&executor)));
+    // Ends all tasks: what they had open is closed, and every request has its line in the log.
+    drop(executor);
     log::warn!("已停止 (stopped)");
     Ok(())
 }
@@ -90,20 +94,18 @@ fn start_demo(
 ) -> Result<Config, String> {
     let listener = demo::bind().map_err(|error| format!("demo: {error}"))?;
     let port = listener.local_addr().map_err(|error| format!("demo: {error}"))?.port();
-    executor.spawn(demo::accept(reactor.clone(), executor.clone(), listener)).detach();
+    executor.spawn(demo::accept(reactor.clone(), Rc::downgrade(executor), listener)).detach();
     Ok(Config::demo(port))
 }
 
 async fn serve(state: Rc<State>, listeners: Vec<TcpListener>, ours: bool, signals: Signals) {
-    let accept = |listener| state.executor.spawn(server::accept(state.clone(), listener, ours));
-    let accepting = listeners.into_iter().map(accept).collect();
+    let accept = |listener| state.spawn_task(server::accept(state.clone(), listener, ours));
+    let accepting = listeners.into_iter().filter_map(accept).collect();
     state.spawn(sweep(state.clone()));
     state.spawn(log_stats(state.clone()));
     while let Signal::Reload = signals.next().await {
         logging::reopen();
-        if let Err(error) = state.reload() {
-            log::error!("配置重新加载失败 (reload refused): {error}");
-        }
+        state.spawn(reload_for_signal(state.clone()));
     }
     log::warn!("收到停止信号，等待 {} 个连接 (stopping)", state.admission.taken());
     state.drain();
@@ -111,12 +113,17 @@ async fn serve(state: Rc<State>, listeners: Vec<TcpListener>, ours: bool, signal
     or(server::drained(&state, accepting), second).await;
 }
 
+/// A task of its own: a file that cannot be read in time must not keep the program from ending.
+async fn reload_for_signal(state: Rc<State>) {
+    let _ = reload::reload(&state).await;
+}
+
 async fn sweep(state: Rc<State>) {
     state.pool.sweep().await;
 }
 
 async fn log_stats(state: Rc<State>) {
-    let timer = Timer::new(&state.reactor.clock);
+    let timer = state.timer();
     loop {
         timer.sleep(STATS_EVERY).await;
         if state.stats.news().is_some() {

@@ -7,11 +7,14 @@ use std::time::Duration;
 
 use serde_json::value::RawValue;
 
+use super::response::Response;
 use super::stream::KEEP_ALIVE_COMMENT;
-use super::{end_head, streams_all_the_same, Manner, RelayError, Relayed, Stream};
-use crate::downstream::Connection;
-use crate::report::entry::{Ending, Record};
+use super::{end_head, framing_for, streams_all_the_same, Stream, Terms};
+use crate::downstream::{self, Connection};
+use crate::report::entry::Entry;
 use crate::report::error::{error_event, Error};
+use crate::report::outcome::Outcome;
+use crate::runtime::budget::Share;
 use crate::runtime::timer::{Phase, Timer, Wait};
 use crate::upstream::exchange::{ExchangeError, UpstreamResponse};
 use crate::wire::body::Framing;
@@ -24,231 +27,207 @@ const REFUSAL_BYTES_MAX: u64 = 64 * 1024;
 /// How much of one is told that is no JSON.
 const REFUSAL_BYTES_SHOWN: usize = 4 * 1024;
 
-/// An answer that may begin before its provider's.
-pub struct Early<'m> {
-    manner: &'m Manner<'m>,
-    /// The request's id, for our head.
-    id: String,
+/// A response that may begin before its provider's.
+pub struct Early<'t> {
+    terms: &'t Terms<'t>,
     /// After so much silence a sign of life goes out.
     after: Duration,
-    /// What is waited for has another one.
-    timer: Timer,
+    /// How the client is told where the stream ends.
+    framing: Framing,
     /// Whether our head is out.
     pub opened: bool,
 }
 
-/// What is left to tell a client.
-enum Told {
-    /// The rest, as it comes.
-    Streams(Box<Stream>),
-    /// One event, and the end.
-    Last(String),
-}
-
-impl<'m> Early<'m> {
+impl<'t> Early<'t> {
     /// Nothing has gone out yet.
-    pub fn new(after: Duration, manner: &'m Manner<'m>, id: &str, timer: &Timer) -> Early<'m> {
-        let timer = Timer::new(timer.clock());
-        Early { manner, id: id.to_owned(), after, timer, opened: false }
+    pub fn new(after: Duration, terms: &'t Terms<'t>, connection: &Connection) -> Early<'t> {
+        Early { terms, after, framing: framing_for(connection), opened: false }
     }
 
     /// Waits for `future` while the client is there. Whenever it has been silent for long, the client
-    /// gets a comment, and before the first one the head of an event stream.
+    /// gets a comment, and before the first one the head of an event stream: the one case in which
+    /// something of a response goes out before all that is known of it.
     ///
     /// # Errors
-    /// [`Error::ClientGone`], also for a client that does not read.
+    /// [`downstream::Error::Gone`], also for a client that does not read.
     pub async fn wait<T>(
         &mut self,
         future: impl Future<Output = T>,
-        client: &mut Connection,
-    ) -> Result<T, Error> {
+        connection: &mut Connection,
+        id: &str,
+    ) -> Result<T, downstream::Error> {
         let mut future = pin!(future);
         loop {
-            let silence = Wait::new(Phase::FirstByte, self.timer.now(), self.after);
-            let waited = self.timer.within(silence, client.unless_gone(future.as_mut())).await;
-            if let Ok(result) = waited {
-                return result;
+            let silence = Wait::new(Phase::FirstByte, connection.timer().now(), self.after);
+            if let Ok(result) = connection.unless_gone_within(silence, future.as_mut()).await? {
+                return Ok(result);
             }
             let mut bytes = Vec::new();
             if !std::mem::replace(&mut self.opened, true) {
-                self.push_head(&mut bytes);
+                self.push_head(&mut bytes, connection, id);
                 // Until the end is in order, that of the connection must not look like it.
-                client.reset_on_close(self.ends_with_connection());
+                connection.reset_on_close(self.framing == Framing::UntilClose);
             }
             self.push_framed(&mut bytes, KEEP_ALIVE_COMMENT);
-            client.write_all(&self.timer, &bytes).await.map_err(|_| Error::ClientGone)?;
+            let written = connection.write_all(&bytes).await;
+            written.map_err(|_| downstream::Error::Gone)?;
         }
     }
 
-    fn push_head(&self, bytes: &mut Vec<u8>) {
+    fn push_head(&self, bytes: &mut Vec<u8>, connection: &Connection, id: &str) {
         bytes.extend_from_slice(b"HTTP/1.1 200 OK\r\n");
         push_field(bytes, "content-type", b"text/event-stream");
         push_field(bytes, "cache-control", b"no-cache");
         push_field(bytes, "x-accel-buffering", b"no");
-        push_field(bytes, "x-request-id", self.id.as_bytes());
-        end_head(bytes, framing(self.manner), self.may_keep_alive(), self.manner.minor);
+        push_field(bytes, "x-request-id", id.as_bytes());
+        end_head(bytes, self.framing, self.may_persist(connection), connection.minor());
     }
 
-    fn ends_with_connection(&self) -> bool {
-        framing(self.manner) == Framing::UntilClose
-    }
-
-    fn may_keep_alive(&self) -> bool {
-        !self.ends_with_connection() && (self.manner.keep_alive)()
+    fn may_persist(&self, connection: &Connection) -> bool {
+        self.framing != Framing::UntilClose && connection.may_persist()
     }
 
     fn push_framed(&self, bytes: &mut Vec<u8>, data: &[u8]) {
-        if self.ends_with_connection() {
-            bytes.extend_from_slice(data);
-        } else {
-            push_chunk(bytes, data);
+        match self.framing {
+            Framing::Chunked => push_chunk(bytes, data),
+            _ => bytes.extend_from_slice(data),
         }
     }
 
-    /// Relays what came of the exchange to a client that has had its head already.
+    /// What follows the head that the client has had already.
     pub async fn relay(
-        mut self: Box<Self>,
-        answer: Result<UpstreamResponse, ExchangeError>,
-        client: &mut Connection,
-        timer: &Timer,
-        record: &mut Record,
-    ) -> Relayed {
-        let told = match answer {
-            Err(error) => Err(RelayError::Upstream(error)),
-            Ok(mut answer) => {
-                answer.head.relayed = Vec::new();
-                match answer.head.status {
-                    200..300 => self.success(answer, client, timer).await,
-                    status => {
-                        record.ending = Ending::Refused(status);
-                        self.refusal(answer, client, timer).await
-                    }
+        mut self,
+        response: Result<UpstreamResponse, ExchangeError>,
+        connection: &mut Connection,
+        entry: &mut Entry,
+    ) -> Response {
+        let relayed = match response {
+            Err(error) => Err(self.upstream(error)),
+            Ok(mut response) => {
+                response.head.relayed = Vec::new();
+                match response.head.status {
+                    200..300 => self.success(response, connection, entry).await,
+                    _ => self.refusal(response, connection, entry).await,
                 }
             }
         };
-        let event = match told {
-            Ok(Told::Streams(stream)) => return Relayed::Streams(stream),
-            Ok(Told::Last(event)) => event,
-            Err(RelayError::Client(_)) => {
-                record.ending = Ending::ClientGone;
-                return Relayed::Whole(false);
+        entry.status = 200;
+        relayed.unwrap_or_else(|error| match error {
+            Error::Client(_) => Response::Nothing,
+            error => {
+                let event = error.event();
+                self.last(&event, Outcome::Cut(Box::new(error)), connection, entry)
             }
-            Err(RelayError::Upstream(error)) => {
-                let error = Error::of_exchange(self.manner.provider, error);
-                let event = error_event(&error.to_string(), error.status().unwrap_or(502), None);
-                record.ending = Ending::Cut(error);
-                event
-            }
-        };
-        Relayed::Whole(self.end(&event, client, record).await)
+        })
     }
 
-    /// Sends one event and the end. Returns whether the client's connection is in step.
-    async fn end(&self, event: &str, client: &mut Connection, record: &mut Record) -> bool {
-        record.bytes = event.len() as u64;
+    fn upstream(&self, error: ExchangeError) -> Error {
+        Error::of_exchange(self.terms.provider, error)
+    }
+
+    /// One event, and the end.
+    fn last(
+        &self,
+        event: &str,
+        outcome: Outcome,
+        connection: &mut Connection,
+        entry: &mut Entry,
+    ) -> Response {
+        entry.bytes = event.len() as u64;
         let mut bytes = Vec::new();
         self.push_framed(&mut bytes, event.as_bytes());
-        if !self.ends_with_connection() {
+        if self.framing == Framing::Chunked {
             bytes.extend_from_slice(LAST_CHUNK);
         }
-        if client.write_all(&self.timer, &bytes).await.is_err() {
-            record.ending = Ending::ClientGone;
-            return false;
-        }
-        if matches!(record.ending, Ending::Open) {
-            record.ending = Ending::Complete;
-        }
-        client.reset_on_close(false);
-        self.may_keep_alive()
+        Response::last(bytes, outcome, self.may_persist(connection))
     }
 
-    /// An answer that is a stream goes on as one; a whole one becomes one event.
+    /// A response that is a stream goes on as one; a whole one becomes one event.
     async fn success(
         &mut self,
-        mut answer: UpstreamResponse,
-        client: &mut Connection,
-        timer: &Timer,
-    ) -> Result<Told, RelayError> {
-        if answer.head.encoded {
+        mut response: UpstreamResponse,
+        connection: &mut Connection,
+        entry: &mut Entry,
+    ) -> Result<Response, Error> {
+        if response.head.encoded {
             let reason =
                 "已开始的事件流中不能有压缩的响应 (an encoded answer in a stream that has begun)";
-            return Err(RelayError::Upstream(ExchangeError::Head(HeadError::Malformed(reason))));
+            return Err(self.upstream(ExchangeError::Head(HeadError::Malformed(reason))));
         }
+        let mut share = self.terms.budget.share();
         let mut body = Vec::new();
-        if answer.head.content == Content::Whole {
-            let limit = self.manner.body_bytes_max;
-            let silence_max = self.manner.stream.silence_max;
-            let read = read(&mut answer, &mut body, limit, silence_max, timer);
-            let whole = self.wait(read, client).await.map_err(RelayError::Client)?;
-            if whole.map_err(RelayError::Upstream)? {
-                answer.finish();
+        if response.head.content == Content::Whole {
+            let limit = self.terms.body_bytes_max;
+            let timer = Timer::new(connection.timer().clock());
+            let read = read(&mut response, &mut body, &mut share, limit, self.terms, &timer);
+            let whole = self.wait(read, connection, &entry.id).await?;
+            if whole.map_err(|error| self.upstream(error))? {
+                response.finish();
                 let text = String::from_utf8_lossy(&body);
                 let events = looks_like_events(&body);
-                return Ok(Told::Last(if events { text.into_owned() } else { data_event(&text) }));
+                let text = if events { text.into_owned() } else { data_event(&text) };
+                return Ok(self.last(&text, Outcome::Complete, connection, entry));
             }
             if body.len() as u64 > limit {
-                return Err(RelayError::Upstream(ExchangeError::TooLarge(limit)));
+                return Err(self.upstream(ExchangeError::TooLarge(limit)));
             }
         } else {
-            body = answer.take_buffer().map_err(RelayError::Upstream)?;
+            body = response.take_buffer().map_err(|error| self.upstream(error))?;
         }
-        answer.head.content = Content::Events;
-        Ok(Told::Streams(Box::new(Stream::new(answer, body, timer, self.manner, true))))
+        response.head.content = Content::Events;
+        let stream = Stream::new(response, &body, connection, self.terms, entry, true);
+        Ok(Response::Stream(stream.with_share(share)))
     }
 
     /// The provider's refusal as an error event.
     async fn refusal(
         &mut self,
-        mut answer: UpstreamResponse,
-        client: &mut Connection,
-        timer: &Timer,
-    ) -> Result<Told, RelayError> {
-        let status = answer.head.status;
+        mut response: UpstreamResponse,
+        connection: &mut Connection,
+        entry: &mut Entry,
+    ) -> Result<Response, Error> {
+        let status = response.head.status;
         let mut body = Vec::new();
         // Whatever it begins with, it is no stream.
-        answer.head.content = Content::Other;
-        let silence_max = self.manner.stream.silence_max;
-        let read = read(&mut answer, &mut body, REFUSAL_BYTES_MAX, silence_max, timer);
+        response.head.content = Content::Other;
+        let (mut share, timer) =
+            (self.terms.budget.share(), Timer::new(connection.timer().clock()));
+        let read =
+            read(&mut response, &mut body, &mut share, REFUSAL_BYTES_MAX, self.terms, &timer);
         // What has come is told, however it ended.
-        let _ = self.wait(read, client).await.map_err(RelayError::Client)?;
-        answer.finish();
-        let provider = self.manner.provider;
+        let _ = self.wait(read, connection, &entry.id).await?;
+        response.finish();
+        let provider = self.terms.provider.name();
         let message = format!(
             "提供商 {provider} 拒绝了请求: 状态 {status} (provider {provider} refused: status {status})"
         );
-        Ok(Told::Last(error_event(&message, status, Some(&told(&body)))))
+        let event = error_event(&message, status, Some(&told(&body)));
+        Ok(self.last(&event, Outcome::Refused(status), connection, entry))
     }
 }
 
-/// How the client is told where a stream ends whose length nobody knows: HTTP/1.0 has no chunks.
-pub(super) fn framing(manner: &Manner<'_>) -> Framing {
-    if manner.minor > 0 {
-        Framing::Chunked
-    } else {
-        Framing::UntilClose
-    }
-}
-
-/// Reads a body to its end, which is `true`, beyond `limit` bytes, or until it shows that it streams.
+/// Reads a body to its end, which is `true`, beyond `limit` bytes, or until it shows that it streams or
+/// memory is used up.
 async fn read(
-    answer: &mut UpstreamResponse,
+    response: &mut UpstreamResponse,
     body: &mut Vec<u8>,
+    share: &mut Share,
     limit: u64,
-    silence_max: Duration,
+    terms: &Terms<'_>,
     timer: &Timer,
 ) -> Result<bool, ExchangeError> {
     loop {
-        let wait = Wait::new(Phase::NextBytes, timer.now(), silence_max);
-        let piece = timer.within(wait, poll_fn(|context| answer.poll_body(context, body))).await;
+        let wait = terms.timeouts.next_bytes(timer.now());
+        let piece = timer.within(wait, poll_fn(|context| response.poll_body(context, body))).await;
         let done = match piece.map_err(ExchangeError::Timeout)? {
-            Err(ExchangeError::Io(error)) if answer.ends_whole(&error, body).await => true,
+            Err(ExchangeError::Io(error)) if response.ends_whole(&error, body).await => true,
             other => other?,
         };
         // White space may be a sign of life before a document.
         let begun = body.trim_ascii_start();
-        let streams =
-            answer.head.content == Content::Whole && streams_all_the_same(answer, begun, true);
-        if body.len() as u64 > limit || streams {
+        let streams = response.head.content == Content::Whole
+            && streams_all_the_same(response.head.framing, begun, true);
+        if body.len() as u64 > limit || streams || !share.resize(body.capacity()) {
             return Ok(false);
         }
         if done {

@@ -1,182 +1,192 @@
-//! What is remembered of one request for its line in the log.
+//! One request, from its head to its line in the log and its counts.
 
 use std::fmt::{self, Display};
 use std::net::SocketAddr;
+use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use crate::report::error::Error;
-use crate::runtime::timer::Wait;
+use super::outcome::Outcome;
+use super::stats::Stats;
+use crate::runtime::timer::Clock;
+use crate::upstream::provider::Provider;
 
-/// How a request ended.
-#[derive(Debug)]
-pub enum Ending {
-    /// Not yet, or by an error of ours that was answered as such.
-    Open,
-    /// The whole answer went out.
-    Complete,
-    /// The client left before that.
-    ClientGone,
-    /// The client stopped reading.
-    ClientSlow(Wait),
-    /// The provider broke off after the head was out.
-    Cut(Error),
-    /// The provider refused with this status after a head of ours was out.
-    Refused(u16),
+/// What kind of line a request has in the log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    /// A line for everybody, and counts of its own.
+    Chat,
+    /// An endpoint of ours: a line for whoever looks for a fault.
+    Other,
+    /// No request at all.
+    Refused,
 }
 
-impl fmt::Display for Ending {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Ending::Open => f.write_str("出错 (error)"),
-            Ending::Complete => f.write_str("完成 (complete)"),
-            Ending::ClientGone => f.write_str("客户端断开 (client gone)"),
-            Ending::ClientSlow(wait) => {
-                write!(f, "客户端不读取 (client timed out after {} s)", wait.length.as_secs_f64())
-            }
-            Ending::Cut(Error::UpstreamTimeout { wait, .. }) => {
-                write!(f, "上游超时 (timed out: {}, {} s)", wait.phase, wait.length.as_secs_f64())
-            }
-            Ending::Refused(status) => write!(
-                f,
-                "提前响应后上游拒绝: 状态 {status} (refused with status {status} after an early 200)"
-            ),
-            Ending::Cut(cause) => write!(f, "上游中断 (cut by provider: {cause})"),
-        }
-    }
-}
-
-/// One request, as the log will tell it.
-pub struct Record {
+/// What is remembered of one request. Closed once, by [`Entry::close`] or, whatever ends the request
+/// otherwise, when it is dropped.
+pub struct Entry {
+    kind: Kind,
     /// The request's id.
     pub id: String,
-    /// Where it came from.
-    pub peer: SocketAddr,
+    peer: SocketAddr,
     /// The description of the client's token, once it was accepted.
     pub client: String,
     /// `provider/model`, once known.
     pub model: String,
-    /// The provider's name, once known.
-    pub provider: String,
+    /// Who was asked, once known.
+    pub provider: Option<Rc<Provider>>,
     /// The status the client got; 0 when it got none.
     pub status: u16,
     /// Body bytes that went to the client.
     pub bytes: u64,
     /// Chunks that came from the provider.
     pub chunks: u64,
-    /// From the request's head to the answer's head.
-    pub first_byte: Option<Duration>,
+    /// From the request's head to the response's head.
+    first_byte: Option<Duration>,
     /// Whether an idle upstream connection served it.
-    pub reused: Option<bool>,
-    /// How it ended.
-    pub ending: Ending,
+    reused: Option<bool>,
     /// When its head was complete.
-    pub started: Instant,
+    started: Instant,
+    clock: Rc<Clock>,
+    stats: Rc<Stats>,
+    open: bool,
 }
 
-impl Record {
-    /// A request that has just begun.
-    pub fn new(id: String, peer: SocketAddr, started: Instant) -> Record {
-        Record {
+impl Entry {
+    /// A request that has just begun; an endpoint's of ours unless [`Entry::begin_chat`] is called.
+    pub fn new(id: String, peer: SocketAddr, clock: &Rc<Clock>, stats: &Rc<Stats>) -> Box<Entry> {
+        stats.request();
+        Box::new(Entry {
+            kind: Kind::Other,
             id,
             peer,
             client: String::new(),
             model: String::new(),
-            provider: String::new(),
+            provider: None,
             status: 0,
             bytes: 0,
             chunks: 0,
             first_byte: None,
             reused: None,
-            ending: Ending::Open,
-            started,
-        }
+            started: clock.real_now(),
+            clock: clock.clone(),
+            stats: stats.clone(),
+            open: true,
+        })
     }
 
-    /// Takes note of an answer's head that came `now`.
-    pub fn answered(&mut self, status: u16, reused: bool, now: Instant) {
+    /// Takes note that a chat is asked for.
+    pub fn begin_chat(&mut self) {
+        self.kind = Kind::Chat;
+    }
+
+    /// Takes note that what came is no request.
+    pub fn refuse(&mut self) {
+        self.kind = Kind::Refused;
+    }
+
+    /// Takes note of the head of a provider's response.
+    pub fn responded(&mut self, status: u16, reused: bool) {
         self.status = status;
-        self.first_byte = Some(now.saturating_duration_since(self.started));
+        self.first_byte = Some(self.clock.real_now().saturating_duration_since(self.started));
         self.reused = Some(reused);
     }
 
-    /// What the provider said, which the client may have been told in an event only.
-    pub fn provider_status(&self) -> u16 {
-        match self.ending {
-            Ending::Refused(status) => status,
-            _ => self.status,
-        }
+    /// Writes the request's line and counts it.
+    pub fn close(&mut self, outcome: &Outcome) {
+        self.finish(outcome);
     }
 
-    /// Writes the request's line. Its level is that of what happened.
-    pub fn log(&self, error: Option<&Error>, now: Instant) {
-        let level = match (error, &self.ending) {
-            (Some(Error::ClientGone), _) => log::Level::Info,
-            (Some(error), _) if error.status().is_some_and(|status| status >= 500) => {
-                log::Level::Error
-            }
-            (Some(_), _) | (None, Ending::ClientSlow(_)) => log::Level::Warn,
-            (None, Ending::Cut(_)) => log::Level::Error,
-            // The provider's own errors: relayed as they are, and worth finding.
-            (None, _) if self.provider_status() >= 500 => log::Level::Error,
-            (None, _) if self.provider_status() >= 400 => log::Level::Warn,
-            (None, _) => log::Level::Info,
+    fn finish(&mut self, outcome: &Outcome) {
+        self.open = false;
+        self.status = outcome.status().unwrap_or(self.status);
+        // What the provider said, which the client may have been told in an event only.
+        let provider_status = match outcome {
+            Outcome::Refused(status) => *status,
+            _ => self.status,
         };
-        if log::log_enabled!(level) {
-            log::log!(level, "{}", Line { record: self, error, now });
+        match self.kind {
+            Kind::Chat => {
+                let level = outcome.level(provider_status);
+                if log::log_enabled!(level) {
+                    log::log!(level, "{}", Line { entry: self, outcome });
+                }
+                self.stats.chat(self.bytes, self.chunks);
+                if let Some((kind, blames)) = outcome.counter(provider_status) {
+                    let provider = self.provider.as_ref().filter(|_| blames);
+                    self.stats.error(provider.map_or("", |provider| provider.name()), kind);
+                }
+                return;
+            }
+            Kind::Other => {
+                log::debug!("请求 {} 客户端: {} 状态: {}", self.id, self.peer, self.status);
+            }
+            Kind::Refused => {
+                log::warn!("请求 {} 客户端: {} 请求被拒绝: {outcome}", self.id, self.peer);
+            }
+        }
+        if let Outcome::Failed(error) = outcome {
+            self.stats.error("", error.kind());
+        }
+    }
+}
+
+impl Drop for Entry {
+    fn drop(&mut self) {
+        if self.open {
+            let panics = std::thread::panicking();
+            self.finish(if panics { &Outcome::Panicked } else { &Outcome::Stopped });
         }
     }
 }
 
 struct Line<'a> {
-    record: &'a Record,
-    error: Option<&'a Error>,
-    now: Instant,
+    entry: &'a Entry,
+    outcome: &'a Outcome,
 }
 
 // Piece by piece: `write!` would take half as long again as all else that INFO costs.
 impl fmt::Display for Line<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let record = self.record;
+        let entry = self.entry;
         f.write_str("请求 ")?;
-        f.write_str(&record.id)?;
+        f.write_str(&entry.id)?;
         f.write_str(" 客户端: ")?;
-        if !record.client.is_empty() {
-            Plain(&record.client).fmt(f)?;
+        if !entry.client.is_empty() {
+            Plain(&entry.client).fmt(f)?;
             f.write_str("@")?;
         }
-        write_address(f, record.peer)?;
-        if !record.model.is_empty() {
+        write_address(f, entry.peer)?;
+        if !entry.model.is_empty() {
             f.write_str(" 模型: ")?;
-            Plain(&record.model).fmt(f)?;
+            Plain(&entry.model).fmt(f)?;
         }
-        if !record.provider.is_empty() {
+        if let Some(provider) = &entry.provider {
             f.write_str(" 提供商: ")?;
-            f.write_str(&record.provider)?;
+            f.write_str(provider.name())?;
         }
         f.write_str(" 状态: ")?;
-        write_number(f, record.status.into())?;
+        write_number(f, entry.status.into())?;
         f.write_str(" 大小: ")?;
-        write_number(f, record.bytes)?;
+        write_number(f, entry.bytes)?;
         f.write_str(" 字节")?;
-        if record.chunks > 0 {
+        if entry.chunks > 0 {
             f.write_str(" 数据块: ")?;
-            write_number(f, record.chunks)?;
+            write_number(f, entry.chunks)?;
         }
-        if let Some(first_byte) = record.first_byte {
+        if let Some(first_byte) = entry.first_byte {
             f.write_str(" 首字节: ")?;
             write_seconds(f, first_byte)?;
         }
-        if let Some(reused) = record.reused {
+        if let Some(reused) = entry.reused {
             f.write_str(if reused { " 连接: 复用" } else { " 连接: 新建" })?;
         }
         f.write_str(" 结束: ")?;
-        match self.error {
-            Some(Error::ClientGone) => Ending::ClientGone.fmt(f)?,
-            Some(error) => Plain(&error.to_string()).fmt(f)?,
-            None => record.ending.fmt(f)?,
+        match self.outcome {
+            Outcome::Failed(error) => Plain(&error.to_string()).fmt(f)?,
+            outcome => outcome.fmt(f)?,
         }
         f.write_str(" 耗时: ")?;
-        write_seconds(f, self.now.saturating_duration_since(record.started))
+        write_seconds(f, entry.clock.real_now().saturating_duration_since(entry.started))
     }
 }
 

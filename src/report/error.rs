@@ -1,29 +1,30 @@
-//! Every error the program itself makes: its status, its words, and the JSON the client reads.
-//! Knows nothing of sockets.
+//! Every error that the program itself tells a client: its words, and in one table what follows from it.
 
 use std::fmt;
+use std::rc::Rc;
 
 use serde::Serialize;
 use serde_json::value::RawValue;
 
+use crate::downstream;
 use crate::runtime::timer::Wait;
 use crate::upstream::connect::ConnectError;
 use crate::upstream::exchange::ExchangeError;
+use crate::upstream::provider::Provider;
 use crate::wire::head::HeadError;
+use crate::wire::reply::Reply;
 
 /// What went wrong with one request.
 #[derive(Debug)]
 pub enum Error {
-    /// The request head is refused.
-    Head(HeadError),
+    /// The client's side.
+    Client(downstream::Error),
+    /// A provider's side: it could not be reached, was too slow, or its response cannot be used.
+    Upstream(Rc<Provider>, Box<ExchangeError>),
     /// The request body is refused; the reason.
     BadRequest(String),
-    /// The client sent too slowly.
-    ClientTimeout(Wait),
     /// The request body is in a content coding that cannot be read: this one.
     UnknownCoding(String),
-    /// The request body is over the limit, in bytes.
-    RequestTooLarge(u64),
     /// No `Authorization: Bearer`.
     NoToken,
     /// The token is not on the list.
@@ -36,95 +37,119 @@ pub enum Error {
     ModelNotFound(String),
     /// The configuration file does not load; the reason.
     ReloadRefused(String),
-    /// More requests at once than there may be connections; the limit, and how long it waited.
-    Busy(usize, Wait),
-    /// The bodies of all requests together are over this many bytes.
-    Overloaded(u64),
-    /// The provider could not be reached or its answer cannot be used.
-    Upstream {
-        /// The provider's name.
-        provider: String,
-        /// What happened, without credentials.
-        cause: String,
-    },
-    /// The provider was too slow.
-    UpstreamTimeout {
-        /// The provider's name.
-        provider: String,
-        /// Which wait ran out.
-        wait: Wait,
-    },
-    /// The answer is over `max_response_size`.
-    AnswerTooLarge {
-        /// The provider's name.
-        provider: String,
-        /// The limit in bytes.
-        limit: u64,
-    },
-    /// The client has left.
-    ClientGone,
+}
+
+impl From<downstream::Error> for Error {
+    fn from(error: downstream::Error) -> Error {
+        Error::Client(error)
+    }
+}
+
+/// What follows from an error.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Consequence {
+    /// The HTTP status.
+    pub status: u16,
+    /// A short name for counters.
+    pub kind: &'static str,
+    /// A field that the response needs.
+    pub field: Option<(&'static str, &'static str)>,
+    /// Whether nothing that follows on the connection can be trusted to be a request.
+    pub closes: bool,
 }
 
 impl Error {
-    /// What a failed exchange with `provider` is to the client.
-    pub fn of_exchange(provider: &str, error: ExchangeError) -> Error {
-        let provider = provider.to_owned();
-        match error {
-            ExchangeError::Busy(limit, wait) => Error::Busy(limit, wait),
-            ExchangeError::Timeout(wait) | ExchangeError::Connect(ConnectError::Timeout(wait)) => {
-                Error::UpstreamTimeout { provider, wait }
+    /// What failed with `provider`.
+    pub fn of_exchange(provider: &Rc<Provider>, error: ExchangeError) -> Error {
+        Error::Upstream(provider.clone(), Box::new(error))
+    }
+
+    /// Status, counter, field, and whether the connection must be closed; `None` when the client has
+    /// left and nobody can be answered.
+    pub fn consequence(&self) -> Option<Consequence> {
+        use downstream::Error as Client;
+        const RETRY: Option<(&str, &str)> = Some(("retry-after", "1"));
+        const BEARER: Option<(&str, &str)> = Some(("www-authenticate", "Bearer"));
+        // What can be read (RFC 9110 §12.5.3).
+        const CODING: Option<(&str, &str)> = Some(("accept-encoding", "identity"));
+        let (status, kind, field, closes) = match self {
+            Error::Client(Client::Gone) => return None,
+            Error::Client(Client::Head(head)) => (head_status(*head), "bad_request", None, true),
+            Error::Client(Client::Body(_)) => (400, "bad_request", None, false),
+            Error::Client(Client::Timeout(_)) => (408, "client_timeout", None, true),
+            Error::Client(Client::TooLarge(_)) => (413, "request_too_large", None, false),
+            Error::Client(Client::Overloaded(_)) => (503, "busy", RETRY, false),
+            Error::BadRequest(_) | Error::ReloadRefused(_) => (400, "bad_request", None, false),
+            Error::UnknownCoding(_) => (415, "bad_request", CODING, false),
+            Error::NoToken | Error::BadToken => (401, "unauthorized", BEARER, false),
+            Error::NotFound(_) => (404, "not_found", None, false),
+            Error::MethodNotAllowed(allowed) => {
+                (405, "not_found", Some(("allow", *allowed)), false)
             }
-            ExchangeError::TooLarge(limit) => Error::AnswerTooLarge { provider, limit },
-            other => Error::Upstream { provider, cause: other.to_string() },
-        }
+            Error::ModelNotFound(_) => (404, "model_not_found", None, false),
+            Error::Upstream(_, error) => match **error {
+                ExchangeError::Busy(..) => (503, "busy", RETRY, false),
+                ExchangeError::Timeout(_) | ExchangeError::Connect(ConnectError::Timeout(_)) => {
+                    (504, "upstream_timeout", None, false)
+                }
+                ExchangeError::TooLarge(_) => (502, "answer_too_large", None, false),
+                _ => (502, "upstream_failed", None, false),
+            },
+        };
+        Some(Consequence { status, kind, field, closes })
     }
 
     /// The HTTP status; `None` when the client has left and nobody can be answered.
     pub fn status(&self) -> Option<u16> {
-        Some(match self {
-            Error::Head(HeadError::Malformed(_))
-            | Error::BadRequest(_)
-            | Error::ReloadRefused(_) => 400,
-            Error::Head(HeadError::TooLarge) => 431,
-            Error::Head(HeadError::Version) => 505,
-            Error::Head(HeadError::Coding) => 501,
-            Error::Head(HeadError::Expectation) => 417,
-            Error::ClientTimeout(_) => 408,
-            Error::RequestTooLarge(_) => 413,
-            Error::UnknownCoding(_) => 415,
-            Error::NoToken | Error::BadToken => 401,
-            Error::NotFound(_) | Error::ModelNotFound(_) => 404,
-            Error::MethodNotAllowed(_) => 405,
-            Error::Busy(..) | Error::Overloaded(_) => 503,
-            Error::Upstream { .. } | Error::AnswerTooLarge { .. } => 502,
-            Error::UpstreamTimeout { .. } => 504,
-            Error::ClientGone => return None,
-        })
+        self.consequence().map(|consequence| consequence.status)
     }
 
     /// A short name for counters.
     pub fn kind(&self) -> &'static str {
-        match self {
-            Error::Head(_)
-            | Error::BadRequest(_)
-            | Error::ReloadRefused(_)
-            | Error::UnknownCoding(_) => "bad_request",
-            Error::ClientTimeout(_) => "client_timeout",
-            Error::RequestTooLarge(_) => "request_too_large",
-            Error::NoToken | Error::BadToken => "unauthorized",
-            Error::NotFound(_) | Error::MethodNotAllowed(_) => "not_found",
-            Error::ModelNotFound(_) => "model_not_found",
-            Error::Busy(..) | Error::Overloaded(_) => "busy",
-            Error::Upstream { .. } => "upstream_failed",
-            Error::UpstreamTimeout { .. } => "upstream_timeout",
-            Error::AnswerTooLarge { .. } => "answer_too_large",
-            Error::ClientGone => "client_gone",
-        }
+        self.consequence().map_or("client_gone", |consequence| consequence.kind)
     }
 
-    /// The error body of the contract. `code` equals the HTTP status.
-    pub fn body(&self, status: u16) -> Vec<u8> {
-        error_json(&self.to_string(), status).into_bytes()
+    /// The response of the contract; `None` when nobody is there to read it.
+    pub fn reply(&self) -> Option<Reply> {
+        let Consequence { status, field, .. } = self.consequence()?;
+        // `code` equals the HTTP status.
+        let reply = Reply::json(status, error_json(&self.to_string(), status).into_bytes());
+        Some(match field {
+            Some((name, value)) => reply.with(name, value),
+            None => reply,
+        })
+    }
+
+    /// The same as an event, for a client whose response has begun.
+    pub fn event(&self) -> String {
+        error_event(&self.to_string(), self.status().unwrap_or(502), None)
+    }
+
+    /// The wait that ran out, if that is what happened with the provider.
+    pub fn upstream_timeout(&self) -> Option<&Wait> {
+        match self {
+            Error::Upstream(_, error) => timeout(error),
+            _ => None,
+        }
+    }
+}
+
+fn head_status(error: HeadError) -> u16 {
+    match error {
+        HeadError::Malformed(_) => 400,
+        HeadError::TooLarge => 431,
+        HeadError::Version => 505,
+        HeadError::Coding => 501,
+        HeadError::Expectation => 417,
+    }
+}
+
+fn timeout(error: &ExchangeError) -> Option<&Wait> {
+    match error {
+        ExchangeError::Timeout(wait) | ExchangeError::Connect(ConnectError::Timeout(wait)) => {
+            Some(wait)
+        }
+        _ => None,
     }
 }
 
@@ -133,7 +158,7 @@ pub fn error_json(message: &str, code: u16) -> String {
     to_json(&Body { error: Detail { message, r#type: "http_error", code, upstream: None } })
 }
 
-/// The same as a server-sent event, for a client whose answer has begun; `upstream` is what the
+/// The same as a server-sent event, for a client whose response has begun; `upstream` is what the
 /// provider said.
 pub fn error_event(message: &str, code: u16, upstream: Option<&RawValue>) -> String {
     let json = to_json(&Body { error: Detail { message, r#type: "http_error", code, upstream } });
@@ -164,18 +189,13 @@ pub fn to_json(value: &impl Serialize) -> String {
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Error::Head(error) => write!(f, "{error}"),
+            Error::Client(error) => write_client(f, error),
+            Error::Upstream(provider, error) => write_upstream(f, provider.name(), error),
             Error::BadRequest(reason) | Error::ReloadRefused(reason) => f.write_str(reason),
-            Error::ClientTimeout(wait) => {
-                write!(f, "请求超时: {} (request timed out after {})", wait.phase, Seconds(wait))
-            }
             Error::UnknownCoding(coding) => write!(
                 f,
                 "不支持的请求体编码 {coding} (a request body in this Content-Encoding cannot be read)"
             ),
-            Error::RequestTooLarge(limit) => {
-                write!(f, "请求体过大，上限 {limit} 字节 (request body over {limit} bytes)")
-            }
             Error::NoToken => f.write_str("未提供API token"),
             Error::BadToken => f.write_str("API token无效 (invalid API token)"),
             Error::NotFound(path) => write!(f, "未找到路径 {path} (no such path)"),
@@ -183,32 +203,56 @@ impl fmt::Display for Error {
                 write!(f, "不支持的请求方法，允许 {allowed} (method not allowed)")
             }
             Error::ModelNotFound(model) => write!(f, "未找到模型 {model} (no such model)"),
-            Error::Busy(limit, wait) => write!(
-                f,
-                "并发请求过多，上限 {limit} 个上游连接 (too many requests at once: no free \
-                 connection of {limit} within {})",
-                Seconds(wait)
-            ),
-            Error::Overloaded(limit) => write!(
-                f,
-                "并发请求过多，请求体合计上限 {limit} 字节 (too many requests at once: their bodies are \
-                 over {limit} bytes together)"
-            ),
-            Error::Upstream { provider, cause } => {
-                write!(f, "提供商 {provider} 请求失败: {cause} (provider {provider} failed)")
-            }
-            Error::UpstreamTimeout { provider, wait } => write!(
+        }
+    }
+}
+
+fn write_client(f: &mut fmt::Formatter<'_>, error: &downstream::Error) -> fmt::Result {
+    use downstream::Error as Client;
+    match error {
+        Client::Head(error) => write!(f, "{error}"),
+        Client::Body(error) => write!(f, "请求体无效: {error}"),
+        Client::TooLarge(limit) => {
+            write!(f, "请求体过大，上限 {limit} 字节 (request body over {limit} bytes)")
+        }
+        Client::Overloaded(limit) => write!(
+            f,
+            "并发请求过多，合计内存上限 {limit} 字节 (too many requests at once: they are over {limit} \
+             bytes together)"
+        ),
+        Client::Timeout(wait) => {
+            write!(f, "请求超时: {} (request timed out after {})", wait.phase, Seconds(wait))
+        }
+        Client::Gone => f.write_str("客户端已断开 (client gone)"),
+    }
+}
+
+fn write_upstream(
+    f: &mut fmt::Formatter<'_>,
+    provider: &str,
+    error: &ExchangeError,
+) -> fmt::Result {
+    match error {
+        ExchangeError::Busy(limit, wait) => write!(
+            f,
+            "并发请求过多，上限 {limit} 个上游连接 (too many requests at once: no free \
+             connection of {limit} within {})",
+            Seconds(wait)
+        ),
+        ExchangeError::TooLarge(limit) => {
+            write!(f, "提供商 {provider} 响应过大，上限 {limit} 字节 (answer over {limit} bytes)")
+        }
+        _ => match timeout(error) {
+            Some(wait) => write!(
                 f,
                 "提供商 {provider} 响应超时: {}，{} (provider {provider} timed out)",
                 wait.phase,
                 Seconds(wait)
             ),
-            Error::AnswerTooLarge { provider, limit } => write!(
-                f,
-                "提供商 {provider} 响应过大，上限 {limit} 字节 (answer over {limit} bytes)"
-            ),
-            Error::ClientGone => f.write_str("客户端已断开 (client gone)"),
-        }
+            None => {
+                write!(f, "提供商 {provider} 请求失败: {error} (provider {provider} failed)")
+            }
+        },
     }
 }
 

@@ -3,4 +3,5 @@
 pub mod entry;
 pub mod error;
 pub mod logging;
+pub mod outcome;
 pub mod stats;

@@ -5,8 +5,6 @@ use std::collections::BTreeMap;
 
 use serde_json::{json, Value};
 
-use crate::report::entry::{Ending, Record};
-use crate::report::error::Error;
 use crate::upstream::pool::Pool;
 
 /// What is counted.
@@ -31,32 +29,14 @@ impl Stats {
         add(&self.requests, 1);
     }
 
-    /// Counts a chat that has ended.
-    pub fn chat(&self, record: &Record, error: Option<&Error>) {
+    /// Counts a chat that has ended: body bytes for the client, chunks from the provider.
+    pub fn chat(&self, bytes: u64, chunks: u64) {
         add(&self.chats, 1);
-        add(&self.bytes, record.bytes);
-        add(&self.chunks, record.chunks);
-        match (error, &record.ending) {
-            // No provider is to blame for what clients do.
-            (Some(Error::ClientGone), _) | (None, Ending::ClientGone) => {
-                self.error("", "client_gone");
-            }
-            (Some(Error::ClientTimeout(_)), _) | (None, Ending::ClientSlow(_)) => {
-                self.error("", "client_timeout");
-            }
-            (Some(error), _) => self.error(&record.provider, error.kind()),
-            (None, Ending::Cut(_)) => self.error(&record.provider, "stream_cut"),
-            (None, _) if record.provider_status() >= 500 => {
-                self.error(&record.provider, "status_5xx")
-            }
-            (None, _) if record.provider_status() >= 400 => {
-                self.error(&record.provider, "status_4xx")
-            }
-            (None, _) => {}
-        }
+        add(&self.bytes, bytes);
+        add(&self.chunks, chunks);
     }
 
-    /// Counts an error.
+    /// Counts an error; an empty name where no provider is to blame.
     pub fn error(&self, provider: &str, kind: &'static str) {
         let provider = if provider.is_empty() { "-" } else { provider };
         *self.errors.borrow_mut().entry((provider.to_owned(), kind)).or_insert(0) += 1;

@@ -1,97 +1,82 @@
-//! `GET /health`: all providers probed at the same time. Knows nothing of client connections.
+//! `GET /health`: all providers probed at the same time.
 //!
 //! It needs no token, and each round costs every provider one request with its owner's key. So a
 //! report is served again while it is young, and whoever asks and leaves brings no round forward.
 //! A new configuration knows nothing of old reports and rounds.
 
-use std::cell::{Cell, RefCell};
-use std::rc::{Rc, Weak};
-use std::time::{Duration, Instant};
+use std::rc::Rc;
+use std::time::Duration;
 
 use serde::{Serialize, Serializer};
-use smol::Task;
 
+use super::query::{self, Listing};
 use crate::report::error::to_json;
-use crate::routes::query::{self, Listing};
-use crate::runtime::timer::Timer;
-use crate::runtime::waiters::Waiters;
-use crate::state::{Settings, State};
+use crate::state::probes::Probes;
+use crate::state::settings::Settings;
+use crate::state::State;
 use crate::upstream::exchange::ExchangeError;
+use crate::upstream::provider::Provider;
 
 /// A report younger than this is served again, and no round begins sooner than this after one that
 /// its callers abandoned has begun.
-const PACE: Duration = Duration::from_secs(2);
+const ROUND_INTERVAL_MIN: Duration = Duration::from_secs(2);
 
-/// The round of probes under way, which concurrent callers share, and the last result.
-#[derive(Default)]
-pub struct Health {
-    /// Dropping it drops the probes and their connections.
-    running: RefCell<Option<Task<()>>>,
-    /// The configuration of the round that was last begun, and when that was.
-    begun: RefCell<Option<(Weak<Settings>, Instant)>>,
-    callers: Cell<usize>,
-    rounds: Cell<u64>,
-    report: RefCell<Rc<Vec<u8>>>,
-    /// When the report was made, if the configuration was still in force then.
-    reported: Cell<Option<Instant>>,
-    waiting: Waiters,
+/// The result of a round of probes under the configuration in force, as the body of the response.
+pub async fn report(state: &Rc<State>) -> Rc<Vec<u8>> {
+    let probes = &state.probes;
+    let now = state.clock().now();
+    let is_young = |at| now.saturating_duration_since(at) < ROUND_INTERVAL_MIN;
+    if is_current(state) && probes.reported.get().is_some_and(is_young) {
+        return probes.report.borrow().clone();
+    }
+    let wanted = probes.rounds.get() + 1;
+    let _caller = Caller::new(probes);
+    if probes.running.borrow().is_none() {
+        keep_interval(state).await;
+    }
+    // Others may have waited for the same moment, and a reload may have come meanwhile.
+    let is_over = || probes.rounds.get() >= wanted;
+    if !is_over() && (probes.running.borrow().is_none() || !is_current(state)) {
+        begin(state);
+    }
+    while !is_over() {
+        probes.waiting.listen().await;
+    }
+    probes.report.borrow().clone()
 }
 
-impl Health {
-    /// The result of a round of probes under the configuration in force, as the body of the answer.
-    pub async fn report(&self, state: &Rc<State>) -> Rc<Vec<u8>> {
-        let is_young = |at| state.reactor.clock.now().saturating_duration_since(at) < PACE;
-        if self.is_current(state) && self.reported.get().is_some_and(is_young) {
-            return self.report.borrow().clone();
-        }
-        let wanted = self.rounds.get() + 1;
-        let _caller = Caller::new(self);
-        if self.running.borrow().is_none() {
-            self.keep_pace(state).await;
-        }
-        // Others may have waited for the same moment, and a reload may have come meanwhile.
-        let is_over = || self.rounds.get() >= wanted;
-        if !is_over() && (self.running.borrow().is_none() || !self.is_current(state)) {
-            self.begin(state);
-        }
-        self.waiting.wait_until(is_over).await;
-        self.report.borrow().clone()
-    }
+/// Whether the round last begun is one of the configuration in force.
+fn is_current(state: &State) -> bool {
+    let settings = Rc::downgrade(&state.settings());
+    state.probes.begun.borrow().as_ref().is_some_and(|(begun, _)| begun.ptr_eq(&settings))
+}
 
-    /// Whether the round last begun is one of the configuration in force.
-    fn is_current(&self, state: &State) -> bool {
-        let settings = Rc::downgrade(&state.settings());
-        self.begun.borrow().as_ref().is_some_and(|(begun, _)| begun.ptr_eq(&settings))
-    }
+/// Waits while the last round, which was abandoned, began too recently.
+async fn keep_interval(state: &State) {
+    let begun = state.probes.begun.borrow().as_ref().map(|(_, at)| *at);
+    let Some(begun) = begun.filter(|_| is_current(state)) else { return };
+    let timer = state.timer();
+    timer.sleep((begun + ROUND_INTERVAL_MIN).saturating_duration_since(timer.now())).await;
+}
 
-    /// Waits while the last round, which was abandoned, began too recently.
-    async fn keep_pace(&self, state: &Rc<State>) {
-        let begun = self.begun.borrow().as_ref().map(|(_, at)| *at);
-        let Some(begun) = begun.filter(|_| self.is_current(state)) else { return };
-        let timer = Timer::new(&state.reactor.clock);
-        timer.sleep((begun + PACE).saturating_duration_since(timer.now())).await;
-    }
-
-    /// Begins a round. One of an older configuration ends; its callers get the result of this one.
-    fn begin(&self, state: &Rc<State>) {
-        let settings = state.settings();
-        let now = state.reactor.clock.now();
-        self.begun.replace(Some((Rc::downgrade(&settings), now)));
-        self.reported.set(None);
-        let round = state.executor.spawn(round(state.clone(), settings));
-        // Taken out first: what ends with it may look here.
-        let older = self.running.replace(Some(round));
-        drop(older);
-    }
+/// Begins a round. One of an older configuration ends; its callers get the result of this one.
+fn begin(state: &Rc<State>) {
+    let (probes, settings) = (&state.probes, state.settings());
+    probes.begun.replace(Some((Rc::downgrade(&settings), state.clock().now())));
+    probes.reported.set(None);
+    let round = state.spawn_task(round(state.clone(), settings));
+    // Taken out first: what ends with it may look here.
+    let older = probes.running.replace(round);
+    drop(older);
 }
 
 /// One who waits for the round; the last one who leaves ends it.
-struct Caller<'h>(&'h Health);
+struct Caller<'p>(&'p Probes);
 
-impl<'h> Caller<'h> {
-    fn new(health: &'h Health) -> Self {
-        health.callers.set(health.callers.get() + 1);
-        Caller(health)
+impl<'p> Caller<'p> {
+    fn new(probes: &'p Probes) -> Self {
+        probes.callers.set(probes.callers.get() + 1);
+        Caller(probes)
     }
 }
 
@@ -108,28 +93,27 @@ impl Drop for Caller<'_> {
 }
 
 async fn round(state: Rc<State>, settings: Rc<Settings>) {
-    let probes: Vec<_> = (0..settings.providers.len())
-        .map(|index| state.executor.spawn(probe(state.clone(), settings.clone(), index)))
-        .collect();
+    let probe = |provider: &Rc<Provider>| state.spawn_task(probe(state.clone(), provider.clone()));
+    let tasks: Vec<_> = settings.providers.iter().map(probe).collect();
     let mut results = Vec::new();
-    for (provider, probe) in settings.providers.iter().zip(probes) {
-        results.push((provider.name.as_str(), probe.await));
+    for (provider, task) in settings.providers.iter().zip(tasks) {
+        let Some(task) = task else { return };
+        results.push((provider.name(), task.await));
     }
-    let body = render(&results);
-    let health = &state.health;
-    health.report.replace(Rc::new(body));
-    health.reported.set(Some(state.reactor.clock.now()));
-    health.rounds.set(health.rounds.get() + 1);
+    let probes = &state.probes;
+    probes.report.replace(Rc::new(render(&results)));
+    probes.reported.set(Some(state.clock().now()));
+    probes.rounds.set(probes.rounds.get() + 1);
     // The next round is one of its own. Detached: a task cannot drop itself.
-    if let Some(this) = health.running.take() {
+    if let Some(this) = probes.running.take() {
         this.detach();
     }
-    health.waiting.wake();
+    probes.waiting.notify(usize::MAX);
 }
 
-async fn probe(state: Rc<State>, settings: Rc<Settings>, index: usize) -> bool {
-    let name = &settings.providers[index].name;
-    let trouble = trouble(&query::models(&state, &settings, index).await);
+async fn probe(state: Rc<State>, provider: Rc<Provider>) -> bool {
+    let name = provider.name();
+    let trouble = trouble(&query::models(&state, &provider).await);
     match &trouble {
         None => log::info!("健康检查: {name} 正常 (healthy)"),
         Some(reason) => {
@@ -162,7 +146,7 @@ fn render(results: &[(&str, bool)]) -> Vec<u8> {
     };
     let report = Report {
         status,
-        providers: Probes(results),
+        providers: Results(results),
         healthy_providers: healthy,
         total_providers: results.len(),
     };
@@ -172,15 +156,15 @@ fn render(results: &[(&str, bool)]) -> Vec<u8> {
 #[derive(Serialize)]
 struct Report<'a> {
     status: &'static str,
-    providers: Probes<'a>,
+    providers: Results<'a>,
     healthy_providers: usize,
     total_providers: usize,
 }
 
 /// In the order of the configuration, which a map would lose.
-struct Probes<'a>(&'a [(&'a str, bool)]);
+struct Results<'a>(&'a [(&'a str, bool)]);
 
-impl Serialize for Probes<'_> {
+impl Serialize for Results<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_map(self.0.iter().copied())
     }

@@ -9,22 +9,14 @@ use serde::de::{Deserializer, SeqAccess, Visitor};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use crate::routes::query::BYTE_ORDER_MARK;
+use super::query::BYTE_ORDER_MARK;
+use crate::state::catalogue::Listed;
 
 /// How gzip begins (RFC 1952 §2.3.1). No JSON does, so that this tells without `Content-Encoding`,
 /// and where that is wrong.
 const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
 /// Numbers up to this are exact in every JSON reader.
 const WHOLE_MAX: f64 = 9_007_199_254_740_991.0;
-
-/// One model of a provider.
-#[derive(Debug, PartialEq, Eq)]
-pub struct Listed {
-    /// What the provider calls it.
-    pub id: Box<str>,
-    /// When it was made, in seconds since 1970, if the provider says so.
-    pub created: Option<i64>,
-}
 
 /// Why an answer is of no use.
 #[derive(Debug, PartialEq, Eq)]
@@ -234,10 +226,5 @@ mod tests {
             let body = format!(r#"[{{"id":"a","created":{number}}}]"#);
             assert_eq!(parse(body.as_bytes()).unwrap()[0].created, expected, "{number}");
         }
-    }
-
-    #[test]
-    fn thousands_of_models_take_little() {
-        assert!(size_of::<Listed>() <= 32);
     }
 }

@@ -30,7 +30,7 @@ const POLICY: &str = "default-src 'none'; \
 
 /// The answer to a browser.
 pub fn reply() -> Reply {
-    Reply::html(PAGE.to_vec())
+    Reply::html(&PAGE)
         .with("content-security-policy", POLICY)
         .with("x-content-type-options", "nosniff")
         .with("referrer-policy", "no-referrer")

@@ -1,7 +1,6 @@
 //! The one request we make on our own behalf: `GET baseurl/models`, for the list and as a probe,
 //! which spends no tokens. Knows nothing of clients.
 
-use std::rc::Rc;
 use std::time::Duration;
 
 use async_h1::client::Encoder;
@@ -9,11 +8,10 @@ use futures_lite::future::block_on;
 use futures_lite::io::AsyncReadExt;
 use http_types::{Method, Request, Url};
 
-use crate::config::Provider;
-use crate::runtime::timer::{Phase, Timer, Wait};
-use crate::state::{Settings, State};
-use crate::upstream::exchange::{exchange, ExchangeError, Message};
-use crate::upstream::provider::authorization;
+use crate::runtime::timer::{Phase, Wait};
+use crate::state::State;
+use crate::upstream::exchange::{exchange, ExchangeError, Message, Patience};
+use crate::upstream::provider::{authorization, Provider};
 
 /// How long a provider may take for its model list or a probe.
 pub const QUERY_MAX: Duration = Duration::from_secs(5);
@@ -35,29 +33,22 @@ pub struct Listing {
     pub is_page: bool,
 }
 
-/// Asks the provider at `index` for its models.
+/// Asks a provider for its models.
 ///
 /// # Errors
 /// See [`ExchangeError`]; all of it takes [`QUERY_MAX`] at most.
-pub async fn models(
-    state: &Rc<State>,
-    settings: &Settings,
-    index: usize,
-) -> Result<Listing, ExchangeError> {
-    let provider = &settings.providers[index];
-    let message = Message::new(request_head(provider), Vec::new());
-    let outer = Timer::new(&state.reactor.clock);
-    let inner = Timer::new(&state.reactor.clock);
+pub async fn models(state: &State, provider: &Provider) -> Result<Listing, ExchangeError> {
+    let message = Message::new(request_head(provider), Vec::new(), None);
+    let (outer, inner) = (state.timer(), state.timer());
     let wait = Wait::new(Phase::WholeAnswer, outer.now(), QUERY_MAX);
-    let mut patience = settings.patience(false);
-    patience.answer = QUERY_MAX;
-    patience.queue = None;
-    let origin = settings.origin(index);
+    // Without a permit: there is one of these per provider.
+    let patience = Patience { queue: None, answer: QUERY_MAX, phase: Phase::WholeAnswer };
     outer
         .within(wait, async {
-            let answer = exchange(&state.pool, origin, message, patience, &inner).await?;
-            let (status, html) = (answer.head.status, says_html(&answer.head.relayed));
-            let body = answer.collect(LIST_BYTES_MAX).await?;
+            let response =
+                exchange(&state.pool, &provider.origin, message, patience, &inner).await?;
+            let (status, html) = (response.head.status, says_html(&response.head.relayed));
+            let body = response.collect(LIST_BYTES_MAX).await?;
             Ok(Listing { status, is_page: html || looks_like_html(&body), body })
         })
         .await
@@ -79,7 +70,7 @@ fn looks_like_html(body: &[u8]) -> bool {
 }
 
 fn request_head(provider: &Provider) -> Vec<u8> {
-    let base = &provider.base;
+    let (entry, base) = (&provider.entry, &provider.entry.base);
     let anthropic = base.host == ANTHROPIC_HOST;
     let scheme = if base.https { "https" } else { "http" };
     let mut target = base.target("/models");
@@ -94,7 +85,7 @@ fn request_head(provider: &Provider) -> Vec<u8> {
     request.insert_header("accept", "application/json");
     request.insert_header("accept-encoding", "identity");
     request.insert_header("user-agent", concat!("ai_proxy/", env!("CARGO_PKG_VERSION")));
-    match (&provider.token, &base.credentials) {
+    match (&entry.token, &base.credentials) {
         (Some(token), _) if anthropic => {
             request.insert_header("x-api-key", token.expose());
             request.insert_header("anthropic-version", ANTHROPIC_VERSION);

@@ -1,3 +1,55 @@
 //! Which provider and model a request goes to. Pure: it must not know sockets, time or HTTP.
 
 pub mod splice;
+
+use std::rc::Rc;
+
+use regex::Regex;
+
+use self::splice::ChatRequest;
+use crate::upstream::provider::Provider;
+
+/// Nobody has a model with a longer name, which would be kept as long as its response streams.
+const MODEL_BYTES_MAX: usize = 4 * 1024;
+/// How much of such a name stands in the error.
+const MODEL_CHARS_SHOWN: usize = 100;
+
+/// Why a request goes nowhere.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// No such provider, or the model is filtered or not listed.
+    NoSuchModel,
+    /// Its name is longer than any; how it begins.
+    LongName(String),
+    /// It could be read as another model.
+    Ambiguous(&'static str),
+}
+
+/// Finds the provider of a request's model, and checks that the model may be asked for.
+///
+/// # Errors
+/// See [`Refusal`].
+pub fn route<'p>(
+    providers: &'p [Rc<Provider>],
+    filters: &[Regex],
+    request: &ChatRequest,
+) -> Result<&'p Rc<Provider>, Refusal> {
+    if request.model.len() > MODEL_BYTES_MAX {
+        let start = request.model.chars().take(MODEL_CHARS_SHOWN).chain(['…']);
+        return Err(Refusal::LongName(start.collect()));
+    }
+    let (name, bare) = request.route().ok_or(Refusal::NoSuchModel)?;
+    let provider = providers.iter().find(|provider| provider.name() == name);
+    let provider = provider.ok_or(Refusal::NoSuchModel)?;
+    let listed = &provider.entry.model_list;
+    if request.ambiguous && !(listed.is_empty() && filters.is_empty()) {
+        let reason = "除model外还有仅大小写不同的键 (a key differs from `model` in case only)";
+        return Err(Refusal::Ambiguous(reason));
+    }
+    let passes = filters.is_empty() || filters.iter().any(|filter| filter.is_match(&request.model));
+    let is_listed = listed.is_empty() || listed.iter().any(|model| model == bare);
+    if bare.is_empty() || !passes || !is_listed {
+        return Err(Refusal::NoSuchModel);
+    }
+    Ok(provider)
+}

@@ -6,6 +6,7 @@ pub mod budget;
 mod parker;
 pub mod reactor;
 pub mod semaphore;
+pub mod shutdown;
 pub mod socket;
 mod socket_options;
 pub mod sources;

@@ -254,6 +254,8 @@ pub enum Phase {
     SlowRequestBody,
     /// A client that does not read its answer.
     WriteToClient,
+    /// The configuration file, and reloads that were asked for before.
+    Reload,
 }
 
 impl fmt::Display for Phase {
@@ -271,6 +273,7 @@ impl fmt::Display for Phase {
                 "读取请求体过慢，平均不足500字节/秒 (request body slower than 500 bytes a second)"
             }
             Phase::WriteToClient => "发送给客户端 (write to client)",
+            Phase::Reload => "读取配置文件 (reading the configuration)",
         })
     }
 }

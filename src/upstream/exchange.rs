@@ -8,6 +8,7 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use crate::runtime::blocking::{offload, IN_PLACE_BYTES_MAX};
+use crate::runtime::budget::Share;
 use crate::runtime::socket::{QUIET_MAX, UNACKNOWLEDGED_MAX};
 use crate::runtime::timer::{Phase, Timer, Wait};
 use crate::upstream::connect::Origin;
@@ -42,15 +43,17 @@ pub struct Message {
     body: Vec<u8>,
     /// How much of the body is in `first`.
     joined: usize,
+    /// Its memory.
+    _share: Option<Share>,
 }
 
 impl Message {
     /// Joins a head, which ends with its empty line, and a body.
-    pub fn new(mut head: Vec<u8>, body: Vec<u8>) -> Message {
+    pub fn new(mut head: Vec<u8>, body: Vec<u8>, share: Option<Share>) -> Message {
         let joined = body.len().min(FIRST_WRITE_BYTES);
         head.extend_from_slice(&body[..joined]);
         let body = if joined == body.len() { Vec::new() } else { body };
-        Message { first: head, body, joined }
+        Message { first: head, body, joined, _share: share }
     }
 
     fn len(&self) -> usize {

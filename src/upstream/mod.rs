@@ -8,4 +8,5 @@ pub mod exchange;
 pub mod pool;
 pub mod provider;
 mod sending;
+pub mod timeouts;
 pub mod tls;

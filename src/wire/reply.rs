@@ -1,57 +1,63 @@
-//! Answers of our own, written by async-h1. Knows nothing of sockets.
+//! Responses of our own. async-h1 writes their heads.
+
+use std::ops::Deref;
+use std::rc::Rc;
 
 use async_h1::server::Encoder;
 use futures_lite::future::block_on;
-use futures_lite::io::AsyncReadExt;
-use http_types::{Method, Mime, Response, StatusCode};
+use futures_lite::io::{empty, AsyncReadExt};
+use http_types::{Body, Method, Mime, Response, StatusCode};
 
-use crate::report::error::Error;
+/// A body that may be shared: a thousand clients that read one slowly keep it once.
+pub enum Content {
+    /// One client's.
+    Owned(Vec<u8>),
+    /// Everybody's, until there is another one.
+    Shared(Rc<Vec<u8>>),
+    /// Part of the program.
+    Static(&'static [u8]),
+}
 
-/// An answer that does not come from a provider.
+impl Deref for Content {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        match self {
+            Content::Owned(bytes) => bytes,
+            Content::Shared(bytes) => bytes,
+            Content::Static(bytes) => bytes,
+        }
+    }
+}
+
+/// A response that does not come from a provider.
 pub struct Reply {
     /// The HTTP status.
     pub status: u16,
     content_type: &'static str,
-    body: Vec<u8>,
+    /// The body.
+    pub content: Content,
     fields: Vec<(&'static str, String)>,
-}
-
-/// How the answer is sent.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Manner {
-    /// Whether the request was `HEAD`: the body is left out, its length is told.
-    pub head_only: bool,
-    /// Whether another request may follow on the connection.
-    pub keep_alive: bool,
-    /// The client's minor HTTP version.
-    pub minor: u8,
 }
 
 impl Reply {
     /// A JSON document.
     pub fn json(status: u16, body: Vec<u8>) -> Reply {
-        Reply { status, content_type: "application/json", body, fields: Vec::new() }
+        Reply::new(status, "application/json", Content::Owned(body))
     }
 
-    /// A page for a browser.
-    pub fn html(body: Vec<u8>) -> Reply {
-        let content_type = "text/html; charset=utf-8";
-        Reply { status: 200, content_type, body, fields: Vec::new() }
+    /// A JSON document that others are sent, too; its status is 200.
+    pub fn shared_json(body: Rc<Vec<u8>>) -> Reply {
+        Reply::new(200, "application/json", Content::Shared(body))
     }
 
-    /// The error body of the contract; `None` when nobody is there to read it.
-    pub fn error(error: &Error) -> Option<Reply> {
-        let status = error.status()?;
-        let mut reply = Reply::json(status, error.body(status));
-        match error {
-            Error::MethodNotAllowed(allowed) => reply = reply.with("allow", *allowed),
-            Error::Busy(..) | Error::Overloaded(_) => reply = reply.with("retry-after", "1"),
-            // What can be read (RFC 9110 §12.5.3).
-            Error::UnknownCoding(_) => reply = reply.with("accept-encoding", "identity"),
-            Error::NoToken | Error::BadToken => reply = reply.with("www-authenticate", "Bearer"),
-            _ => {}
-        }
-        Some(reply)
+    /// A page for a browser; its status is 200.
+    pub fn html(body: &'static [u8]) -> Reply {
+        Reply::new(200, "text/html; charset=utf-8", Content::Static(body))
+    }
+
+    fn new(status: u16, content_type: &'static str, content: Content) -> Reply {
+        Reply { status, content_type, content, fields: Vec::new() }
     }
 
     /// Adds a field.
@@ -60,23 +66,22 @@ impl Reply {
         self
     }
 
-    /// The bytes for the wire.
-    pub fn encode(self, manner: Manner) -> Vec<u8> {
+    /// The bytes of the head, for an HTTP/1.1 or 1.0 client as `minor` says, and the body behind it.
+    pub fn encode(self, keep_alive: bool, minor: u8) -> (Vec<u8>, Content) {
         let status = StatusCode::try_from(self.status).unwrap_or(StatusCode::InternalServerError);
         let mut response = Response::new(status);
-        response.set_body(self.body);
+        response.set_body(Body::from_reader(empty(), Some(self.content.len())));
         response.set_content_type(Mime::from(self.content_type));
         for (name, value) in self.fields {
             response.insert_header(name, value);
         }
-        if let Some(option) = connection_option(manner.keep_alive, manner.minor) {
+        if let Some(option) = connection_option(keep_alive, minor) {
             response.insert_header("connection", option);
         }
-        let method = if manner.head_only { Method::Head } else { Method::Get };
-        let mut bytes = Vec::new();
-        // From memory to memory: ready at once, and it cannot fail.
-        let _ = block_on(Encoder::new(response, method).read_to_end(&mut bytes));
-        bytes
+        let mut head = Vec::new();
+        // From memory to memory: ready at once, and it cannot fail. As if for `HEAD`: the head alone.
+        let _ = block_on(Encoder::new(response, Method::Head).read_to_end(&mut head));
+        (head, self.content)
     }
 }
 

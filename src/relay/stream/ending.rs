@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use super::Stream;
 use crate::downstream::Connection;
-use crate::report::entry::{Ending, Record};
-use crate::report::error::{error_event, Error};
+use crate::report::entry::Entry;
+use crate::report::error::Error;
+use crate::report::outcome::Outcome;
 use crate::runtime::timer::{Phase, Wait};
 use crate::upstream::exchange::ExchangeError;
 use crate::wire::body::Framing;
@@ -16,38 +17,30 @@ use crate::wire::chunks::LAST_CHUNK;
 const LAST_BYTES_MAX: Duration = Duration::from_secs(1);
 
 impl Stream {
-    /// Settles what is left of a stream that came to `ending`. Returns whether the client's
-    /// connection is in step.
-    pub fn finish(
+    /// Settles what is left of a stream that came to `outcome`.
+    pub(super) fn finish(
         self: Box<Self>,
-        ending: Ending,
-        client: &mut Connection,
-        record: &mut Record,
-    ) -> bool {
-        record.bytes = self.bytes;
-        record.chunks = self.answer.decoder.chunks();
-        record.ending = ending;
-        match record.ending {
-            Ending::Complete => {
-                self.answer.finish();
-                if self.framing == Framing::UntilClose {
-                    client.reset_on_close(false);
-                }
-                self.keep_alive && !self.abandoned
+        outcome: Outcome,
+        connection: &mut Connection,
+        entry: &mut Entry,
+    ) -> Outcome {
+        entry.chunks = self.response.decoder.chunks();
+        match outcome {
+            Outcome::Complete => {
+                connection.end_cleanly();
+                connection.set_reusable(self.keep_alive && !self.abandoned);
+                self.response.finish();
             }
-            Ending::ClientSlow(_) => {
-                client.reset_on_close(true);
-                false
-            }
-            _ => false,
+            Outcome::ClientSlow(_) => connection.reset_on_close(true),
+            _ => {}
         }
+        outcome
     }
 
     /// Forgets a client that has left with all that it wanted.
     pub(super) fn abandon(&mut self) {
         self.abandoned = true;
-        self.pending = Vec::new();
-        self.written = 0;
+        self.forget_pending();
     }
 
     /// Whether the stream may end here, whatever the provider says: its final event has come, and no
@@ -66,7 +59,7 @@ impl Stream {
         if self.framing == Framing::Chunked && !self.abandoned {
             self.pending.extend_from_slice(LAST_CHUNK);
         }
-        self.ending = Some(Ending::Complete);
+        self.outcome = Some(Outcome::Complete);
     }
 
     /// Ends the stream such that the client notices: with an error event where one can stand, and
@@ -77,9 +70,9 @@ impl Stream {
         }
         let error = Error::of_exchange(&self.provider, cause);
         if self.between_events() {
-            let event = error_event(&error.to_string(), error.status().unwrap_or(502), None);
+            let event = error.event();
             self.push_framed(event.as_bytes());
         }
-        self.ending = Some(Ending::Cut(error));
+        self.outcome = Some(Outcome::Cut(Box::new(error)));
     }
 }

@@ -1,46 +1,55 @@
 //! A body that goes out as it comes.
+//!
+//! ```text
+//!    Flushing ──▶ Reading ──▶ Complete
+//!     ▲    │      │  │  └───▶ Cut(cause)
+//!     └────┼──────┘  └─ final event out, client gone ─▶ Abandoned ─▶ Complete
+//!          └─ client gone or too slow ─▶ ClientGone, ClientSlow
+//! ```
+//!
+//! Flushing: what the client did not take is pending, and nothing is read. Reading: nothing is pending,
+//! and the provider is waited for. Abandoned: the client has left with all that it wanted, and the
+//! provider's last bytes are read so that its connection can serve again.
 
 mod ending;
 mod waiting;
 
-pub(super) use waiting::KEEP_ALIVE_COMMENT;
-
 use std::future::poll_fn;
+use std::rc::Rc;
 use std::task::{Context, Poll};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use super::{early, end_head, Manner};
+use super::{end_head, framing_for, Terms};
 use crate::downstream::Connection;
-use crate::report::entry::Ending;
+use crate::report::entry::Entry;
+use crate::report::outcome::Outcome;
+use crate::runtime::budget::Share;
 use crate::runtime::sources::SCRATCH_BYTES;
-use crate::runtime::timer::{Timer, Wait};
+use crate::runtime::timer::Wait;
 use crate::upstream::exchange::{ExchangeError, UpstreamResponse};
+use crate::upstream::provider::Provider;
+use crate::upstream::timeouts::Timeouts;
 use crate::wire::body::Framing;
 use crate::wire::chunks::{frame, push_chunk, HEADROOM};
 use crate::wire::events::EventTail;
 use crate::wire::head::{push_field, Content};
 
+pub(super) use waiting::KEEP_ALIVE_COMMENT;
+
 /// Read from the provider at once: as much as may have to wait for a slow client.
 const PIECE_BYTES_MAX: usize = 32 * 1024;
-
 const _: () = assert!(SCRATCH_BYTES >= PIECE_BYTES_MAX + 2 * HEADROOM && SCRATCH_BYTES < 0x10_0000);
 
-/// The limits of an answer that streams.
-#[derive(Clone, Copy, Debug)]
-pub struct StreamLimits {
-    /// The longest wait for the next bytes.
-    pub silence_max: Duration,
-    /// After this much silence an event stream gets a comment line.
-    pub keep_alive_after: Option<Duration>,
-}
-
-/// One answer that streams: all that is kept of it.
+/// One response that streams: all that is kept of it.
 pub struct Stream {
-    answer: UpstreamResponse,
-    provider: Box<str>,
+    response: UpstreamResponse,
+    provider: Rc<Provider>,
+    timeouts: Rc<Timeouts>,
     /// What the client did not take yet.
     pending: Vec<u8>,
     written: usize,
+    /// Memory of what was pending at the beginning.
+    share: Option<Share>,
     /// How the client is told where the body ends.
     framing: Framing,
     keep_alive: bool,
@@ -48,10 +57,8 @@ pub struct Stream {
     events: bool,
     /// Where it stands, unless it is no stream or cannot be read.
     tail: Option<EventTail>,
-    limits: StreamLimits,
     whole_by: Option<Wait>,
     body_bytes_max: u64,
-    bytes: u64,
     /// When the provider last sent, the client last took, and either got something.
     heard_at: Instant,
     taken_at: Instant,
@@ -61,112 +68,125 @@ pub struct Stream {
     /// however its connection or the client ends.
     final_seen: bool,
     final_out_at: Option<Instant>,
-    /// The client left after the final event: only the rest of the provider's answer is read.
+    /// The client left after the final event: only the rest of the provider's response is read.
     abandoned: bool,
-    ending: Option<Ending>,
+    outcome: Option<Outcome>,
 }
 
 impl Stream {
     /// `held` is what is already known of the body, `opened` whether the client has had a head that
     /// announced an event stream.
     pub(super) fn new(
-        mut answer: UpstreamResponse,
-        held: Vec<u8>,
-        timer: &Timer,
-        manner: &Manner<'_>,
+        mut response: UpstreamResponse,
+        held: &[u8],
+        connection: &Connection,
+        terms: &Terms<'_>,
+        entry: &mut Entry,
         opened: bool,
     ) -> Stream {
-        let framing = match answer.head.framing {
+        let head = &mut response.head;
+        let framing = match head.framing {
             known @ (Framing::Length(_) | Framing::None) if !opened => known,
-            _ => early::framing(manner),
+            _ => framing_for(connection),
         };
-        let events = answer.head.content == Content::Events;
-        let keep_alive = (manner.keep_alive)() && framing != Framing::UntilClose;
-        let mut pending = std::mem::take(&mut answer.head.relayed);
+        let events = head.content == Content::Events;
+        let whole = head.content == Content::Whole;
+        let keep_alive = connection.may_persist() && framing != Framing::UntilClose;
+        let mut pending = std::mem::take(&mut head.relayed);
         if events && !opened {
             // So that nginx in front of us passes each event on at once.
-            if !answer.head.has_cache_control {
+            if !head.has_cache_control {
                 push_field(&mut pending, "cache-control", b"no-cache");
             }
-            if !answer.head.has_accel_buffering {
+            if !head.has_accel_buffering {
                 push_field(&mut pending, "x-accel-buffering", b"no");
             }
         }
         if !opened {
-            end_head(&mut pending, framing, keep_alive, manner.minor);
+            end_head(&mut pending, framing, keep_alive, connection.minor());
         }
-        let whole = answer.head.content == Content::Whole;
-        let now = timer.now();
+        let now = connection.timer().now();
+        let limited = whole || !terms.timeouts.streams;
         let mut stream = Stream {
-            provider: manner.provider.into(),
+            provider: terms.provider.clone(),
+            timeouts: terms.timeouts.clone(),
             pending,
             written: 0,
+            share: None,
             framing,
             keep_alive,
             events,
-            tail: (!answer.head.encoded && !whole).then(EventTail::default),
-            limits: manner.stream,
-            whole_by: manner.whole_by,
-            body_bytes_max: if whole || manner.whole_by.is_some() {
-                manner.body_bytes_max
-            } else {
-                u64::MAX
-            },
-            bytes: 0,
+            tail: (!head.encoded && !whole).then(EventTail::default),
+            whole_by: terms.timeouts.whole(response.sent_at),
+            body_bytes_max: if limited { terms.body_bytes_max } else { u64::MAX },
             heard_at: now,
             taken_at: now,
             blocked_at: None,
             final_seen: false,
             final_out_at: None,
             abandoned: false,
-            ending: None,
-            answer,
+            outcome: None,
+            response,
         };
-        stream.push_data(&held);
-        if stream.answer.decoder.is_done() {
+        stream.note(held, entry);
+        stream.push_framed(held);
+        if stream.response.decoder.is_done() {
             stream.complete();
         }
         stream
     }
 
+    /// Keeps the memory of what is pending until it is out.
+    pub(super) fn with_share(mut self, mut share: Share) -> Box<Stream> {
+        if self.pending.len() > PIECE_BYTES_MAX {
+            let _ = share.resize(self.pending.capacity());
+            self.share = Some(share);
+        }
+        Box::new(self)
+    }
+
     /// Relays until the body ends or somebody leaves.
-    pub async fn run(&mut self, client: &mut Connection, timer: &Timer) -> Ending {
+    pub(super) async fn send(
+        mut self: Box<Self>,
+        connection: &mut Connection,
+        entry: &mut Entry,
+    ) -> Outcome {
         // A body that ends with the connection is complete only when we say so: until then whatever
         // ends this task resets the connection.
         if self.framing == Framing::UntilClose {
-            client.reset_on_close(true);
+            connection.reset_on_close(true);
         }
-        let ending = poll_fn(|context| self.poll(context, client, timer)).await;
-        timer.set(None);
-        ending
+        let outcome = poll_fn(|context| self.poll(context, connection, entry)).await;
+        connection.timer().set(None);
+        self.finish(outcome, connection, entry)
     }
 
     fn poll(
         &mut self,
         context: &Context<'_>,
-        client: &mut Connection,
-        timer: &Timer,
-    ) -> Poll<Ending> {
+        connection: &mut Connection,
+        entry: &mut Entry,
+    ) -> Poll<Outcome> {
         loop {
-            match self.poll_flush(context, client, timer) {
+            match self.poll_flush(context, connection) {
                 Poll::Ready(Ok(())) => {
                     if self.final_seen && self.final_out_at.is_none() {
-                        self.final_out_at = Some(timer.now());
+                        self.final_out_at = Some(connection.timer().now());
                     }
                 }
                 Poll::Ready(Err(_)) if self.final_out_at.is_some() => self.abandon(),
-                Poll::Ready(Err(ending)) => return Poll::Ready(ending),
-                Poll::Pending => return self.poll_wait(context, client, timer, true),
+                Poll::Ready(Err(outcome)) => return Poll::Ready(outcome),
+                Poll::Pending => return self.poll_wait(context, connection, true),
             }
-            if let Some(ending) = self.ending.take() {
-                return Poll::Ready(ending);
+            if let Some(outcome) = self.outcome.take() {
+                return Poll::Ready(outcome);
             }
-            if self.last_bytes().is_some_and(|wait| wait.until <= timer.now()) {
+            if self.last_bytes().is_some_and(|wait| wait.until <= connection.timer().now()) {
                 self.complete();
                 continue;
             }
-            if self.poll_piece(context, client, timer).is_pending() {
-                return self.poll_wait(context, client, timer, false);
+            if self.poll_piece(context, connection, entry).is_pending() {
+                return self.poll_wait(context, connection, false);
             }
         }
     }
@@ -175,28 +195,32 @@ impl Stream {
     fn poll_flush(
         &mut self,
         context: &Context<'_>,
-        client: &mut Connection,
-        timer: &Timer,
-    ) -> Poll<Result<(), Ending>> {
+        connection: &mut Connection,
+    ) -> Poll<Result<(), Outcome>> {
         while self.written < self.pending.len() {
-            match client.poll_write(context, &self.pending[self.written..]) {
+            match connection.poll_write(context, &self.pending[self.written..]) {
                 Poll::Ready(Ok(count)) => {
                     self.written += count;
-                    self.taken_at = timer.now();
+                    self.taken_at = connection.timer().now();
                 }
-                Poll::Ready(Err(_)) => return Poll::Ready(Err(Ending::ClientGone)),
+                Poll::Ready(Err(_)) => return Poll::Ready(Err(Outcome::ClientGone)),
                 Poll::Pending => return Poll::Pending,
             }
         }
         if self.written > 0 {
-            self.pending = Vec::new();
-            self.written = 0;
+            self.forget_pending();
         }
         // The client's time is not the provider's.
         if let (Some(since), Some(whole)) = (self.blocked_at.take(), &mut self.whole_by) {
-            whole.until += timer.now().saturating_duration_since(since);
+            whole.until += connection.timer().now().saturating_duration_since(since);
         }
         Poll::Ready(Ok(()))
+    }
+
+    fn forget_pending(&mut self) {
+        self.pending = Vec::new();
+        self.written = 0;
+        self.share = None;
     }
 
     /// Reads one piece from the provider and offers it to the client; what the client does not
@@ -204,13 +228,13 @@ impl Stream {
     fn poll_piece(
         &mut self,
         context: &Context<'_>,
-        client: &mut Connection,
-        timer: &Timer,
+        connection: &mut Connection,
+        entry: &mut Entry,
     ) -> Poll<()> {
-        let sources = self.answer.lease.socket.sources().clone();
+        let sources = self.response.lease.socket.sources().clone();
         let mut scratch = sources.scratch.borrow_mut();
         let room = &mut scratch[HEADROOM..HEADROOM + PIECE_BYTES_MAX];
-        let count = match self.answer.poll_read(context, room) {
+        let count = match self.response.poll_read(context, room) {
             Poll::Pending => return Poll::Pending,
             Poll::Ready(Ok(count)) => count,
             Poll::Ready(Err(error)) => {
@@ -218,61 +242,60 @@ impl Stream {
                 return Poll::Ready(());
             }
         };
-        self.heard_at = timer.now();
+        self.heard_at = connection.timer().now();
         if count == 0 {
-            match self.answer.decoder.end() {
+            match self.response.decoder.end() {
                 Ok(()) => self.complete(),
                 Err(error) => self.cut(ExchangeError::Body(error)),
             }
             return Poll::Ready(());
         }
         let read = &mut scratch[HEADROOM..HEADROOM + count];
-        let piece = match self.answer.decoder.decode(read) {
+        let piece = match self.response.decoder.decode(read) {
             Ok(piece) => piece,
             Err(error) => {
                 self.cut(ExchangeError::Body(error));
                 return Poll::Ready(());
             }
         };
-        self.answer.reusable &= piece.consumed == count;
+        self.response.reusable &= piece.consumed == count;
         let data = HEADROOM + piece.data.start..HEADROOM + piece.data.end;
-        self.note(&scratch[data.clone()]);
-        let done = self.answer.decoder.is_done();
+        self.note(&scratch[data.clone()], entry);
+        let done = self.response.decoder.is_done();
         let framed = match self.framing {
             Framing::Chunked => frame(&mut scratch, data, done),
             _ => data,
         };
         if done {
-            self.ending = Some(Ending::Complete);
+            self.outcome = Some(Outcome::Complete);
         }
-        if self.bytes > self.body_bytes_max {
+        if entry.bytes > self.body_bytes_max {
             self.cut(ExchangeError::TooLarge(self.body_bytes_max));
             return Poll::Ready(());
         }
-        self.offer(context, client, &scratch[framed]);
-        if let Some(error) = self.answer.decoder.failure() {
+        self.offer(context, connection, &scratch[framed]);
+        if let Some(error) = self.response.decoder.failure() {
             self.cut(ExchangeError::Body(error));
         }
         Poll::Ready(())
     }
 
     /// Writes what the client takes at once and keeps the rest.
-    fn offer(&mut self, context: &Context<'_>, client: &mut Connection, bytes: &[u8]) {
+    fn offer(&mut self, context: &Context<'_>, connection: &mut Connection, bytes: &[u8]) {
         if bytes.is_empty() || self.abandoned {
             return;
         }
-        match client.poll_write(context, bytes) {
-            Poll::Ready(Ok(count)) => {
-                self.taken_at = self.heard_at;
-                self.pending.extend_from_slice(&bytes[count..]);
+        let count = match connection.poll_write(context, bytes) {
+            Poll::Ready(Ok(count)) => count,
+            Poll::Ready(Err(_)) if self.final_out_at.is_some() => return self.abandon(),
+            Poll::Ready(Err(_)) => {
+                self.outcome = Some(Outcome::ClientGone);
+                return;
             }
-            Poll::Ready(Err(_)) if self.final_out_at.is_some() => self.abandon(),
-            Poll::Ready(Err(_)) => self.ending = Some(Ending::ClientGone),
-            Poll::Pending => {
-                self.taken_at = self.heard_at;
-                self.pending.extend_from_slice(bytes);
-            }
-        }
+            Poll::Pending => 0,
+        };
+        self.taken_at = self.heard_at;
+        self.pending.extend_from_slice(&bytes[count..]);
     }
 
     /// Whether an event of ours can stand here: between two others, and in no counted body.
@@ -283,20 +306,16 @@ impl Stream {
     }
 
     /// Takes note of body bytes that go to the client.
-    fn note(&mut self, data: &[u8]) {
+    fn note(&mut self, data: &[u8], entry: &mut Entry) {
         if self.abandoned {
             return;
         }
-        self.bytes += data.len() as u64;
+        entry.bytes += data.len() as u64;
+        entry.chunks = self.response.decoder.chunks();
         if let Some(tail) = &mut self.tail {
             tail.push(data);
             self.final_seen = tail.has_ended();
         }
-    }
-
-    fn push_data(&mut self, data: &[u8]) {
-        self.note(data);
-        self.push_framed(data);
     }
 
     /// Appends bytes to what is pending, as a chunk where chunks are spoken.

@@ -4,10 +4,9 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use super::Stream;
-use crate::downstream::{write_progress, Connection, WRITE_RETRY};
-use crate::report::entry::Ending;
+use crate::downstream::{write_progress, Connection};
+use crate::report::outcome::Outcome;
 use crate::runtime::socket::QUIET_MAX;
-use crate::runtime::timer::{Phase, Timer, Wait};
 use crate::upstream::exchange::ExchangeError;
 use crate::wire::body::Framing;
 use crate::wire::chunks::LAST_CHUNK;
@@ -23,37 +22,35 @@ impl Stream {
     pub(super) fn poll_wait(
         &mut self,
         context: &Context<'_>,
-        client: &mut Connection,
-        timer: &Timer,
+        connection: &mut Connection,
         client_is_slow: bool,
-    ) -> Poll<Ending> {
-        if !self.abandoned && client.poll_gone(context).is_ready() {
+    ) -> Poll<Outcome> {
+        if !self.abandoned && connection.poll_gone(context).is_ready() {
             if self.final_out_at.is_none() {
-                return Poll::Ready(Ending::ClientGone);
+                return Poll::Ready(Outcome::ClientGone);
             }
             // It may only have ended its own side, and wait for the end.
             if self.framing == Framing::Chunked && self.pending.is_empty() {
-                let _ = client.poll_last_write(context, LAST_CHUNK);
+                let _ = connection.poll_last_write(context, LAST_CHUNK);
             }
             self.abandon();
             context.waker().wake_by_ref();
             return Poll::Pending;
         }
-        let now = timer.now();
+        let now = connection.timer().now();
         if client_is_slow {
             self.blocked_at.get_or_insert(now);
             let wait = write_progress(self.taken_at);
             if wait.until <= now {
-                return Poll::Ready(Ending::ClientSlow(wait));
+                return Poll::Ready(Outcome::ClientSlow(wait));
             }
-            timer.set(Some(wait.until.min(now + WRITE_RETRY)));
-            timer.poll_due(context);
+            connection.wake_to_write_again(context, wait);
             return Poll::Pending;
         }
-        let silence = Wait::new(Phase::NextBytes, self.heard_at, self.limits.silence_max);
+        let silence = self.timeouts.next_bytes(self.heard_at);
         let mut wait = self.whole_by.filter(|whole| whole.until < silence.until).unwrap_or(silence);
         // What has come and was not read yet is no silence.
-        let mut late = wait.until <= now && !self.answer.lease.socket.maybe_readable();
+        let mut late = wait.until <= now && !self.response.lease.socket.maybe_readable();
         if let Some(last_bytes) = self.last_bytes() {
             wait = last_bytes;
             late = wait.until <= now;
@@ -71,8 +68,8 @@ impl Stream {
             return Poll::Pending;
         }
         let until = comment_at.map_or(wait.until, |at| at.min(wait.until));
-        timer.set(Some(self.quiet_at(now).map_or(until, |at| at.min(until))));
-        if timer.poll_due(context) {
+        connection.timer().set(Some(self.quiet_at(now).map_or(until, |at| at.min(until))));
+        if connection.timer().poll_due(context) {
             context.waker().wake_by_ref();
         }
         Poll::Pending
@@ -83,7 +80,7 @@ impl Stream {
     fn quiet_at(&mut self, now: Instant) -> Option<Instant> {
         let quiet_at = self.heard_at + QUIET_AFTER;
         if quiet_at <= now {
-            self.answer.lease.be_patient(Some(QUIET_MAX));
+            self.response.lease.be_patient(Some(QUIET_MAX));
             return None;
         }
         Some(quiet_at)
@@ -91,7 +88,7 @@ impl Stream {
 
     /// When a silent event stream needs a comment line; only between events.
     fn comment_at(&self) -> Option<Instant> {
-        let after = self.limits.keep_alive_after.filter(|_| !self.final_seen)?;
+        let after = self.timeouts.comment_after.filter(|_| !self.final_seen)?;
         self.between_events().then(|| self.heard_at.max(self.taken_at) + after)
     }
 }

@@ -1,0 +1,143 @@
+//! A client's response, ready to be sent: the value that every endpoint returns.
+
+use super::end_head;
+use super::stream::Stream;
+use crate::downstream::Connection;
+use crate::report::entry::Entry;
+use crate::report::error::Error;
+use crate::report::outcome::Outcome;
+use crate::runtime::budget::Share;
+use crate::upstream::exchange::UpstreamResponse;
+use crate::wire::body::Framing;
+use crate::wire::reply::{Content, Reply};
+
+/// A whole body up to this goes out in one write with its head.
+const JOINED_BYTES_MAX: usize = 64 * 1024;
+
+/// What a client is answered.
+pub enum Response {
+    /// All of it is here.
+    Whole(Box<Whole>),
+    /// A provider's, which comes while it goes out: all that an open stream keeps.
+    Stream(Box<Stream>),
+    /// Nobody is there to read one.
+    Nothing,
+}
+
+/// A response of which nothing is missing.
+pub struct Whole {
+    /// The head, and the body if that is small.
+    head: Vec<u8>,
+    rest: Content,
+    /// What the request came to, once this is written.
+    outcome: Outcome,
+    /// Whether its head says that another request can follow.
+    keep_alive: bool,
+    /// Whether it is one of ours: then a client that does not read it may have to leave for others.
+    ours: bool,
+    /// Its memory.
+    _share: Option<Share>,
+}
+
+impl Response {
+    /// One of ours. `error` is why it is not what was asked for.
+    pub fn ours(reply: Reply, error: Option<Error>, connection: &Connection, id: &str) -> Response {
+        let closes = error.as_ref().and_then(Error::consequence).is_some_and(|after| after.closes);
+        let keep_alive = !closes && connection.may_persist_unread();
+        let reply = reply.with("x-request-id", id);
+        let (mut head, mut rest) = reply.encode(keep_alive, connection.minor());
+        if connection.head_only() {
+            rest = Content::Static(b"");
+        } else {
+            join(&mut head, &mut rest);
+        }
+        let outcome = error.map_or(Outcome::Complete, Outcome::of);
+        Response::Whole(Box::new(Whole {
+            head,
+            rest,
+            outcome,
+            keep_alive,
+            ours: true,
+            _share: None,
+        }))
+    }
+
+    /// The last bytes of one whose head is out already.
+    pub(super) fn last(bytes: Vec<u8>, outcome: Outcome, keep_alive: bool) -> Response {
+        let (head, rest) = (bytes, Content::Static(b""));
+        Response::Whole(Box::new(Whole {
+            head,
+            rest,
+            outcome,
+            keep_alive,
+            ours: false,
+            _share: None,
+        }))
+    }
+
+    /// Sends it: nothing else writes a response to a client.
+    pub async fn send(self, connection: &mut Connection, entry: &mut Entry) -> Outcome {
+        match self {
+            Response::Stream(stream) => stream.send(connection, entry).await,
+            // Boxed: an open stream must not keep the room for it.
+            Response::Whole(whole) => Box::pin(whole.send(connection)).await,
+            Response::Nothing => Outcome::ClientGone,
+        }
+    }
+}
+
+impl Whole {
+    async fn send(self: Box<Self>, connection: &mut Connection) -> Outcome {
+        if self.ours {
+            connection.begin_reply();
+        }
+        let written = match connection.write_all(&self.head).await {
+            Ok(()) => connection.write_all(&self.rest).await,
+            failed => failed,
+        };
+        match (written, self.outcome) {
+            (Ok(()), outcome) => {
+                connection.end_cleanly();
+                let reusable = self.keep_alive && connection.discard_body().await;
+                connection.set_reusable(reusable);
+                outcome
+            }
+            (Err(_), failed @ Outcome::Failed(_)) => failed,
+            (Err(error), _) => Outcome::of_write(&error),
+        }
+    }
+}
+
+/// Moves a small body behind its head.
+fn join(head: &mut Vec<u8>, rest: &mut Content) {
+    if rest.len() <= JOINED_BYTES_MAX {
+        head.extend_from_slice(rest);
+        *rest = Content::Static(b"");
+    }
+}
+
+/// A provider's whole response. The provider's connection is returned before the client is served:
+/// whoever waits for one need not wait for the client.
+pub(super) fn whole(
+    mut response: UpstreamResponse,
+    body: Vec<u8>,
+    share: Share,
+    connection: &Connection,
+    entry: &mut Entry,
+) -> Response {
+    let mut head = std::mem::take(&mut response.head.relayed);
+    entry.chunks = response.decoder.chunks();
+    entry.bytes = body.len() as u64;
+    let framing = match response.head.framing {
+        Framing::None => Framing::None,
+        _ => Framing::Length(body.len() as u64),
+    };
+    response.finish();
+    let keep_alive = connection.may_persist();
+    head.reserve(if body.len() <= JOINED_BYTES_MAX { body.len() } else { 0 } + 64);
+    end_head(&mut head, framing, keep_alive, connection.minor());
+    let mut rest = Content::Owned(body);
+    join(&mut head, &mut rest);
+    let (outcome, _share) = (Outcome::Complete, Some(share));
+    Response::Whole(Box::new(Whole { head, rest, outcome, keep_alive, ours: false, _share }))
+}

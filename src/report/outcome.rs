@@ -1,0 +1,146 @@
+//! How a request ended.
+
+use std::fmt;
+
+use super::error::Error;
+use crate::downstream;
+use crate::runtime::timer::Wait;
+
+/// How a request ended.
+#[derive(Debug)]
+pub enum Outcome {
+    /// The whole response went out.
+    Complete,
+    /// The client left before that.
+    ClientGone,
+    /// The client stopped reading.
+    ClientSlow(Wait),
+    /// An error of ours was the response.
+    Failed(Box<Error>),
+    /// The provider broke off after the head was out.
+    Cut(Box<Error>),
+    /// The provider refused with this status after a head of ours was out.
+    Refused(u16),
+    /// The program was told to end, and did not wait for this any longer.
+    Stopped,
+    /// A fault of the program itself.
+    Panicked,
+}
+
+impl Outcome {
+    /// What an error is that nobody may be left to read.
+    pub fn of(error: Error) -> Outcome {
+        match error {
+            Error::Client(downstream::Error::Gone) => Outcome::ClientGone,
+            error => Outcome::Failed(Box::new(error)),
+        }
+    }
+
+    /// Writing a response ended with this error.
+    pub fn of_write(error: &downstream::Error) -> Outcome {
+        match error {
+            downstream::Error::Timeout(wait) => Outcome::ClientSlow(*wait),
+            _ => Outcome::ClientGone,
+        }
+    }
+
+    /// The status that the client got, where this decides it.
+    pub(super) fn status(&self) -> Option<u16> {
+        match self {
+            Outcome::Failed(error) => error.status(),
+            _ => None,
+        }
+    }
+
+    /// The level of the line in the log; `provider_status` is what the provider said.
+    pub(super) fn level(&self, provider_status: u16) -> log::Level {
+        match self {
+            Outcome::Failed(error) if error.status().is_some_and(|status| status >= 500) => {
+                log::Level::Error
+            }
+            Outcome::Failed(_) | Outcome::ClientSlow(_) | Outcome::Stopped => log::Level::Warn,
+            Outcome::Cut(_) | Outcome::Panicked => log::Level::Error,
+            // The provider's own errors: relayed as they are, and worth finding.
+            _ if provider_status >= 500 => log::Level::Error,
+            _ if provider_status >= 400 => log::Level::Warn,
+            _ => log::Level::Info,
+        }
+    }
+
+    /// The counter of errors that this adds to, and whether its provider is to blame.
+    pub(super) fn counter(&self, provider_status: u16) -> Option<(&'static str, bool)> {
+        Some(match self {
+            Outcome::ClientGone => ("client_gone", false),
+            Outcome::ClientSlow(_) => ("client_timeout", false),
+            Outcome::Failed(error) => {
+                (error.kind(), !matches!(**error, Error::Client(downstream::Error::Timeout(_))))
+            }
+            Outcome::Cut(_) => ("stream_cut", true),
+            Outcome::Stopped => ("stopped", false),
+            Outcome::Panicked => ("panicked", false),
+            _ if provider_status >= 500 => ("status_5xx", true),
+            _ if provider_status >= 400 => ("status_4xx", true),
+            _ => return None,
+        })
+    }
+}
+
+impl fmt::Display for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Outcome::Complete => f.write_str("完成 (complete)"),
+            Outcome::ClientGone => f.write_str("客户端断开 (client gone)"),
+            Outcome::ClientSlow(wait) => {
+                write!(f, "客户端不读取 (client timed out after {} s)", wait.length.as_secs_f64())
+            }
+            Outcome::Failed(error) => error.fmt(f),
+            Outcome::Cut(error) => match error.upstream_timeout() {
+                Some(wait) => {
+                    let seconds = wait.length.as_secs_f64();
+                    write!(f, "上游超时 (timed out: {}, {seconds} s)", wait.phase)
+                }
+                None => write!(f, "上游中断 (cut by provider: {error})"),
+            },
+            Outcome::Refused(status) => write!(
+                f,
+                "提前响应后上游拒绝: 状态 {status} (refused with status {status} after an early 200)"
+            ),
+            Outcome::Stopped => f.write_str("程序停止，未等其结束 (the program stopped before its end)"),
+            Outcome::Panicked => f.write_str("程序内部错误 (a fault of the program itself)"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, Instant};
+
+    use log::Level::{Error as Bad, Info, Warn};
+
+    use super::*;
+    use crate::runtime::timer::Phase;
+
+    #[test]
+    fn every_outcome_has_its_level_and_its_counter() {
+        let wait = Wait::new(Phase::WriteToClient, Instant::now(), Duration::from_secs(60));
+        let failed = |error| Outcome::Failed(Box::new(error));
+        let client = |error| failed(Error::Client(error));
+        for (outcome, provider_status, level, counter) in [
+            (Outcome::Complete, 200, Info, None),
+            (Outcome::Complete, 429, Warn, Some(("status_4xx", true))),
+            (Outcome::Complete, 529, Bad, Some(("status_5xx", true))),
+            (Outcome::Refused(503), 503, Bad, Some(("status_5xx", true))),
+            (Outcome::ClientGone, 0, Info, Some(("client_gone", false))),
+            (Outcome::ClientSlow(wait), 200, Warn, Some(("client_timeout", false))),
+            (failed(Error::NoToken), 0, Warn, Some(("unauthorized", true))),
+            (client(downstream::Error::Timeout(wait)), 0, Warn, Some(("client_timeout", false))),
+            (client(downstream::Error::Overloaded(1)), 0, Bad, Some(("busy", true))),
+            (Outcome::Cut(Box::new(Error::NoToken)), 200, Bad, Some(("stream_cut", true))),
+            (Outcome::Stopped, 200, Warn, Some(("stopped", false))),
+            (Outcome::Panicked, 200, Bad, Some(("panicked", false))),
+        ] {
+            assert_eq!(outcome.level(provider_status), level, "{outcome}");
+            assert_eq!(outcome.counter(provider_status), counter, "{outcome}");
+        }
+    }
+}

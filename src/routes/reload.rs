@@ -1,0 +1,112 @@
+//! `POST /v1/reload` and SIGHUP: the configuration file is read again and put in force, or nothing
+//! changes. It is read by another thread: a mount that hangs holds up nobody but who asks for this.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use serde::Serialize;
+use smol::channel::bounded;
+
+use super::{chat, models};
+use crate::config::{diff, warnings, Config};
+use crate::downstream::Connection;
+use crate::report::error::{to_json, Error};
+use crate::report::logging;
+use crate::runtime::blocking::offload;
+use crate::runtime::timer::{Phase, Wait};
+use crate::state::settings::Settings;
+use crate::state::State;
+use crate::wire::head::RequestHead;
+use crate::wire::reply::Reply;
+
+/// How long whoever asks waits for the file, and for those who asked before.
+const RELOAD_MAX: Duration = Duration::from_secs(30);
+
+/// Open to this machine; others need a token, and so does a reverse proxy on this machine.
+///
+/// # Errors
+/// No token, or [`Error::ReloadRefused`].
+pub async fn respond(
+    state: &Rc<State>,
+    head: &RequestHead,
+    connection: &mut Connection,
+) -> Result<Reply, Error> {
+    if head.forwarded || !connection.peer.ip().to_canonical().is_loopback() {
+        chat::authorise(&state.settings(), head)?;
+    }
+    let reloaded = connection.unless_gone(Box::pin(reload(state))).await?;
+    let changes = reloaded.map_err(Error::ReloadRefused)?;
+    #[derive(Serialize)]
+    struct Reloaded {
+        message: &'static str,
+        providers_count: usize,
+        #[serde(skip_serializing_if = "Vec::is_empty")]
+        changes: Vec<String>,
+    }
+    let providers_count = state.settings().providers.len();
+    let reloaded = Reloaded { message: "配置重新加载成功", providers_count, changes };
+    Ok(Reply::json(200, to_json(&reloaded).into_bytes()))
+}
+
+/// Reads the configuration file again and puts it in force, or changes nothing. Goes on when nobody
+/// waits for it any more; those that overlap are one after the other. Returns what changed, one line
+/// each.
+///
+/// # Errors
+/// What is wrong with the file, or that it could not be read in time.
+pub async fn reload(state: &Rc<State>) -> Result<Vec<String>, String> {
+    let (sender, receiver) = bounded(1);
+    let theirs = state.clone();
+    state.spawn(async move {
+        let _permit = theirs.reloading.take().await;
+        let reloaded = read_and_apply(&theirs).await;
+        if let Err(cause) = &reloaded {
+            log::error!("配置重新加载失败 (reload refused): {cause}");
+        }
+        let _ = sender.try_send(reloaded);
+    });
+    let timer = state.timer();
+    let wait = Wait::new(Phase::Reload, timer.now(), RELOAD_MAX);
+    match timer.within(wait, receiver.recv()).await {
+        Ok(Ok(reloaded)) => reloaded,
+        Ok(Err(_)) => Err("程序正在停止 (the program is ending)".to_owned()),
+        Err(wait) => Err(format!("{}超时，{} s (timed out)", wait.phase, wait.length.as_secs())),
+    }
+}
+
+async fn read_and_apply(state: &Rc<State>) -> Result<Vec<String>, String> {
+    let Some(file) = state.file.clone() else { return Ok(Vec::new()) };
+    let read = offload(move || Config::load_again(&file)).await;
+    let new = read.map_err(|error| error.to_string())?.map_err(|error| error.to_string())?;
+    Ok(apply(state, &Settings::new(new)))
+}
+
+/// Puts a configuration in force.
+fn apply(state: &Rc<State>, new: &Rc<Settings>) -> Vec<String> {
+    let old = state.replace_settings(new);
+    let mut changes = diff::between(&old, new);
+    changes.extend(diff::wait_for_restart(&state.started, new));
+    logging::set_level(new.log_level);
+    state.pool.tls.reload();
+    prepare_tls(state);
+    models::refresh(state);
+    for warning in new.warnings.iter().chain(&warnings::of(new, &[], state.clients_max)) {
+        log::warn!("{warning}");
+    }
+    let summary = if changes.is_empty() { "无变化 (no change)" } else { &changes.join("; ") };
+    log::info!("配置重新加载成功 (configuration reloaded): {summary}");
+    changes
+}
+
+/// Reads the CA files in the background when a provider needs them, so that no request waits for
+/// it, and while there are descriptors for it.
+pub fn prepare_tls(state: &Rc<State>) {
+    if state.settings().providers.iter().any(|provider| provider.origin.https) {
+        let theirs = state.clone();
+        state.spawn(async move {
+            if let Err(cause) = theirs.pool.tls.connector().await {
+                log::error!("TLS: {cause}");
+            }
+        });
+    }
+}

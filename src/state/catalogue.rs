@@ -1,0 +1,113 @@
+//! Which models each provider has, as far as it was asked.
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use event_listener::Event;
+
+use crate::upstream::provider::Provider;
+
+/// A list older than this is fetched again while it is served.
+const AGE_MAX: Duration = Duration::from_secs(5 * 60);
+/// A failed fetch is not repeated sooner than this.
+const RETRY_AFTER: Duration = Duration::from_secs(5);
+
+/// One model of a provider.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Listed {
+    /// What the provider calls it.
+    pub id: Box<str>,
+    /// When it was made, in seconds since 1970, if the provider says so.
+    pub created: Option<i64>,
+}
+
+/// What is known of one provider's models.
+pub struct Models {
+    /// Who is asked for them.
+    pub provider: Rc<Provider>,
+    /// The last good list.
+    pub list: RefCell<Rc<Vec<Listed>>>,
+    /// When the last fetch succeeded.
+    pub fetched_at: Cell<Option<Instant>>,
+    /// When the last one ended.
+    pub tried_at: Cell<Option<Instant>>,
+    /// Whether one is under way.
+    pub fetching: Cell<bool>,
+}
+
+impl Models {
+    /// Nothing is known yet, but for what is `known` of the same provider.
+    pub fn new(provider: &Rc<Provider>, known: Option<&Rc<Models>>) -> Rc<Models> {
+        let list = known.map(|known| known.list.borrow().clone()).unwrap_or_default();
+        Rc::new(Models {
+            provider: provider.clone(),
+            list: RefCell::new(list),
+            fetched_at: Cell::new(None),
+            tried_at: Cell::new(None),
+            fetching: Cell::new(false),
+        })
+    }
+
+    /// Whether it is time to fetch the list.
+    pub fn is_due(&self, now: Instant) -> bool {
+        let older = |at: &Cell<Option<Instant>>, age| {
+            at.get().is_none_or(|at| now.saturating_duration_since(at) >= age)
+        };
+        !self.fetching.get()
+            && older(&self.fetched_at, AGE_MAX)
+            && older(&self.tried_at, RETRY_AFTER)
+    }
+
+    /// Whether there was never a list, and one is under way.
+    pub fn is_missing(&self) -> bool {
+        self.fetched_at.get().is_none() && self.fetching.get()
+    }
+}
+
+/// The model lists of the providers that are asked for theirs.
+#[derive(Default)]
+pub struct Catalogue {
+    /// One for each of those providers.
+    pub models: RefCell<Vec<Rc<Models>>>,
+    /// When the configuration was loaded, in seconds since 1970.
+    pub loaded_at: Cell<i64>,
+    /// The body of `GET /v1/models`, until a list or the configuration changes.
+    pub rendered: RefCell<Option<Rc<Vec<u8>>>>,
+    /// Callers that share the fetches under way.
+    pub waiting: Event,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Config;
+
+    #[test]
+    fn thousands_of_models_take_little() {
+        assert!(size_of::<Listed>() <= 32);
+    }
+
+    #[test]
+    fn a_list_is_fetched_when_it_is_old_and_the_last_try_is_not_young() {
+        let provider = Provider::new(Config::demo(1).providers.remove(0));
+        let now = Instant::now();
+        let later = now + Duration::from_secs(1000);
+        let models = Models::new(&provider, None);
+        for (fetched, tried, fetching, due) in [
+            (None, None, false, true),
+            (None, None, true, false),
+            (None, Some(996), false, false),
+            (None, Some(995), false, true),
+            (Some(701), Some(701), false, false),
+            (Some(700), Some(700), false, true),
+            (Some(700), Some(999), false, false),
+        ] {
+            let at = |seconds: Option<u64>| seconds.map(|s| now + Duration::from_secs(s));
+            models.fetched_at.set(at(fetched));
+            models.tried_at.set(at(tried));
+            models.fetching.set(fetching);
+            assert_eq!(models.is_due(later), due, "{fetched:?} {tried:?} {fetching}");
+        }
+    }
+}
