@@ -4,7 +4,8 @@ use std::future::poll_fn;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
-use super::{Connection, Error, LINGER_SILENCE_MAX};
+use super::writing::LINGER_SILENCE_MAX;
+use super::{Connection, Error};
 use crate::runtime::budget::{reserve, Share};
 use crate::runtime::timer::{Phase, Wait};
 use crate::wire::body::{Decoder, Framing};

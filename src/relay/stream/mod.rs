@@ -12,6 +12,7 @@
 //! provider's last bytes are read so that its connection can serve again.
 
 mod ending;
+mod opening;
 mod waiting;
 
 use std::future::poll_fn;
@@ -19,7 +20,6 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::Instant;
 
-use super::{end_head, framing_for, Terms};
 use crate::downstream::Connection;
 use crate::report::entry::Entry;
 use crate::report::outcome::Outcome;
@@ -32,7 +32,6 @@ use crate::upstream::timeouts::Timeouts;
 use crate::wire::body::Framing;
 use crate::wire::chunks::{frame, push_chunk, HEADROOM};
 use crate::wire::events::EventTail;
-use crate::wire::head::{push_field, Content};
 
 pub(super) use waiting::KEEP_ALIVE_COMMENT;
 
@@ -74,77 +73,6 @@ pub struct Stream {
 }
 
 impl Stream {
-    /// `held` is what is already known of the body, `opened` whether the client has had a head that
-    /// announced an event stream.
-    pub(super) fn new(
-        mut response: UpstreamResponse,
-        held: &[u8],
-        connection: &Connection,
-        terms: &Terms<'_>,
-        entry: &mut Entry,
-        opened: bool,
-    ) -> Stream {
-        let head = &mut response.head;
-        let framing = match head.framing {
-            known @ (Framing::Length(_) | Framing::None) if !opened => known,
-            _ => framing_for(connection),
-        };
-        let events = head.content == Content::Events;
-        let whole = head.content == Content::Whole;
-        let keep_alive = connection.may_persist() && framing != Framing::UntilClose;
-        let mut pending = std::mem::take(&mut head.relayed);
-        if events && !opened {
-            // So that nginx in front of us passes each event on at once.
-            if !head.has_cache_control {
-                push_field(&mut pending, "cache-control", b"no-cache");
-            }
-            if !head.has_accel_buffering {
-                push_field(&mut pending, "x-accel-buffering", b"no");
-            }
-        }
-        if !opened {
-            end_head(&mut pending, framing, keep_alive, connection.minor());
-        }
-        let now = connection.timer().now();
-        let limited = whole || !terms.timeouts.streams;
-        let mut stream = Stream {
-            provider: terms.provider.clone(),
-            timeouts: terms.timeouts.clone(),
-            pending,
-            written: 0,
-            share: None,
-            framing,
-            keep_alive,
-            events,
-            tail: (!head.encoded && !whole).then(EventTail::default),
-            whole_by: terms.timeouts.whole(response.sent_at),
-            body_bytes_max: if limited { terms.body_bytes_max } else { u64::MAX },
-            heard_at: now,
-            taken_at: now,
-            blocked_at: None,
-            final_seen: false,
-            final_out_at: None,
-            abandoned: false,
-            outcome: None,
-            response,
-        };
-        stream.note(held, entry);
-        stream.push_framed(held);
-        if stream.response.decoder.is_done() {
-            stream.complete();
-        }
-        stream
-    }
-
-    /// Keeps the memory of what is pending until it is out.
-    pub(super) fn with_share(mut self, mut share: Share) -> Box<Stream> {
-        if self.pending.len() > PIECE_BYTES_MAX {
-            let _ = share.resize(self.pending.capacity());
-            self.share = Some(share);
-        }
-        Box::new(self)
-    }
-
     /// Relays until the body ends or somebody leaves.
     pub(super) async fn send(
         mut self: Box<Self>,

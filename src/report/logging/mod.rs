@@ -57,7 +57,7 @@ pub fn init(level: LogLevel) -> Result<(), log::SetLoggerError> {
         say_on_stderr(&format!(
             "ai_proxy: {FILE_NAME}: 没有写日志的线程，写入可能阻塞 (no thread for the log, writing it may block): {error}"
         ));
-        sink.write_in_place(Path::new(FILE_NAME));
+        writer::write_in_place(sink, Path::new(FILE_NAME));
     }
     set_level(level);
     Ok(())

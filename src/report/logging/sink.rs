@@ -1,12 +1,10 @@
 //! What lies between those who log and what writes: lines in memory, their bound, orders.
 
 use std::fmt::{self, Write as _};
-use std::path::Path;
 use std::sync::{Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use super::stamp::Stamp;
-use super::writer::Writer;
 
 /// More than this is written without waiting.
 pub(super) const GATHERED_BYTES_MAX: usize = 32 * 1024;
@@ -20,6 +18,9 @@ const PAUSE: Duration = Duration::from_millis(10);
 const END_MAX: Duration = Duration::from_secs(1);
 const _: () = assert!(HELD_BYTES_MAX > 2 * GATHERED_BYTES_MAX + NOTICE_BYTES_MAX);
 
+/// Writes what was gathered, as far as that can be done without waiting.
+pub(super) type WriteAll = Box<dyn FnMut(&Sink) + Send>;
+
 /// Where lines are gathered.
 pub(super) struct Sink {
     /// Never held while anything is read or written.
@@ -29,7 +30,7 @@ pub(super) struct Sink {
     /// All is written.
     settled: Condvar,
     /// Without a thread lines are written where they are flushed.
-    in_place: OnceLock<Mutex<Writer>>,
+    in_place: OnceLock<Mutex<WriteAll>>,
 }
 
 struct Inner {
@@ -132,9 +133,9 @@ impl Sink {
     }
 
     fn wake(&self, mut state: MutexGuard<'_, Inner>) {
-        if let Some(writer) = self.in_place.get() {
+        if let Some(write_all) = self.in_place.get() {
             drop(state);
-            writer.lock().unwrap_or_else(PoisonError::into_inner).step(self);
+            write_all.lock().unwrap_or_else(PoisonError::into_inner)(self);
             return;
         }
         state.writer = Doze::Works;
@@ -143,8 +144,8 @@ impl Sink {
     }
 
     /// From now on lines are written where they are flushed.
-    pub(super) fn write_in_place(&self, path: &Path) {
-        let _ = self.in_place.set(Mutex::new(Writer::new(path)));
+    pub(super) fn write_in_place(&self, write_all: WriteAll) {
+        let _ = self.in_place.set(Mutex::new(write_all));
         let mut state = self.lock();
         state.writer = Doze::Sleeps;
         self.wake(state);

@@ -71,6 +71,14 @@ pub(super) fn start(sink: &'static Sink) -> io::Result<()> {
     Ok(())
 }
 
+/// Has lines written where they are flushed: without a thread.
+pub(super) fn write_in_place(sink: &Sink, path: &Path) {
+    let mut writer = Writer::new(path);
+    sink.write_in_place(Box::new(move |sink| {
+        writer.step(sink);
+    }));
+}
+
 impl Writer {
     pub(super) fn new(path: &Path) -> Writer {
         Writer {

@@ -4,6 +4,7 @@ use std::fs;
 use std::path::PathBuf;
 
 use super::*;
+use crate::report::logging::writer::write_in_place;
 
 /// A folder of its own, removed afterwards.
 struct Folder(PathBuf);
@@ -36,7 +37,7 @@ fn held(sink: &Sink) -> usize {
 fn without_a_thread_lines_are_written_when_they_are_flushed() {
     let folder = Folder::new("in-place");
     let sink = Sink::new();
-    sink.write_in_place(&folder.log());
+    write_in_place(&sink, &folder.log());
     sink.gather("INFO", &format_args!("one"));
     sink.gather("INFO", &format_args!("two"));
     sink.flush();
@@ -51,7 +52,7 @@ fn what_is_held_is_bounded_and_what_is_not_is_counted_once() {
     let folder = Folder::new("bound");
     fs::create_dir(folder.log()).expect("a folder in the log's place");
     let sink = Sink::new();
-    sink.write_in_place(&folder.log());
+    write_in_place(&sink, &folder.log());
     let text = "x".repeat(1000);
     for _ in 0..3000 {
         sink.gather("INFO", &format_args!("{text}"));
