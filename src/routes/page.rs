@@ -21,7 +21,7 @@ const PAGE_BYTES: usize = squeeze::<0>(FILES).1;
 static PAGE: [u8; PAGE_BYTES] = squeeze(FILES).0;
 
 /// The page may run its own script and style, known by their SHA-256, and talk to this origin.
-/// tests/status_page.rs computes both anew.
+/// tests/routes/status_page.rs computes both anew.
 const POLICY: &str = "default-src 'none'; \
     script-src 'sha256-LmOu9LmEVbLJ+6KGnCcaW9uptJYz8lybmv8sBQbxHjI='; \
     style-src 'sha256-oGEZVs3Qbh7EVKg99wPX4jmkNFMHyCIA5onok+Q8qWE='; \

@@ -175,11 +175,7 @@ fn with_resolver(resolver: &str, providers: Vec<serde_json::Value>) -> Option<Te
         ": > hosts; printf '{resolver}' > resolv.conf; \
          exec unshare -m sh -c '{inner} && exec \"$0\" \"$@\"' \"$0\" \"$@\""
     );
-    Some(TestProxy::launch(Launch {
-        config: Some(config(providers).to_string()),
-        shell: Some(line),
-        ..Launch::default()
-    }))
+    Some(TestProxy::in_shell(&config(providers), &line))
 }
 
 fn by_name(upstream: &Upstream) -> serde_json::Value {

@@ -174,10 +174,6 @@ pub fn answer_on(listener: TcpListener) {
     });
 }
 
-fn free_address(ip: &str) -> SocketAddr {
-    TcpListener::bind((ip, 0)).and_then(|listener| listener.local_addr()).expect("a free port")
-}
-
 /// `named` at this address, and `p` which always works.
 fn beside_a_good_one(addr: SocketAddr, good: &Upstream) -> TestProxy {
     let url = format!("http://{addr}/v1");

@@ -3,18 +3,9 @@
 use std::ops::Deref;
 
 use rustix::process::{getrlimit, prlimit, Pid, Resource, Rlimit};
-use serde_json::Value;
 
-use crate::certificates::{Authority, GOOD};
+use crate::support::certificates::{Authority, GOOD};
 use crate::support::*;
-
-fn in_shell(config: &Value, line: &str) -> TestProxy {
-    TestProxy::launch(Launch {
-        config: Some(config.to_string()),
-        shell: Some(line.to_owned()),
-        ..Launch::default()
-    })
-}
 
 fn is_root() -> bool {
     rustix::process::geteuid().is_root()
@@ -53,7 +44,8 @@ fn complaints(proxy: &TestProxy) -> usize {
 #[test]
 fn a_full_log_disk_is_said_once_and_the_proxy_goes_on() {
     let upstream = Upstream::json("200 OK", "{}");
-    let proxy = FullDisk(in_shell(&config_for(&upstream), "ln -s /dev/full ai_proxy.log"));
+    let proxy =
+        FullDisk(TestProxy::in_shell(&config_for(&upstream), "ln -s /dev/full ai_proxy.log"));
     assert_works(&proxy);
     eventually("a complaint on stderr", || complaints(&proxy) > 0);
     assert_works(&proxy);
@@ -73,7 +65,7 @@ fn a_full_log_disk_is_said_once_and_the_proxy_goes_on() {
 fn a_full_disk_for_stderr_too_is_survived() {
     let upstream = Upstream::json("200 OK", "{}");
     let line = "ln -s /dev/full ai_proxy.log && exec 2> /dev/full";
-    let mut proxy = FullDisk(in_shell(&config_for(&upstream), line));
+    let mut proxy = FullDisk(TestProxy::in_shell(&config_for(&upstream), line));
     assert_works(&proxy);
     assert!(proxy.0.is_alive());
     assert_eq!(proxy.0.terminate().code(), Some(0));
@@ -86,7 +78,7 @@ fn a_broken_pipe_for_all_output_is_survived() {
     // The first reader of the pipe shows the address and leaves; the address goes to the test on descriptor 3.
     let line = "ln -s /dev/full ai_proxy.log && mkfifo pipe && exec 3>&1 && \
                 { head -n 1 pipe >&3 & } && exec > pipe 2>&1 3>&-";
-    let mut proxy = FullDisk(in_shell(&config_for(&upstream), line));
+    let mut proxy = FullDisk(TestProxy::in_shell(&config_for(&upstream), line));
     assert_works(&proxy);
     proxy.signal("HUP");
     assert_works(&proxy);
@@ -96,7 +88,7 @@ fn a_broken_pipe_for_all_output_is_survived() {
 #[test]
 fn a_log_that_cannot_be_opened_is_said_once_and_the_proxy_goes_on() {
     let upstream = Upstream::json("200 OK", "{}");
-    let proxy = in_shell(&config_for(&upstream), "mkdir ai_proxy.log");
+    let proxy = TestProxy::in_shell(&config_for(&upstream), "mkdir ai_proxy.log");
     assert_works(&proxy);
     eventually("a complaint on stderr", || complaints(&proxy) > 0);
     assert_works(&proxy);
@@ -118,7 +110,7 @@ fn a_read_only_working_directory_is_no_reason_not_to_work() {
     } else {
         "chmod 0555 .".to_owned()
     };
-    let proxy = in_shell(&config_for(&upstream), &line);
+    let proxy = TestProxy::in_shell(&config_for(&upstream), &line);
     assert_works(&proxy);
     eventually("a complaint on stderr", || complaints(&proxy) == 1);
     assert!(!proxy.log_path().exists());
@@ -138,11 +130,7 @@ fn a_missing_ca_file_is_said_and_costs_https_providers_only_until_it_is_there() 
     let directory = TempDir::new();
     let path = directory.path().join("ca.pem");
     let both = config([provider("secure", &secure), provider("p", &plain)]);
-    let proxy = TestProxy::launch(Launch {
-        config: Some(both.to_string()),
-        environment: vec![("SSL_CERT_FILE".to_owned(), path.to_string_lossy().into_owned())],
-        ..Launch::default()
-    });
+    let proxy = TestProxy::with_environment(&both, &[("SSL_CERT_FILE", path)]);
     eventually("a warning", || proxy.stderr().contains("ca.pem"));
     for _ in 0..2 {
         let message = proxy.chat(chat("secure/m")).error(502);
@@ -211,7 +199,7 @@ fn without_descriptors_for_a_provider_the_answer_is_502_and_the_next_one_works()
     let upstream = Upstream::json("200 OK", r#"{"data":[]}"#);
     let proxy = TestProxy::start(&config([provider("acme", &upstream)]));
     let mut client = proxy.connect();
-    assert_eq!(client.send("GET / HTTP/1.1\r\nHost: t\r\n\r\n").response().status, 200);
+    assert_eq!(client.send(GET).response().status, 200);
     let squeezed = Squeezed::new(&proxy, 0);
     for body in [chat("acme/m"), chat_stream("acme/m")] {
         let message = client.send(chat_request("", body.as_bytes())).response().error(502);
@@ -236,13 +224,12 @@ fn a_first_https_request_without_descriptors_does_not_spoil_the_next() {
     });
     let directory = TempDir::new();
     let path = directory.write("ca.pem", authority.pem());
-    let proxy = TestProxy::launch(Launch {
-        config: Some(config([provider("secure", &upstream)]).to_string()),
-        environment: vec![("SSL_CERT_FILE".to_owned(), path.to_string_lossy().into_owned())],
-        ..Launch::default()
-    });
+    let proxy = TestProxy::with_environment(
+        &config([provider("secure", &upstream)]),
+        &[("SSL_CERT_FILE", path)],
+    );
     let mut client = proxy.connect();
-    assert_eq!(client.send("GET / HTTP/1.1\r\nHost: t\r\n\r\n").response().status, 200);
+    assert_eq!(client.send(GET).response().status, 200);
     let request = chat_request("", chat("secure/m").as_bytes());
     // One descriptor is enough for the connection and not for the file too; it may have been read at the start.
     let squeezed = Squeezed::new(&proxy, 1);
@@ -277,7 +264,7 @@ fn more_clients_than_descriptors_are_all_served() {
         connection.send(json_answer("200 OK", "{}"));
     });
     let line = "ulimit -n 96";
-    let proxy = in_shell(&config_for(&upstream), line);
+    let proxy = TestProxy::in_shell(&config_for(&upstream), line);
     eventually("a warning", || proxy.stderr().contains("file descriptor limit"));
     let request = chat_request("Connection: close\r\n", chat(MODEL).as_bytes());
     let mut clients = Vec::new();

@@ -1,4 +1,4 @@
-//! A certificate authority made at run time, and the leaves it signs. Only `tls.rs` uses it.
+//! A certificate authority made at run time, and the leaves it signs.
 
 use std::net::TcpStream;
 
@@ -13,7 +13,7 @@ use openssl::ssl::{SslAcceptor, SslAcceptorBuilder, SslMethod};
 use openssl::x509::extension::{BasicConstraints, KeyUsage, SubjectAlternativeName};
 use openssl::x509::{X509Builder, X509Name, X509};
 
-use crate::support::{Connection, Upstream};
+use super::{Connection, Duplex, Upstream};
 
 /// An authority of one test.
 pub struct Authority {
@@ -78,7 +78,6 @@ impl Authority {
     }
 
     /// The same by OpenSSL itself, which tells more and may ask more.
-    #[allow(dead_code, reason = "only some test binaries that compile this use it")]
     pub fn openssl(&self, leaf: &Leaf<'_>) -> SslAcceptorBuilder {
         let (certificate, key) = self.sign(leaf);
         let mut builder =
@@ -97,7 +96,7 @@ impl Authority {
         let acceptor = self.acceptor(leaf);
         let wrap = move |socket: TcpStream| {
             let stream = acceptor.accept(socket).ok()?;
-            Some(Box::new(stream) as Box<dyn crate::support::Duplex>)
+            Some(Box::new(stream) as Box<dyn Duplex>)
         };
         Upstream::serve_tls(Box::new(wrap), script)
     }

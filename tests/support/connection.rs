@@ -62,7 +62,6 @@ impl Connection {
                 linger_zero(&self.socket);
                 return false;
             }
-            Step::Close => return false,
         }
         true
     }

@@ -1,12 +1,9 @@
 //! What all tests share: a proxy to test ([`TestProxy`]), scripted providers ([`Upstream`]), a client that
 //! sends raw bytes ([`Raw`]) and helpers for configurations and bodies. Threads only; every wait is bounded.
 
-#![allow(
-    dead_code,
-    unused_imports,
-    reason = "each test binary compiles all of this and uses a part"
-)]
+#![allow(dead_code, unused_imports, reason = "each of the test programs uses a part of it")]
 
+pub mod certificates;
 mod connection;
 mod dir;
 mod message;
@@ -15,6 +12,8 @@ mod proxy;
 mod raw;
 mod upstream;
 
+use std::net::{SocketAddr, TcpListener};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
 
@@ -23,7 +22,7 @@ use serde_json::{json, Value};
 pub use connection::Connection;
 pub use dir::TempDir;
 pub use message::{Duplex, Ending, Head, Request, Response};
-pub use program::{run, run_with_config, Finished};
+pub use program::{run, run_with_config, Finished, PROGRAM};
 pub use proxy::{Launch, TestProxy};
 pub use raw::Raw;
 pub use upstream::{Step, Upstream};
@@ -34,6 +33,8 @@ pub const TOKEN: &str = "sk-client-4f1d7a90c2";
 pub const KEY: &str = "key-upstream-93bd0e71";
 /// The only model of [`provider`].
 pub const MODEL: &str = "p/m";
+/// A request that every proxy answers with 200.
+pub const GET: &str = "GET / HTTP/1.1\r\nHost: t\r\n\r\n";
 /// After this a wait is a hang.
 pub const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -158,6 +159,21 @@ impl Gate {
         let open = self.0 .0.lock().expect("no poison");
         let _ = self.0 .1.wait_timeout_while(open, 3 * PATIENCE, |open| !*open);
     }
+}
+
+/// Sets a flag when it is dropped, also by a failed assertion: threads that wait for it must not run on.
+pub struct SetOnDrop<'f>(pub &'f AtomicBool);
+
+impl Drop for SetOnDrop<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::SeqCst);
+    }
+}
+
+/// An address of this machine that nobody uses. The port stays free if nobody else uses this IP.
+pub fn free_address(ip: &str) -> SocketAddr {
+    let listener = TcpListener::bind((ip, 0)).expect("a free port");
+    listener.local_addr().expect("an address")
 }
 
 /// Whether `haystack` contains `needle`.

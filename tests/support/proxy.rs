@@ -1,5 +1,6 @@
 //! The program under test as a running process in a directory of its own.
 
+use std::ffi::OsStr;
 use std::io::{BufRead, BufReader, Read};
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -20,7 +21,7 @@ pub struct Launch {
     pub config: Option<String>,
     pub arguments: Vec<String>,
     pub environment: Vec<(String, String)>,
-    /// Runs before the program in a shell, `ulimit -n 64` for instance.
+    /// Runs before the program in a shell.
     pub shell: Option<String>,
 }
 
@@ -42,6 +43,26 @@ impl TestProxy {
     /// Starts with a `config.json` of this text.
     pub fn start_text(config: &str) -> Self {
         Self::launch(Launch { config: Some(config.to_owned()), ..Launch::default() })
+    }
+
+    /// Starts without any provider.
+    pub fn without_providers() -> Self {
+        Self::start(&super::config([]))
+    }
+
+    /// Starts after a line of shell: `ulimit -n 64`, for instance.
+    pub fn in_shell(config: &Value, line: &str) -> Self {
+        let (config, shell) = (Some(config.to_string()), Some(line.to_owned()));
+        Self::launch(Launch { config, shell, ..Launch::default() })
+    }
+
+    /// Starts with these variables beside those of the test.
+    pub fn with_environment(config: &Value, variables: &[(&str, impl AsRef<OsStr>)]) -> Self {
+        let environment = variables.iter().map(|(name, value)| {
+            ((*name).to_owned(), value.as_ref().to_string_lossy().into_owned())
+        });
+        let (config, environment) = (Some(config.to_string()), environment.collect());
+        Self::launch(Launch { config, environment, ..Launch::default() })
     }
 
     /// Starts and waits for the line with the address.

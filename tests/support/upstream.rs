@@ -26,8 +26,6 @@ pub enum Step {
     HalfClose,
     /// Close with a TCP reset.
     Reset,
-    /// Close; so does the end of the script.
-    Close,
 }
 
 /// Wraps an accepted socket, in TLS for instance; `None` gives the connection up.

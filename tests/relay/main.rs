@@ -1,0 +1,18 @@
+//! A chat's way through: what reaches the provider, what reaches the client, and how either of them may end it.
+
+mod answers;
+mod cancel;
+mod early_keepalive;
+mod final_events;
+mod mislabelled_streams;
+mod redirects;
+mod requests;
+mod sse_keepalive;
+mod streams;
+mod streams_end;
+#[path = "../support/mod.rs"]
+mod support;
+mod tls;
+
+/// What stands in a silent stream in place of events.
+const COMMENT: &str = ": keep-alive\n\n";

@@ -1,0 +1,13 @@
+//! What each endpoint answers, and to whom.
+
+mod auth;
+mod chat_bodies;
+mod endpoints;
+mod health;
+mod model_lists;
+mod models;
+mod request_ids;
+mod stats;
+mod status_page;
+#[path = "../support/mod.rs"]
+mod support;
