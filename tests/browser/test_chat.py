@@ -6,8 +6,9 @@ import threading
 from selenium.common.exceptions import NoAlertPresentException
 from selenium.webdriver.common.keys import Keys
 
-from harness import TOKEN, PageTest
-from scripted import WAIT_MAX, eventually
+from harness import eventually
+from page import TOKEN, PageTest
+from provider import WAIT_MAX
 
 HOSTILE = ['<img src=x onerror="window.pwned=1">', "\"'><script>window.pwned=1</script>",
            "javascript:window.pwned=1", "__proto__", "a&amp;b {0} $& $1 `", "constructor"]

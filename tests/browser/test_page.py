@@ -2,8 +2,8 @@
 
 import unittest
 
-from harness import TOKEN, PageTest
-from scripted import free_port
+from harness import free_port
+from page import TOKEN, PageTest
 
 
 def luminance(colour):

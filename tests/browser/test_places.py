@@ -5,8 +5,8 @@ import tempfile
 import time
 from pathlib import Path
 
-from harness import SCRATCH, PageTest
-from scripted import eventually, free_port
+from harness import eventually, free_port
+from page import SCRATCH, PageTest
 
 NGINX = """
 daemon off; pid nginx.pid; error_log nginx.log; events {{}}

@@ -8,15 +8,13 @@
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+# shellcheck source=tests/lib.sh
+. "$here/../lib.sh"
 binary=$(realpath "$1")
 directory=$(realpath -m "${2:-$here/../../target/clients}")
 mkdir -p "$directory"
 
-if ! cmp -s "$here/requirements.txt" "$directory/requirements.txt"; then
-    python3 -m venv --clear "$directory/venv"
-    "$directory/venv/bin/pip" install --quiet --disable-pip-version-check -r "$here/requirements.txt"
-    cp "$here/requirements.txt" "$directory/requirements.txt"
-fi
+python_with "$here/requirements.txt" "$directory"
 if ! cmp -s "$here/package.json" "$directory/installed.json"; then
     cp "$here/package.json" "$directory/package.json"
     npm install --prefix "$directory" --silent --no-audit --no-fund --no-package-lock
@@ -25,9 +23,4 @@ fi
 "$directory/venv/bin/pip" list --disable-pip-version-check 2>/dev/null | grep -E '^(openai|httpx2?) ' || true
 echo "openai (npm) $(node -p 'require(process.argv[1]).version' "$directory/node_modules/openai/package.json")"
 
-tests=("$directory/venv/bin/python" -B "$here/run.py" "$binary" "$directory/node_modules")
-if unshare --net true 2>/dev/null; then
-    exec unshare --net sh -c 'ip link set lo up && exec "$@"' sh "${tests[@]}"
-fi
-echo "no network of our own here: port 8001 must be free for the demo"
-exec "${tests[@]}"
+alone "$directory/venv/bin/python" -B "$here/run.py" "$binary" "$directory/node_modules"

@@ -6,7 +6,7 @@ import unittest
 
 import openai
 
-from harness import API_KEY, BASE_URL, ClientTest, UNICODE, model, seen, user
+from case import API_KEY, BASE_URL, ClientTest, UNICODE, model, seen, user
 
 STREAMS = 50
 

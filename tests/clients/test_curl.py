@@ -11,8 +11,9 @@ import time
 import unittest
 import urllib.parse
 
-from harness import (API_KEY, BASE_URL, DEMO_BANNER, LOG_FILE, REQUEST_BYTES_MAX,
-                     UNICODE, ClientTest, model, seen, user)
+from case import (API_KEY, BASE_URL, DEMO_BANNER, LOG_FILE, REQUEST_BYTES_MAX,
+                  UNICODE, ClientTest, model, seen, user)
+from harness import free_port
 
 CHAT = "/v1/chat/completions"
 BEARER = ["-H", f"Authorization: Bearer {API_KEY}"]
@@ -297,9 +298,3 @@ class BehindNginx(ClientTest):
             began = time.monotonic()
             process.kill()
         self.assert_closed(tag, began)
-
-
-def free_port():
-
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return listener.getsockname()[1]

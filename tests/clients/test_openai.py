@@ -6,8 +6,8 @@ import time
 
 import openai
 
-from harness import (API_KEY, BASE_URL, NON_STREAM_TIMEOUT, STREAM_TIMEOUT, UNICODE, ClientTest,
-                     model, seen, user)
+from case import (API_KEY, BASE_URL, NON_STREAM_TIMEOUT, STREAM_TIMEOUT, UNICODE, ClientTest,
+                  model, seen, user)
 
 
 CLIENT = openai.OpenAI(base_url=f"{BASE_URL}/v1", api_key=API_KEY, max_retries=0, timeout=20.0)

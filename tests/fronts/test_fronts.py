@@ -8,8 +8,9 @@ import unittest
 
 import openai
 
-from harness import TOKEN, Haproxy, Nginx
-from scripted import WAIT_MAX, eventually
+from front import TOKEN, Haproxy, Nginx
+from harness import eventually
+from provider import WAIT_MAX
 
 WORDS = [f"word-{number}" for number in range(20)]
 CLIENTS = 8

@@ -8,7 +8,7 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 deploy=$(cd "$here/../../deploy" && pwd)
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
-cd "$scratch"
+cd "$scratch" || exit
 export HOME=$scratch LC_ALL=C.UTF-8
 mkdir 'etc dir'
 touch one.json two.json 'with space.json' other.txt

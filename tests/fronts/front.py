@@ -8,7 +8,8 @@ import tempfile
 import unittest
 from pathlib import Path
 
-from scripted import Provider, Proxy, eventually, free_port
+from harness import Proxy, eventually, free_port
+from provider import Provider
 
 BINARY = os.environ["BINARY"]
 DEPLOY = Path(__file__).resolve().parents[2] / "deploy"

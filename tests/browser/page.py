@@ -11,7 +11,8 @@ from selenium import webdriver
 from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
 
-from scripted import Provider, Proxy, eventually
+from harness import Proxy, eventually
+from provider import Provider
 
 BINARY = os.environ["BINARY"]
 SCREENSHOTS = Path(os.environ["SCREENSHOTS"])
