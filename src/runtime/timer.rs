@@ -150,7 +150,7 @@ pub struct Timer {
 }
 
 impl Timer {
-    /// An timer that is not set.
+    /// A timer that is not set.
     pub fn new(clock: &Rc<Clock>) -> Timer {
         let key = clock.slots.borrow_mut().insert(Slot::default());
         Timer { clock: clock.clone(), key }
@@ -191,36 +191,72 @@ impl Timer {
         slot.due.is_some_and(|at| at <= now)
     }
 
-    /// Waits for `future`, but not beyond `wait`.
+    /// Waits for `future`, but not beyond `wait`, nor beyond a wait of the same timer around this one.
     ///
     /// # Errors
     /// `wait` itself, when its time ran out first.
     pub async fn within<T>(&self, wait: Wait, future: impl Future<Output = T>) -> Result<T, Wait> {
         let mut future = pin!(future);
-        let outer = self.set(Some(wait.until));
-        let result = poll_fn(|context| match future.as_mut().poll(context) {
+        let deadline = Deadline::new(self, wait.until);
+        poll_fn(|context| match future.as_mut().poll(context) {
             Poll::Ready(value) => Poll::Ready(Ok(value)),
-            Poll::Pending => {
-                // The future may have waited under a deadline of its own.
-                self.set(Some(wait.until));
-                if self.poll_due(context) {
-                    Poll::Ready(Err(wait))
-                } else {
-                    Poll::Pending
-                }
-            }
+            Poll::Pending => deadline.poll(context, wait.until).map(|()| Err(wait)),
         })
-        .await;
-        self.set(outer);
-        result
+        .await
     }
 
     /// Sleeps for `length`.
     pub async fn sleep(&self, length: Duration) {
-        let outer = self.set(Some(self.now() + length));
-        poll_fn(|context| if self.poll_due(context) { Poll::Ready(()) } else { Poll::Pending })
-            .await;
-        self.set(outer);
+        let until = self.now() + length;
+        let deadline = Deadline::new(self, until);
+        poll_fn(|context| deadline.poll(context, until)).await;
+    }
+
+    /// Sets the deadline unless an earlier one is still to come.
+    fn set_at_most(&self, slot: &mut Slot, until: Instant) {
+        let clock = &self.clock;
+        let earlier = slot.due.is_some_and(|due| due <= until && due > clock.now());
+        if !earlier {
+            slot.due = Some(until);
+            if clock.earliest.get().is_none_or(|earliest| until < earliest) {
+                clock.earliest.set(Some(until));
+            }
+        }
+    }
+}
+
+/// A deadline in force. Those of one timer lie within each other: the slot holds the earliest, and each
+/// looks at the time for itself. Dropping one puts back what was there before.
+struct Deadline<'t> {
+    timer: &'t Timer,
+    outer: Option<Instant>,
+}
+
+impl<'t> Deadline<'t> {
+    fn new(timer: &'t Timer, until: Instant) -> Deadline<'t> {
+        let slot = &mut timer.clock.slots.borrow_mut()[timer.key];
+        let outer = slot.due;
+        timer.set_at_most(slot, until);
+        Deadline { timer, outer }
+    }
+
+    /// Ready when the deadline has passed; if not, the task is woken when it does.
+    fn poll(&self, context: &Context<'_>, until: Instant) -> Poll<()> {
+        let timer = self.timer;
+        if timer.now() >= until {
+            return Poll::Ready(());
+        }
+        let slot = &mut timer.clock.slots.borrow_mut()[timer.key];
+        // What was polled before may have set the timer for itself.
+        timer.set_at_most(slot, until);
+        keep(&mut slot.waker, context.waker());
+        Poll::Pending
+    }
+}
+
+impl Drop for Deadline<'_> {
+    fn drop(&mut self) {
+        self.timer.set(self.outer);
     }
 }
 
