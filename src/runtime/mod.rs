@@ -3,6 +3,7 @@
 
 pub mod blocking;
 pub mod budget;
+mod listener;
 mod parker;
 pub mod reactor;
 pub mod semaphore;
