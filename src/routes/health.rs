@@ -8,13 +8,13 @@ use std::cell::{Cell, RefCell};
 use std::rc::{Rc, Weak};
 use std::time::{Duration, Instant};
 
+use event_listener::Event;
 use serde::{Serialize, Serializer};
 use smol::Task;
 
 use crate::report::error::to_json;
 use crate::routes::query::{self, Listing};
 use crate::runtime::timer::Timer;
-use crate::runtime::waiters::Waiters;
 use crate::state::{Settings, State};
 use crate::upstream::exchange::ExchangeError;
 
@@ -34,7 +34,7 @@ pub struct Health {
     report: RefCell<Rc<Vec<u8>>>,
     /// When the report was made, if the configuration was still in force then.
     reported: Cell<Option<Instant>>,
-    waiting: Waiters,
+    waiting: Event,
 }
 
 impl Health {
@@ -54,7 +54,9 @@ impl Health {
         if !is_over() && (self.running.borrow().is_none() || !self.is_current(state)) {
             self.begin(state);
         }
-        self.waiting.wait_until(is_over).await;
+        while !is_over() {
+            self.waiting.listen().await;
+        }
         self.report.borrow().clone()
     }
 
@@ -124,7 +126,7 @@ async fn round(state: Rc<State>, settings: Rc<Settings>) {
     if let Some(this) = health.running.take() {
         this.detach();
     }
-    health.waiting.wake();
+    health.waiting.notify(usize::MAX);
 }
 
 async fn probe(state: Rc<State>, settings: Rc<Settings>, index: usize) -> bool {

@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use std::rc::Rc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use event_listener::Event;
 use serde::Serialize;
 
 use crate::config::Provider;
@@ -12,7 +13,6 @@ use crate::report::error::to_json;
 use crate::routes::query;
 use crate::runtime::blocking::{offload, IN_PLACE_BYTES_MAX};
 use crate::runtime::timer::{Phase, Timer, Wait};
-use crate::runtime::waiters::Waiters;
 use crate::state::{Settings, State};
 
 use super::model_list::{self as list, Listed};
@@ -52,7 +52,7 @@ pub struct Catalogue {
     /// When the configuration was loaded, in seconds since 1970.
     loaded_at: Cell<i64>,
     /// Callers that share the fetches under way.
-    waiting: Waiters,
+    waiting: Event,
 }
 
 impl Catalogue {
@@ -108,7 +108,11 @@ impl Catalogue {
         let first = entries.iter().filter(missing).any(untried);
         let length = if first { query::QUERY_MAX } else { RETRY_MAX };
         let wait = Wait::new(Phase::WholeAnswer, timer.now(), length);
-        let all = self.waiting.wait_until(|| !entries.iter().any(|entry| missing(&entry)));
+        let all = async {
+            while entries.iter().any(|entry| missing(&entry)) {
+                self.waiting.listen().await;
+            }
+        };
         // Whatever is there by then is shown.
         let _ = timer.within(wait, all).await;
         render(&settings, &entries, self.loaded_at.get())
@@ -172,7 +176,7 @@ async fn fetch(state: Rc<State>, settings: Rc<Settings>, index: usize, entry: Rc
     }
     entry.tried_at.set(Some(now));
     entry.fetching.set(false);
-    state.catalogue.waiting.wake();
+    state.catalogue.waiting.notify(usize::MAX);
 }
 
 /// What is long, or may be once it is decompressed, is read off the event loop.

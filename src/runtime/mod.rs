@@ -11,4 +11,4 @@ pub mod socket;
 mod socket_options;
 pub mod sources;
 pub mod timer;
-pub mod waiters;
+pub(crate) mod waker;

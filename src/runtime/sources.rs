@@ -9,7 +9,7 @@ use std::task::Waker;
 use rustix::event::epoll;
 use slab::Slab;
 
-use super::waiters::keep;
+use super::waker::set_waker;
 
 /// Read from a socket at once.
 pub const SCRATCH_BYTES: usize = 64 * 1024;
@@ -143,12 +143,12 @@ impl Registration {
 
     /// The task to wake when the socket becomes readable.
     pub fn wake_reader(&self, waker: &Waker) {
-        self.with(|source| keep(&mut source.reader, waker));
+        self.with(|source| set_waker(&mut source.reader, waker));
     }
 
     /// The task to wake when the socket becomes writable.
     pub fn wake_writer(&self, waker: &Waker) {
-        self.with(|source| keep(&mut source.writer, waker));
+        self.with(|source| set_waker(&mut source.writer, waker));
     }
 }
 

@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 
 use slab::Slab;
 
-use super::waiters::keep;
+use super::waker::set_waker;
 
 /// The timers are looked through no more often than this.
 const TICK: Duration = Duration::from_millis(5);
@@ -187,7 +187,7 @@ impl Timer {
         let now = self.now();
         let mut slots = self.clock.slots.borrow_mut();
         let slot = &mut slots[self.key];
-        keep(&mut slot.waker, context.waker());
+        set_waker(&mut slot.waker, context.waker());
         slot.due.is_some_and(|at| at <= now)
     }
 
@@ -249,7 +249,7 @@ impl<'t> Deadline<'t> {
         let slot = &mut timer.clock.slots.borrow_mut()[timer.key];
         // What was polled before may have set the timer for itself.
         timer.set_at_most(slot, until);
-        keep(&mut slot.waker, context.waker());
+        set_waker(&mut slot.waker, context.waker());
         Poll::Pending
     }
 }

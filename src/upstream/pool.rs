@@ -15,7 +15,7 @@ use crate::runtime::reactor::Reactor;
 use crate::runtime::semaphore::{Permit, Semaphore};
 use crate::runtime::socket::{Socket, UNACKNOWLEDGED_MAX};
 use crate::runtime::timer::Timer;
-use crate::runtime::waiters::keep;
+use crate::runtime::waker::set_waker;
 use crate::upstream::connect::{connect, ConnectError, Connected, Origin};
 use crate::upstream::dns::Resolver;
 use crate::upstream::tls::Tls;
@@ -250,7 +250,7 @@ impl Pool {
         poll_fn(|context| {
             timer.poll_due(context);
             let mut state = self.state.borrow_mut();
-            keep(&mut state.sweeper, context.waker());
+            set_waker(&mut state.sweeper, context.waker());
             let now = timer.now();
             let (mut kept, mut closed) = (VecDeque::new(), Vec::new());
             for mut idle in std::mem::take(&mut state.idle) {
