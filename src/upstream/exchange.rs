@@ -116,8 +116,7 @@ pub async fn exchange(
     let mut attempt = 0;
     let mut first_sent = None;
     loop {
-        // Boxed: connecting is over when the wait for the answer begins.
-        let lease = Box::pin(pool.lease(permit, origin, attempt > 0)).await;
+        let lease = pool.lease(permit, origin, attempt > 0).await;
         let lease = lease.map_err(ExchangeError::Connect)?;
         let (sent_at, really) = *first_sent.get_or_insert((timer.now(), timer.real_now()));
         let mut sending = Sending::new(lease, sent_at);

@@ -9,3 +9,6 @@ pub mod pool;
 pub mod provider;
 mod sending;
 pub mod tls;
+
+#[cfg(test)]
+mod testing;

@@ -8,8 +8,9 @@ use super::*;
 use crate::runtime::timer::Timer;
 
 impl Reactor {
-    /// Takes what the kernel has to tell now. Returns how many events that were.
+    /// A visit to the kernel that takes no time. Returns how many events there were.
     pub(crate) fn look(&self) -> usize {
+        self.sources.visits.set(self.sources.visits.get().wrapping_add(1));
         let mut events = Vec::with_capacity(EVENTS_MAX);
         self.collect(&mut events, Some(Duration::ZERO));
         events.len()
