@@ -215,7 +215,7 @@ impl Socket {
     }
 
     /// Whether nothing has come since the last read: an idle connection that is not quiet is
-    /// closed or out of step. Asks the kernel, for the last visit may be out of date.
+    /// closed or not reusable. Asks the kernel, for the last visit may be out of date.
     pub fn has_no_input(&mut self) -> bool {
         let news = match &mut self.0 {
             Kind::Plain(watched) => watched.stream.peek(&mut [0]),

@@ -32,6 +32,13 @@ pub enum ExchangeError {
     TooLarge(u64),
 }
 
+impl ExchangeError {
+    /// Whether the connection ended before an answer began, as one does that was dead already.
+    pub(super) fn is_death(&self) -> bool {
+        matches!(self, ExchangeError::Closed(false) | ExchangeError::Io(_))
+    }
+}
+
 impl fmt::Display for ExchangeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

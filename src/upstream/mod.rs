@@ -5,9 +5,10 @@ pub mod connect;
 pub mod dns;
 pub mod error;
 pub mod exchange;
+mod message;
 pub mod pool;
 pub mod provider;
-mod sending;
+mod response;
 pub mod tls;
 
 #[cfg(test)]

@@ -16,6 +16,7 @@ use futures_lite::future::{block_on, poll_once};
 
 use crate::runtime::reactor::Reactor;
 use crate::runtime::socket::{Socket, Watched};
+use crate::runtime::timer::Timer;
 
 use super::connect::{Connect, ConnectError, Connected, Connecting, Origin};
 use super::pool::{Lease, Pool, PoolLimits};
@@ -89,6 +90,7 @@ impl Peer {
 pub(super) struct Bench {
     pub(super) reactor: Rc<Reactor>,
     pub(super) pool: Rc<Pool>,
+    pub(super) timer: Timer,
     memory: Rc<Memory>,
 }
 
@@ -105,7 +107,8 @@ impl Bench {
         let connector = Box::new(memory.clone());
         let pool = Pool::with_connector(&reactor.clock, limits, Rc::default(), connector);
         pool.configure(limits, &[origin("a"), origin("b")]);
-        Bench { reactor, pool, memory }
+        let timer = Timer::new(&reactor.clock);
+        Bench { reactor, pool, timer, memory }
     }
 
     /// The provider's end of the oldest connection that was not asked for yet.
