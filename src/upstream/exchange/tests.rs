@@ -241,6 +241,25 @@ fn the_repeat_of_an_exchange_is_answered_like_any_other() {
     assert!(bench.poll(&mut other).is_some());
 }
 
+/// Others may be dead, too, and there is one repeat only.
+#[test]
+fn the_repeat_of_an_exchange_takes_no_idle_connection() {
+    let bench = Bench::new(WIDE);
+    let (first, second) = (begin(&bench), begin(&bench));
+    let (mut living, mut dead) = (bench.peer(), bench.peer());
+    living.send(ANSWER);
+    dead.send(ANSWER);
+    bench.finish(good(bench.finish(first)).collect(10)).unwrap();
+    bench.finish(good(bench.finish(second)).collect(10)).unwrap();
+    assert_eq!(bench.pool.idle(), 2);
+    let mut running = begin(&bench);
+    drop(dead);
+    assert!(bench.poll(&mut running).is_none());
+    bench.peer().send(ANSWER);
+    assert!(!good(bench.finish(running)).lease.reused);
+    assert_eq!(bench.pool.idle(), 1);
+}
+
 #[test]
 fn an_exchange_on_a_new_connection_is_not_repeated() {
     let bench = Bench::new(WIDE);
