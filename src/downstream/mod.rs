@@ -15,7 +15,7 @@ use crate::downstream::admission::{Activity, Slot};
 use crate::report::error::Error;
 use crate::runtime::socket::Socket;
 use crate::runtime::sources::SCRATCH_BYTES;
-use crate::runtime::timer::{Phase, Timer, Wait};
+use crate::runtime::timer::{label, Timer, Wait};
 use crate::wire::body::Decoder;
 
 /// From the first byte of a head to its last.
@@ -204,7 +204,7 @@ impl Connection {
         self.slot.set(Activity::Closing, timer.now());
         let end = timer.now() + LINGER_MAX;
         while timer.now() < end {
-            let wait = Wait::new(Phase::RequestBody, timer.now(), LINGER_SILENCE_MAX);
+            let wait = Wait::new(label::REQUEST_BODY, timer.now(), LINGER_SILENCE_MAX);
             let fill = poll_fn(|context| match self.poll_fill(context) {
                 Poll::Pending if self.slot.poll_leave(context) => Poll::Ready(0),
                 other => other,
@@ -226,5 +226,5 @@ impl Connection {
 
 /// How long a client that took its last byte at `taken_at` may take none.
 pub(crate) fn write_progress(taken_at: Instant) -> Wait {
-    Wait::new(Phase::WriteToClient, taken_at, WRITE_PROGRESS_MAX)
+    Wait::new(label::WRITE_TO_CLIENT, taken_at, WRITE_PROGRESS_MAX)
 }

@@ -7,7 +7,7 @@ use std::time::Instant;
 use super::{Connection, HEAD_MAX, IN_USE_MAX, KEEP_ALIVE_MAX, READ_AHEAD_BYTES_MAX};
 use crate::downstream::admission::Activity;
 use crate::report::error::Error;
-use crate::runtime::timer::{Phase, Timer, Wait};
+use crate::runtime::timer::{label, Timer, Wait};
 use crate::wire::body::Decoder;
 use crate::wire::head::{HeadError, HeadScanner, RequestHead, HEAD_BYTES_MAX};
 
@@ -27,7 +27,7 @@ impl Connection {
         if !self.wait_for_request(timer, closing).await {
             return Ok(None);
         }
-        let wait = Wait::new(Phase::RequestHead, timer.now(), HEAD_MAX);
+        let wait = Wait::new(label::REQUEST_HEAD, timer.now(), HEAD_MAX);
         let length = timer.within(wait, self.head_length(timer.now())).await;
         self.slot.set(Activity::Busy, timer.now());
         let Some(length) = length.map_err(Error::ClientTimeout)?? else { return Ok(None) };

@@ -12,7 +12,7 @@ use super::{end_head, streams_all_the_same, Manner, RelayError, Relayed, Stream}
 use crate::downstream::Connection;
 use crate::report::entry::{Ending, Record};
 use crate::report::error::{error_event, Error};
-use crate::runtime::timer::{Phase, Timer, Wait};
+use crate::runtime::timer::{label, Timer, Wait};
 use crate::upstream::exchange::{ExchangeError, UpstreamResponse};
 use crate::wire::body::Framing;
 use crate::wire::chunks::{push_chunk, LAST_CHUNK};
@@ -64,7 +64,7 @@ impl<'m> Early<'m> {
     ) -> Result<T, Error> {
         let mut future = pin!(future);
         loop {
-            let silence = Wait::new(Phase::FirstByte, self.timer.now(), self.after);
+            let silence = Wait::new(label::FIRST_BYTE, self.timer.now(), self.after);
             let waited = self.timer.within(silence, client.unless_gone(future.as_mut())).await;
             if let Ok(result) = waited {
                 return result;
@@ -238,7 +238,7 @@ async fn read(
     timer: &Timer,
 ) -> Result<bool, ExchangeError> {
     loop {
-        let wait = Wait::new(Phase::NextBytes, timer.now(), silence_max);
+        let wait = Wait::new(label::NEXT_BYTES, timer.now(), silence_max);
         let piece = timer.within(wait, poll_fn(|context| answer.poll_body(context, body))).await;
         let done = match piece.map_err(ExchangeError::Timeout)? {
             Err(ExchangeError::Io(error)) if answer.ends_whole(&error, body).await => true,

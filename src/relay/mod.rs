@@ -12,7 +12,7 @@ use crate::downstream::Connection;
 use crate::report::entry::{Ending, Record};
 use crate::report::error::Error;
 use crate::runtime::budget::{Budget, Share};
-use crate::runtime::timer::{Phase, Timer, Wait};
+use crate::runtime::timer::{label, Timer, Wait};
 use crate::upstream::exchange::{ExchangeError, UpstreamResponse};
 use crate::wire::body::Framing;
 use crate::wire::head::{push_field, Content};
@@ -132,9 +132,9 @@ async fn hold(
     manner: &Manner<'_>,
 ) -> Result<bool, RelayError> {
     loop {
-        let wait = manner
-            .whole_by
-            .unwrap_or_else(|| Wait::new(Phase::NextBytes, timer.now(), manner.stream.silence_max));
+        let wait = manner.whole_by.unwrap_or_else(|| {
+            Wait::new(label::NEXT_BYTES, timer.now(), manner.stream.silence_max)
+        });
         let body = client.unless_gone(poll_fn(|context| answer.poll_body(context, held)));
         let body = timer.within(wait, body).await;
         let body = body.map_err(|wait| RelayError::Upstream(ExchangeError::Timeout(wait)))?;

@@ -34,7 +34,7 @@ impl fmt::Display for Ending {
                 write!(f, "客户端不读取 (client timed out after {} s)", wait.length.as_secs_f64())
             }
             Ending::Cut(Error::UpstreamTimeout { wait, .. }) => {
-                write!(f, "上游超时 (timed out: {}, {} s)", wait.phase, wait.length.as_secs_f64())
+                write!(f, "上游超时 (timed out: {}, {} s)", wait.label, wait.length.as_secs_f64())
             }
             Ending::Refused(status) => write!(
                 f,

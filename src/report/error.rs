@@ -167,7 +167,7 @@ impl fmt::Display for Error {
             Error::Head(error) => write!(f, "{error}"),
             Error::BadRequest(reason) | Error::ReloadRefused(reason) => f.write_str(reason),
             Error::ClientTimeout(wait) => {
-                write!(f, "请求超时: {} (request timed out after {})", wait.phase, Seconds(wait))
+                write!(f, "请求超时: {} (request timed out after {})", wait.label, Seconds(wait))
             }
             Error::UnknownCoding(coding) => write!(
                 f,
@@ -200,7 +200,7 @@ impl fmt::Display for Error {
             Error::UpstreamTimeout { provider, wait } => write!(
                 f,
                 "提供商 {provider} 响应超时: {}，{} (provider {provider} timed out)",
-                wait.phase,
+                wait.label,
                 Seconds(wait)
             ),
             Error::AnswerTooLarge { provider, limit } => write!(

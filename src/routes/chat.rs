@@ -11,7 +11,7 @@ use crate::report::entry::Record;
 use crate::report::error::Error;
 use crate::routing::splice::ChatRequest;
 use crate::runtime::blocking::{offload, IN_PLACE_BYTES_MAX};
-use crate::runtime::timer::{Phase, Timer, Wait};
+use crate::runtime::timer::{label, Timer, Wait};
 use crate::state::{Settings, State};
 use crate::upstream::exchange::{exchange, Message};
 use crate::upstream::provider::chat_head;
@@ -128,7 +128,7 @@ pub async fn complete(
     if !answer.head.has_request_id {
         push_field(&mut answer.head.relayed, "x-request-id", record.id.as_bytes());
     }
-    let whole_by = Wait::new(Phase::WholeAnswer, answer.sent_at, settings.non_stream_timeout);
+    let whole_by = Wait::new(label::WHOLE_ANSWER, answer.sent_at, settings.non_stream_timeout);
     manner.whole_by = (!route.streams).then_some(whole_by);
     Box::pin(relay(answer, client, timer, &manner, record)).await.map_err(|error| match error {
         RelayError::Client(error) => error,

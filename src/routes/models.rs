@@ -12,7 +12,7 @@ use crate::config::Provider;
 use crate::report::error::to_json;
 use crate::routes::query;
 use crate::runtime::blocking::{offload, IN_PLACE_BYTES_MAX};
-use crate::runtime::timer::{Phase, Timer, Wait};
+use crate::runtime::timer::{label, Timer, Wait};
 use crate::state::{Settings, State};
 
 use super::model_list::{self as list, Listed};
@@ -107,7 +107,7 @@ impl Catalogue {
         let untried = |entry: &Rc<Entry>| entry.tried_at.get().is_none();
         let first = entries.iter().filter(missing).any(untried);
         let length = if first { query::QUERY_MAX } else { RETRY_MAX };
-        let wait = Wait::new(Phase::WholeAnswer, timer.now(), length);
+        let wait = Wait::new(label::WHOLE_ANSWER, timer.now(), length);
         let all = async {
             while entries.iter().any(|entry| missing(&entry)) {
                 self.waiting.listen().await;

@@ -10,7 +10,7 @@ use futures_lite::io::AsyncReadExt;
 use http_types::{Method, Request, Url};
 
 use crate::config::Provider;
-use crate::runtime::timer::{Phase, Timer, Wait};
+use crate::runtime::timer::{label, Timer, Wait};
 use crate::state::{Settings, State};
 use crate::upstream::exchange::{exchange, ExchangeError, Message};
 use crate::upstream::provider::authorization;
@@ -48,7 +48,7 @@ pub async fn models(
     let message = Message::new(request_head(provider), Vec::new());
     let outer = Timer::new(&state.reactor.clock);
     let inner = Timer::new(&state.reactor.clock);
-    let wait = Wait::new(Phase::WholeAnswer, outer.now(), QUERY_MAX);
+    let wait = Wait::new(label::WHOLE_ANSWER, outer.now(), QUERY_MAX);
     let mut patience = settings.patience(false);
     patience.answer = QUERY_MAX;
     patience.queue = None;

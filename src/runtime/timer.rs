@@ -8,7 +8,6 @@
 //! rest (SIGSTOP, an overloaded machine).
 
 use std::cell::{Cell, RefCell};
-use std::fmt;
 use std::future::{poll_fn, Future};
 use std::pin::pin;
 use std::rc::Rc;
@@ -267,55 +266,41 @@ impl Drop for Timer {
     }
 }
 
-/// What is waited for. Its `Display` stands in errors and in the log.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Phase {
-    /// A free upstream connection.
-    Queue,
-    /// Name resolution and TCP.
-    Connect,
-    /// The TLS handshake.
-    Tls,
-    /// The first byte of the provider's answer.
-    FirstByte,
-    /// The next bytes of a stream.
-    NextBytes,
-    /// The end of an answer that does not stream.
-    WholeAnswer,
-    /// A request head from a client.
-    RequestHead,
-    /// The next bytes of a request body.
-    RequestBody,
-    /// A request body that comes too slowly on average.
-    SlowRequestBody,
-    /// A client that does not read its answer.
-    WriteToClient,
-}
+/// What is waited for, in the words of errors and of the log. One pointer wide: an open stream keeps two.
+pub type Label = &'static &'static str;
 
-impl fmt::Display for Phase {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Phase::Queue => "等待空闲连接 (waiting for a free connection)",
-            Phase::Connect => "建立连接 (connect)",
-            Phase::Tls => "TLS握手 (TLS handshake)",
-            Phase::FirstByte => "等待首字节 (first byte)",
-            Phase::NextBytes => "等待后续数据 (next bytes)",
-            Phase::WholeAnswer => "等待完整响应 (whole answer)",
-            Phase::RequestHead => "读取请求头 (request head)",
-            Phase::RequestBody => "读取请求体 (request body)",
-            Phase::SlowRequestBody => {
-                "读取请求体过慢，平均不足500字节/秒 (request body slower than 500 bytes a second)"
-            }
-            Phase::WriteToClient => "发送给客户端 (write to client)",
-        })
-    }
+/// All labels.
+pub mod label {
+    use super::Label;
+
+    /// A free upstream connection.
+    pub const QUEUE: Label = &"等待空闲连接 (waiting for a free connection)";
+    /// Name resolution and TCP.
+    pub const CONNECT: Label = &"建立连接 (connect)";
+    /// The TLS handshake.
+    pub const TLS: Label = &"TLS握手 (TLS handshake)";
+    /// The first byte of the provider's answer.
+    pub const FIRST_BYTE: Label = &"等待首字节 (first byte)";
+    /// The next bytes of a stream.
+    pub const NEXT_BYTES: Label = &"等待后续数据 (next bytes)";
+    /// The end of an answer that does not stream.
+    pub const WHOLE_ANSWER: Label = &"等待完整响应 (whole answer)";
+    /// A request head from a client.
+    pub const REQUEST_HEAD: Label = &"读取请求头 (request head)";
+    /// The next bytes of a request body.
+    pub const REQUEST_BODY: Label = &"读取请求体 (request body)";
+    /// A request body that comes too slowly on average.
+    pub const SLOW_REQUEST_BODY: Label =
+        &"读取请求体过慢，平均不足500字节/秒 (request body slower than 500 bytes a second)";
+    /// A client that does not read its answer.
+    pub const WRITE_TO_CLIENT: Label = &"发送给客户端 (write to client)";
 }
 
 /// A wait with its limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Wait {
-    /// What is waited for.
-    pub phase: Phase,
+    /// What is waited for: one of [`label`].
+    pub label: Label,
     /// How long it may take in all.
     pub length: Duration,
     /// When it ends.
@@ -324,8 +309,8 @@ pub struct Wait {
 
 impl Wait {
     /// A wait of `length` that starts at `now`.
-    pub fn new(phase: Phase, now: Instant, length: Duration) -> Wait {
-        Wait { phase, length, until: now + length }
+    pub fn new(label: Label, now: Instant, length: Duration) -> Wait {
+        Wait { label, length, until: now + length }
     }
 }
 

@@ -65,13 +65,13 @@ impl Settings {
 
     /// How long a request may wait for a connection and for its answer.
     pub fn patience(&self, streams: bool) -> Patience {
-        use crate::runtime::timer::Phase;
-        let (answer, phase) = if streams {
-            (self.config.stream_timeout, Phase::FirstByte)
+        use crate::runtime::timer::label;
+        let (answer, label) = if streams {
+            (self.config.stream_timeout, label::FIRST_BYTE)
         } else {
-            (self.config.non_stream_timeout, Phase::WholeAnswer)
+            (self.config.non_stream_timeout, label::WHOLE_ANSWER)
         };
-        Patience { queue: Some(self.config.non_stream_timeout), answer, phase }
+        Patience { queue: Some(self.config.non_stream_timeout), answer, label }
     }
 
     fn pool_limits(&self) -> PoolLimits {

@@ -15,7 +15,7 @@ use crate::runtime::reactor::Reactor;
 use crate::runtime::socket::{
     end_when_unacknowledged, probe_when_quiet, Socket, Watched, UNACKNOWLEDGED_MAX,
 };
-use crate::runtime::timer::{Phase, Timer, Wait};
+use crate::runtime::timer::{label, Timer, Wait};
 use crate::upstream::dns::Resolver;
 use crate::upstream::tls::Tls;
 
@@ -91,7 +91,7 @@ impl Network {
     /// No wait is longer than [`CONNECT_MAX`].
     async fn open(&self, origin: &Origin) -> Result<Connected, ConnectError> {
         let timer = Timer::new(&self.reactor.clock);
-        let wait = Wait::new(Phase::Connect, timer.now(), CONNECT_MAX);
+        let wait = Wait::new(label::CONNECT, timer.now(), CONNECT_MAX);
         let (watched, tcp_took) = timer
             .within(wait, async {
                 let addresses = self.resolver.resolve(&origin.host).await;
@@ -104,7 +104,7 @@ impl Network {
         if !origin.https {
             return Ok(Connected { socket: Socket::plain(watched), tcp_took });
         }
-        let wait = Wait::new(Phase::Tls, timer.now(), CONNECT_MAX);
+        let wait = Wait::new(label::TLS, timer.now(), CONNECT_MAX);
         let handshake = self.tls.handshake(server_name(&origin.host), watched);
         let stream = timer.within(wait, handshake).await?.map_err(ConnectError::Tls)?;
         Ok(Connected { socket: Socket::tls(stream), tcp_took })

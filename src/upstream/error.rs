@@ -45,7 +45,7 @@ impl fmt::Display for ExchangeError {
             ExchangeError::Busy(_, wait)
             | ExchangeError::Timeout(wait)
             | ExchangeError::Connect(ConnectError::Timeout(wait)) => {
-                write!(f, "{}超时 (timed out after {} s)", wait.phase, wait.length.as_secs_f64())
+                write!(f, "{}超时 (timed out after {} s)", wait.label, wait.length.as_secs_f64())
             }
             ExchangeError::Connect(ConnectError::Resolve(host, error)) => {
                 write!(f, "域名 {host} 解析失败 (name not resolved): {error}")

@@ -22,7 +22,7 @@ use std::time::{Duration, Instant};
 
 use crate::runtime::semaphore::Permit;
 use crate::runtime::socket::{QUIET_MAX, UNACKNOWLEDGED_MAX};
-use crate::runtime::timer::{Phase, Timer, Wait};
+use crate::runtime::timer::{label, Label, Timer, Wait};
 use crate::upstream::connect::Origin;
 use crate::upstream::pool::{Lease, Pool};
 use crate::wire::body::Decoder;
@@ -59,7 +59,7 @@ pub struct Patience {
     /// From sending the request to its answer.
     pub answer: Duration,
     /// How running out of the latter is named.
-    pub phase: Phase,
+    pub label: Label,
 }
 
 /// Sends `message` to `origin` and waits for the head of the answer.
@@ -108,7 +108,7 @@ async fn wait_for_permit(
     timer: &Timer,
 ) -> Result<Option<Permit>, ExchangeError> {
     let Some(length) = length else { return Ok(None) };
-    let wait = Wait::new(Phase::Queue, timer.now(), length);
+    let wait = Wait::new(label::QUEUE, timer.now(), length);
     let permit = timer.within(wait, pool.permits.take()).await;
     permit.map(Some).map_err(|wait| ExchangeError::Busy(pool.permits.limit(), wait))
 }
@@ -176,8 +176,8 @@ impl Sending {
         if message.len() > UNREAD_BYTES_MAX && self.lease.was_alive(self.sent_at) {
             self.lease.be_patient(None);
         }
-        let wait = Wait::new(patience.phase, self.sent_at, patience.answer);
-        let thinks = Wait::new(patience.phase, self.sent_at, ACKNOWLEDGED_AFTER);
+        let wait = Wait::new(patience.label, self.sent_at, patience.answer);
+        let thinks = Wait::new(patience.label, self.sent_at, ACKNOWLEDGED_AFTER);
         let mut next = if thinks.until < wait.until { thinks } else { wait };
         loop {
             let head = poll_fn(|context| self.poll_head(context, message));

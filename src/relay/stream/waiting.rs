@@ -7,7 +7,7 @@ use super::Stream;
 use crate::downstream::{write_progress, Connection, WRITE_RETRY};
 use crate::report::entry::Ending;
 use crate::runtime::socket::QUIET_MAX;
-use crate::runtime::timer::{Phase, Timer, Wait};
+use crate::runtime::timer::{label, Timer, Wait};
 use crate::upstream::exchange::ExchangeError;
 use crate::wire::body::Framing;
 use crate::wire::chunks::LAST_CHUNK;
@@ -50,7 +50,7 @@ impl Stream {
             timer.poll_due(context);
             return Poll::Pending;
         }
-        let silence = Wait::new(Phase::NextBytes, self.heard_at, self.limits.silence_max);
+        let silence = Wait::new(label::NEXT_BYTES, self.heard_at, self.limits.silence_max);
         let mut wait = self.whole_by.filter(|whole| whole.until < silence.until).unwrap_or(silence);
         // What has come and was not read yet is no silence.
         let mut late = wait.until <= now && !self.answer.lease.socket.maybe_readable();

@@ -85,7 +85,7 @@ impl Task {
     }
 
     fn wait(&self, seconds: u64) -> Wait {
-        Wait::new(Phase::NextBytes, self.start, Duration::from_secs(seconds))
+        Wait::new(label::NEXT_BYTES, self.start, Duration::from_secs(seconds))
     }
 
     fn poll<F: Future>(&self, future: &mut std::pin::Pin<Box<F>>) -> Poll<F::Output> {
@@ -222,4 +222,9 @@ fn a_deadline_moved_away_is_found_out_when_the_first_one_has_come() {
     assert!(!task.wakes_at(1));
     assert_eq!(task.clock.until_next(), Some(4_001 * MS));
     assert!(task.wakes_at(5));
+}
+
+#[test]
+fn a_wait_is_small() {
+    assert!(std::mem::size_of::<Wait>() <= 40);
 }

@@ -14,7 +14,7 @@ const ANSWER: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
 /// More than the kernel takes for one who does not read.
 const LONG: usize = 1_000_000;
 const PATIENCE: Patience =
-    Patience { queue: Some(SECOND), answer: Duration::from_secs(60), phase: Phase::FirstByte };
+    Patience { queue: Some(SECOND), answer: Duration::from_secs(60), label: label::FIRST_BYTE };
 
 type Outcome = Result<UpstreamResponse, ExchangeError>;
 type Running<'b> = Pin<Box<dyn Future<Output = Outcome> + 'b>>;
