@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use slab::Slab;
 
-use crate::runtime::waiters::{add, keep};
+use crate::runtime::waker::set_waker;
 
 /// A connection that began what it is doing so recently does not leave: its next bytes may be on their
 /// way.
@@ -71,7 +71,10 @@ impl Admission {
     /// somebody could leave.
     pub fn take(self: &Rc<Self>, now: Instant, waker: &Waker) -> Option<Slot> {
         if self.taken() >= self.limit.get() {
-            add(&mut self.waiting.borrow_mut(), waker);
+            let mut waiting = self.waiting.borrow_mut();
+            if !waiting.iter().any(|other| other.will_wake(waker)) {
+                waiting.push(waker.clone());
+            }
             return None;
         }
         let entry = Entry { activity: Activity::Fresh, since: now, leaves: false, waker: None };
@@ -157,7 +160,7 @@ impl Slot {
     /// Whether the connection is asked to leave; if not, the task is woken when it is.
     pub fn poll_leave(&self, context: &Context<'_>) -> bool {
         let entry = &mut self.admission.entries.borrow_mut()[self.key];
-        keep(&mut entry.waker, context.waker());
+        set_waker(&mut entry.waker, context.waker());
         entry.leaves
     }
 }

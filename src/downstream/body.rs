@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use super::writing::LINGER_SILENCE_MAX;
 use super::{Connection, Error};
 use crate::runtime::budget::{reserve, Share};
-use crate::runtime::timer::{Phase, Wait};
+use crate::runtime::timer::{label, Wait};
 use crate::wire::body::{Decoder, Framing};
 
 /// Without a byte of a body.
@@ -115,7 +115,7 @@ impl Connection {
         if !self.can_discard() {
             return false;
         }
-        let wait = Wait::new(Phase::RequestBody, self.timer.now(), LINGER_SILENCE_MAX);
+        let wait = Wait::new(label::REQUEST_BODY, self.timer.now(), LINGER_SILENCE_MAX);
         while self.unread.is_some() {
             if self.take_body(&mut Vec::new(), 0).is_err() {
                 return false;
@@ -130,9 +130,9 @@ impl Connection {
 
 /// How long the next bytes of a body may take that began to come at `begun`.
 fn next_bytes(begun: Instant, now: Instant, received: u64) -> Wait {
-    let silence = Wait::new(Phase::RequestBody, now, BODY_PROGRESS_MAX);
+    let silence = Wait::new(label::REQUEST_BODY, now, BODY_PROGRESS_MAX);
     let paid = Duration::from_secs(received / BODY_BYTES_PER_SECOND_MIN);
-    let slow = Wait::new(Phase::SlowRequestBody, begun, paid.max(BODY_GRACE));
+    let slow = Wait::new(label::SLOW_REQUEST_BODY, begun, paid.max(BODY_GRACE));
     if slow.until < silence.until {
         slow
     } else {
@@ -147,16 +147,16 @@ mod tests {
     #[test]
     fn a_body_must_not_pause_for_long_and_not_be_slow_for_long() {
         let begun = Instant::now();
-        for (now, received, phase, until) in [
-            (0, 0, Phase::SlowRequestBody, 20),
-            (19, 9_000, Phase::SlowRequestBody, 20),
-            (20, 20_000, Phase::SlowRequestBody, 40),
-            (5, 17_000, Phase::SlowRequestBody, 34),
-            (5, 18_000, Phase::RequestBody, 35),
-            (100, 1_000_000, Phase::RequestBody, 130),
+        for (now, received, label, until) in [
+            (0, 0, label::SLOW_REQUEST_BODY, 20),
+            (19, 9_000, label::SLOW_REQUEST_BODY, 20),
+            (20, 20_000, label::SLOW_REQUEST_BODY, 40),
+            (5, 17_000, label::SLOW_REQUEST_BODY, 34),
+            (5, 18_000, label::REQUEST_BODY, 35),
+            (100, 1_000_000, label::REQUEST_BODY, 130),
         ] {
             let wait = next_bytes(begun, begun + Duration::from_secs(now), received);
-            assert_eq!((wait.phase, wait.until - begun), (phase, Duration::from_secs(until)));
+            assert_eq!((wait.label, wait.until - begun), (label, Duration::from_secs(until)));
         }
     }
 }

@@ -5,7 +5,7 @@ use std::task::Poll;
 
 use super::{Connection, Error, HEAD_MAX, IN_USE_MAX, KEEP_ALIVE_MAX, READ_AHEAD_BYTES_MAX};
 use crate::downstream::admission::Activity;
-use crate::runtime::timer::{Phase, Wait};
+use crate::runtime::timer::{label, Wait};
 use crate::wire::body::Decoder;
 use crate::wire::head::{HeadError, HeadScanner, RequestHead, HEAD_BYTES_MAX};
 
@@ -34,7 +34,7 @@ impl Connection {
         &mut self,
         is_secret: &dyn Fn(&[u8]) -> bool,
     ) -> Result<Option<RequestHead>, Error> {
-        let wait = Wait::new(Phase::RequestHead, self.timer.now(), HEAD_MAX);
+        let wait = Wait::new(label::REQUEST_HEAD, self.timer.now(), HEAD_MAX);
         let length = self.head_length(wait).await;
         self.timer.set(None);
         self.slot.set(Activity::Busy, self.timer.now());

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::admission::Activity;
 use super::{Connection, Error};
-use crate::runtime::timer::{Phase, Wait};
+use crate::runtime::timer::{label, Wait};
 
 /// A client that takes no byte of its response for so long is given up: its connection, and the provider's
 /// that waits behind it, would be held for ever.
@@ -139,5 +139,5 @@ impl Connection {
 
 /// How long a client that took its last byte at `taken_at` may take none.
 pub(crate) fn write_progress(taken_at: Instant) -> Wait {
-    Wait::new(Phase::WriteToClient, taken_at, WRITE_PROGRESS_MAX)
+    Wait::new(label::WRITE_TO_CLIENT, taken_at, WRITE_PROGRESS_MAX)
 }

@@ -15,7 +15,7 @@ use crate::report::entry::Entry;
 use crate::report::error::{error_event, Error};
 use crate::report::outcome::Outcome;
 use crate::runtime::budget::Share;
-use crate::runtime::timer::{Phase, Timer, Wait};
+use crate::runtime::timer::{label, Timer, Wait};
 use crate::upstream::exchange::{ExchangeError, UpstreamResponse};
 use crate::wire::body::Framing;
 use crate::wire::chunks::{push_chunk, LAST_CHUNK};
@@ -58,7 +58,7 @@ impl<'t> Early<'t> {
     ) -> Result<T, downstream::Error> {
         let mut future = pin!(future);
         loop {
-            let silence = Wait::new(Phase::FirstByte, connection.timer().now(), self.after);
+            let silence = Wait::new(label::FIRST_BYTE, connection.timer().now(), self.after);
             if let Ok(result) = connection.unless_gone_within(silence, future.as_mut()).await? {
                 return Ok(result);
             }

@@ -221,7 +221,7 @@ fn write_client(f: &mut fmt::Formatter<'_>, error: &downstream::Error) -> fmt::R
              bytes together)"
         ),
         Client::Timeout(wait) => {
-            write!(f, "请求超时: {} (request timed out after {})", wait.phase, Seconds(wait))
+            write!(f, "请求超时: {} (request timed out after {})", wait.label, Seconds(wait))
         }
         Client::Gone => f.write_str("客户端已断开 (client gone)"),
     }
@@ -246,7 +246,7 @@ fn write_upstream(
             Some(wait) => write!(
                 f,
                 "提供商 {provider} 响应超时: {}，{} (provider {provider} timed out)",
-                wait.phase,
+                wait.label,
                 Seconds(wait)
             ),
             None => {

@@ -97,7 +97,7 @@ impl fmt::Display for Outcome {
             Outcome::Cut(error) => match error.upstream_timeout() {
                 Some(wait) => {
                     let seconds = wait.length.as_secs_f64();
-                    write!(f, "上游超时 (timed out: {}, {seconds} s)", wait.phase)
+                    write!(f, "上游超时 (timed out: {}, {seconds} s)", wait.label)
                 }
                 None => write!(f, "上游中断 (cut by provider: {error})"),
             },
@@ -118,11 +118,11 @@ mod tests {
     use log::Level::{Error as Bad, Info, Warn};
 
     use super::*;
-    use crate::runtime::timer::Phase;
+    use crate::runtime::timer::label;
 
     #[test]
     fn every_outcome_has_its_level_and_its_counter() {
-        let wait = Wait::new(Phase::WriteToClient, Instant::now(), Duration::from_secs(60));
+        let wait = Wait::new(label::WRITE_TO_CLIENT, Instant::now(), Duration::from_secs(60));
         let failed = |error| Outcome::Failed(Box::new(error));
         let client = |error| failed(Error::Client(error));
         for (outcome, provider_status, level, counter) in [

@@ -10,7 +10,7 @@ use super::model_list;
 use super::query;
 use crate::report::error::to_json;
 use crate::runtime::blocking::{offload, IN_PLACE_BYTES_MAX};
-use crate::runtime::timer::{Phase, Wait};
+use crate::runtime::timer::{label, Wait};
 use crate::state::catalogue::{Catalogue, Listed, Models};
 use crate::state::settings::Settings;
 use crate::state::State;
@@ -59,7 +59,7 @@ pub async fn list(state: &Rc<State>) -> Rc<Vec<u8>> {
         let untried = missing().any(|models| models.tried_at.get().is_none());
         let length = if untried { query::QUERY_MAX } else { RETRY_MAX };
         let timer = state.timer();
-        let wait = Wait::new(Phase::WholeAnswer, timer.now(), length);
+        let wait = Wait::new(label::WHOLE_ANSWER, timer.now(), length);
         let fetched = async {
             while missing().next().is_some() {
                 catalogue.waiting.listen().await;

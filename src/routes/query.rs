@@ -8,7 +8,7 @@ use futures_lite::future::block_on;
 use futures_lite::io::AsyncReadExt;
 use http_types::{Method, Request, Url};
 
-use crate::runtime::timer::{Phase, Wait};
+use crate::runtime::timer::{label, Wait};
 use crate::state::State;
 use crate::upstream::exchange::{exchange, ExchangeError, Message, Patience};
 use crate::upstream::provider::{authorization, Provider};
@@ -40,9 +40,9 @@ pub struct Listing {
 pub async fn models(state: &State, provider: &Provider) -> Result<Listing, ExchangeError> {
     let message = Message::new(request_head(provider), Vec::new(), None);
     let (outer, inner) = (state.timer(), state.timer());
-    let wait = Wait::new(Phase::WholeAnswer, outer.now(), QUERY_MAX);
+    let wait = Wait::new(label::WHOLE_ANSWER, outer.now(), QUERY_MAX);
     // Without a permit: there is one of these per provider.
-    let patience = Patience { queue: None, answer: QUERY_MAX, phase: Phase::WholeAnswer };
+    let patience = Patience { queue: None, answer: QUERY_MAX, label: label::WHOLE_ANSWER };
     outer
         .within(wait, async {
             let response =

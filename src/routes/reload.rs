@@ -13,7 +13,7 @@ use crate::downstream::Connection;
 use crate::report::error::{to_json, Error};
 use crate::report::logging;
 use crate::runtime::blocking::offload;
-use crate::runtime::timer::{Phase, Wait};
+use crate::runtime::timer::{label, Wait};
 use crate::state::settings::Settings;
 use crate::state::State;
 use crate::wire::head::RequestHead;
@@ -66,11 +66,11 @@ pub async fn reload(state: &Rc<State>) -> Result<Vec<String>, String> {
         let _ = sender.try_send(reloaded);
     });
     let timer = state.timer();
-    let wait = Wait::new(Phase::Reload, timer.now(), RELOAD_MAX);
+    let wait = Wait::new(label::RELOAD, timer.now(), RELOAD_MAX);
     match timer.within(wait, receiver.recv()).await {
         Ok(Ok(reloaded)) => reloaded,
         Ok(Err(_)) => Err("程序正在停止 (the program is ending)".to_owned()),
-        Err(wait) => Err(format!("{}超时，{} s (timed out)", wait.phase, wait.length.as_secs())),
+        Err(wait) => Err(format!("{}超时，{} s (timed out)", wait.label, wait.length.as_secs())),
     }
 }
 

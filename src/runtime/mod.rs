@@ -3,6 +3,7 @@
 
 pub mod blocking;
 pub mod budget;
+mod listener;
 mod parker;
 pub mod reactor;
 pub mod semaphore;
@@ -11,4 +12,4 @@ pub mod socket;
 mod socket_options;
 pub mod sources;
 pub mod timer;
-pub mod waiters;
+pub(crate) mod waker;

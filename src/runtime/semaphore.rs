@@ -1,5 +1,8 @@
-//! Who may have an upstream connection: a limit, and a queue in which the first to come is the
-//! first to be served. Knows nothing of connections.
+//! Permits: a limit that can change, and a queue in which the first to come is the first to be served.
+//! Knows nothing of what they are for.
+//!
+//! Not async-lock's (3.5.0): its number of permits can only grow (`add_permits`), and a newcomer may
+//! take one before those who wait.
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
@@ -7,7 +10,7 @@ use std::future::poll_fn;
 use std::rc::Rc;
 use std::task::{Poll, Waker};
 
-use crate::runtime::waiters::keep;
+use crate::runtime::waker::set_waker;
 
 #[derive(Default)]
 struct Waiter {
@@ -21,32 +24,32 @@ struct Inner {
     waiting: VecDeque<Rc<Waiter>>,
 }
 
-/// The turns that there are, and those who wait for one.
+/// The permits that there are, and those who wait for one.
 pub struct Semaphore(RefCell<Inner>);
 
 impl Semaphore {
-    /// At most `limit` turns at once.
+    /// At most `limit` permits at once.
     pub fn new(limit: usize) -> Rc<Semaphore> {
         Rc::new(Semaphore(RefCell::new(Inner { limit, taken: 0, waiting: VecDeque::new() })))
     }
 
-    /// How many turns there are.
+    /// How many permits there are.
     pub fn limit(&self) -> usize {
         self.0.borrow().limit
     }
 
-    /// Semaphore taken now.
+    /// Permits taken now, which are more than the limit while it was lowered below them.
     pub fn taken(&self) -> usize {
         self.0.borrow().taken
     }
 
-    /// Changes the limit; turns already taken stay taken.
+    /// Changes the limit; permits already taken stay taken.
     pub fn set_limit(&self, limit: usize) {
         self.0.borrow_mut().limit = limit;
         self.grant();
     }
 
-    /// Waits for a turn, in order.
+    /// Waits for a permit, in order.
     pub async fn take(self: &Rc<Self>) -> Permit {
         if let Some(place) = self.queue() {
             place.wait().await;
@@ -54,7 +57,7 @@ impl Semaphore {
         Permit(self.clone())
     }
 
-    /// Takes a turn at once, or a place in the queue.
+    /// Takes a permit at once, or a place in the queue.
     fn queue(&self) -> Option<Place<'_>> {
         let mut state = self.0.borrow_mut();
         if state.waiting.is_empty() && state.taken < state.limit {
@@ -63,7 +66,7 @@ impl Semaphore {
         }
         let waiter = Rc::new(Waiter::default());
         state.waiting.push_back(waiter.clone());
-        Some(Place { permits: self, waiter })
+        Some(Place { semaphore: self, waiter })
     }
 
     fn give_back(&self) {
@@ -71,7 +74,7 @@ impl Semaphore {
         self.grant();
     }
 
-    /// Gives free turns to those who wait longest.
+    /// Gives free permits to those who wait longest.
     fn grant(&self) {
         let mut woken = Vec::new();
         let mut state = self.0.borrow_mut();
@@ -86,7 +89,7 @@ impl Semaphore {
     }
 }
 
-/// A turn; given back when dropped.
+/// A right to go on; given back when dropped.
 pub struct Permit(Rc<Semaphore>);
 
 impl Drop for Permit {
@@ -95,16 +98,16 @@ impl Drop for Permit {
     }
 }
 
-/// A place in the queue; leaving it while it is being served passes the turn on.
+/// A place in the queue; leaving it with a permit granted passes that on.
 struct Place<'a> {
-    permits: &'a Semaphore,
+    semaphore: &'a Semaphore,
     waiter: Rc<Waiter>,
 }
 
 impl Place<'_> {
     async fn wait(self) {
         poll_fn(|context| {
-            keep(&mut self.waiter.waker.borrow_mut(), context.waker());
+            set_waker(&mut self.waiter.waker.borrow_mut(), context.waker());
             if self.waiter.granted.get() {
                 Poll::Ready(())
             } else {
@@ -112,7 +115,7 @@ impl Place<'_> {
             }
         })
         .await;
-        // The turn is the caller's now.
+        // The permit is the caller's now.
         self.waiter.granted.set(false);
     }
 }
@@ -120,9 +123,9 @@ impl Place<'_> {
 impl Drop for Place<'_> {
     fn drop(&mut self) {
         if self.waiter.granted.get() {
-            self.permits.give_back();
+            self.semaphore.give_back();
         } else {
-            self.permits.0.borrow_mut().waiting.retain(|other| !Rc::ptr_eq(other, &self.waiter));
+            self.semaphore.0.borrow_mut().waiting.retain(|other| !Rc::ptr_eq(other, &self.waiter));
         }
     }
 }
@@ -133,7 +136,7 @@ mod tests {
     use futures_lite::future::{block_on, poll_once};
 
     #[test]
-    fn turns_are_served_in_order_and_pass_on_when_their_taker_leaves() {
+    fn permits_are_granted_in_order_and_pass_on_when_their_taker_leaves() {
         block_on(async {
             let permits = Semaphore::new(1);
             let first = permits.take().await;
@@ -142,13 +145,35 @@ mod tests {
             assert!(poll_once(&mut second).await.is_none());
             assert!(poll_once(&mut third).await.is_none());
             drop(first);
-            assert!(
-                poll_once(&mut third).await.is_none(),
-                "the second wait_for_request before the third"
-            );
+            assert!(poll_once(&mut third).await.is_none(), "the third before the second");
             drop(second);
             assert!(poll_once(&mut third).await.is_some());
             drop(third);
+            assert_eq!(permits.taken(), 0);
+        });
+    }
+
+    #[test]
+    fn a_newcomer_does_not_overtake_one_whose_permit_is_granted_but_not_yet_fetched() {
+        block_on(async {
+            let permits = Semaphore::new(1);
+            let first = permits.take().await;
+            let mut second = Box::pin(permits.take());
+            assert!(poll_once(&mut second).await.is_none());
+            drop(first);
+            assert!(poll_once(permits.take()).await.is_none());
+            assert!(poll_once(&mut second).await.is_some());
+        });
+    }
+
+    #[test]
+    fn who_leaves_the_queue_is_forgotten() {
+        block_on(async {
+            let permits = Semaphore::new(1);
+            let first = permits.take().await;
+            assert!(poll_once(permits.take()).await.is_none());
+            assert!(permits.0.borrow().waiting.is_empty());
+            drop(first);
             assert_eq!(permits.taken(), 0);
         });
     }
@@ -162,6 +187,22 @@ mod tests {
             assert!(poll_once(&mut second).await.is_none());
             permits.set_limit(2);
             assert!(poll_once(&mut second).await.is_some());
+        });
+    }
+
+    #[test]
+    fn a_lower_limit_lets_nobody_in_before_so_many_are_given_back() {
+        block_on(async {
+            let permits = Semaphore::new(3);
+            let mut taken = vec![permits.take().await, permits.take().await, permits.take().await];
+            permits.set_limit(1);
+            assert_eq!((permits.limit(), permits.taken()), (1, 3));
+            let mut next = Box::pin(permits.take());
+            for _ in 0..3 {
+                assert!(poll_once(&mut next).await.is_none());
+                taken.pop();
+            }
+            assert!(poll_once(&mut next).await.is_some());
         });
     }
 }

@@ -3,15 +3,15 @@
 //! Readiness is remembered, so that no read is made that is bound to find nothing.
 
 use std::io::{self, Read, Write};
-use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::net::{Shutdown, TcpStream};
 use std::os::fd::AsFd;
 use std::rc::Rc;
 use std::task::{ready, Context, Poll};
 use std::time::Duration;
 
-use rustix::event::{poll, PollFd, PollFlags, Timespec};
-use socket2::{SockFilter, SockRef};
+use socket2::SockRef;
 
+pub use super::listener::Listener;
 pub use super::socket_options::{
     end_when_unacknowledged, probe_when_quiet, QUIET_MAX, UNACKNOWLEDGED_MAX,
 };
@@ -108,62 +108,6 @@ impl Write for Watched {
 
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
-    }
-}
-
-/// A listening socket that the reactor watches.
-pub struct Listener {
-    registration: Registration,
-    listener: TcpListener,
-}
-
-impl Listener {
-    /// Makes `listener` non-blocking and watches it.
-    ///
-    /// # Errors
-    /// When the kernel refuses.
-    pub fn new(reactor: &Rc<Reactor>, listener: TcpListener) -> io::Result<Listener> {
-        listener.set_nonblocking(true)?;
-        let registration = reactor.register(listener.as_fd())?;
-        Ok(Listener { registration, listener })
-    }
-
-    /// Makes the kernel drop the SYN of whoever connects from now on, so that the queue can be
-    /// emptied before the close, which resets all that it holds. Dropped ones come again after a
-    /// second. Holds for every process that has this socket. Does nothing where the kernel refuses.
-    pub fn ignore_newcomers(&self) {
-        // Classic BPF over the TCP header: byte 13 holds the flags (RFC 9293 §3.1), 2 is SYN.
-        const LOAD_BYTE: u16 = 0x30;
-        const JUMP_IF_SET: u16 = 0x45;
-        const RETURN: u16 = 0x06;
-        let drop_syn = [
-            SockFilter::new(LOAD_BYTE, 0, 0, 13),
-            SockFilter::new(JUMP_IF_SET, 0, 1, 2),
-            SockFilter::new(RETURN, 0, 0, 0),
-            SockFilter::new(RETURN, 0, 0, u32::MAX),
-        ];
-        let _ = SockRef::from(&self.listener).attach_filter(&drop_syn);
-    }
-
-    /// Whether somebody waits to be accepted. Asks the kernel: another process may have been faster.
-    pub fn poll_newcomer(&self, context: &Context<'_>) -> Poll<()> {
-        self.registration.wake_reader(context.waker());
-        let mut waiting = [PollFd::new(&self.listener, PollFlags::IN)];
-        match poll(&mut waiting, Some(&Timespec { tv_sec: 0, tv_nsec: 0 })) {
-            Ok(1..) => Poll::Ready(()),
-            _ => Poll::Pending,
-        }
-    }
-
-    /// The next connection.
-    pub fn poll_accept(&self, context: &Context<'_>) -> Poll<io::Result<(TcpStream, SocketAddr)>> {
-        match self.listener.accept() {
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                self.registration.wake_reader(context.waker());
-                Poll::Pending
-            }
-            other => Poll::Ready(other),
-        }
     }
 }
 
@@ -271,7 +215,7 @@ impl Socket {
     }
 
     /// Whether nothing has come since the last read: an idle connection that is not quiet is
-    /// closed or out of step. Asks the kernel, for the last visit may be out of date.
+    /// closed or not reusable. Asks the kernel, for the last visit may be out of date.
     pub fn has_no_input(&mut self) -> bool {
         let news = match &mut self.0 {
             Kind::Plain(watched) => watched.stream.peek(&mut [0]),

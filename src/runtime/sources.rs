@@ -9,7 +9,7 @@ use std::task::Waker;
 use rustix::event::epoll;
 use slab::Slab;
 
-use super::waiters::keep;
+use super::waker::set_waker;
 
 /// Read from a socket at once.
 pub const SCRATCH_BYTES: usize = 64 * 1024;
@@ -73,7 +73,7 @@ impl Sources {
     }
 }
 
-/// A watched descriptor. Dropping it forgets the socket; closing the socket tells the kernel.
+/// A watched descriptor. Dropping it forgets the socket; the last close of the socket tells the kernel.
 pub struct Registration {
     sources: Rc<Sources>,
     key: usize,
@@ -82,6 +82,13 @@ pub struct Registration {
 impl Registration {
     fn with<T>(&self, work: impl FnOnce(&mut Source) -> T) -> T {
         work(&mut self.sources.slab.borrow_mut()[self.key])
+    }
+
+    /// Takes `descriptor`, the one that was registered, out of the epoll set. Needed only before the
+    /// close of a socket that others have open, too.
+    pub(super) fn unwatch(&self, descriptor: impl AsFd) {
+        // It cannot fail for a descriptor that is in the set.
+        let _ = epoll::delete(&self.sources.epoll, descriptor);
     }
 
     /// What it shares with all others.
@@ -136,12 +143,12 @@ impl Registration {
 
     /// The task to wake when the socket becomes readable.
     pub fn wake_reader(&self, waker: &Waker) {
-        self.with(|source| keep(&mut source.reader, waker));
+        self.with(|source| set_waker(&mut source.reader, waker));
     }
 
     /// The task to wake when the socket becomes writable.
     pub fn wake_writer(&self, waker: &Waker) {
-        self.with(|source| keep(&mut source.writer, waker));
+        self.with(|source| set_waker(&mut source.writer, waker));
     }
 }
 
@@ -152,3 +159,6 @@ impl Drop for Registration {
         drop(source);
     }
 }
+
+#[cfg(test)]
+mod tests;

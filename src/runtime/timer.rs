@@ -8,7 +8,6 @@
 //! rest (SIGSTOP, an overloaded machine).
 
 use std::cell::{Cell, RefCell};
-use std::fmt;
 use std::future::{poll_fn, Future};
 use std::pin::pin;
 use std::rc::Rc;
@@ -17,7 +16,7 @@ use std::time::{Duration, Instant};
 
 use slab::Slab;
 
-use super::waiters::keep;
+use super::waker::set_waker;
 
 /// The timers are looked through no more often than this.
 const TICK: Duration = Duration::from_millis(5);
@@ -150,7 +149,7 @@ pub struct Timer {
 }
 
 impl Timer {
-    /// An timer that is not set.
+    /// A timer that is not set.
     pub fn new(clock: &Rc<Clock>) -> Timer {
         let key = clock.slots.borrow_mut().insert(Slot::default());
         Timer { clock: clock.clone(), key }
@@ -187,40 +186,76 @@ impl Timer {
         let now = self.now();
         let mut slots = self.clock.slots.borrow_mut();
         let slot = &mut slots[self.key];
-        keep(&mut slot.waker, context.waker());
+        set_waker(&mut slot.waker, context.waker());
         slot.due.is_some_and(|at| at <= now)
     }
 
-    /// Waits for `future`, but not beyond `wait`.
+    /// Waits for `future`, but not beyond `wait`, nor beyond a wait of the same timer around this one.
     ///
     /// # Errors
     /// `wait` itself, when its time ran out first.
     pub async fn within<T>(&self, wait: Wait, future: impl Future<Output = T>) -> Result<T, Wait> {
         let mut future = pin!(future);
-        let outer = self.set(Some(wait.until));
-        let result = poll_fn(|context| match future.as_mut().poll(context) {
+        let deadline = Deadline::new(self, wait.until);
+        poll_fn(|context| match future.as_mut().poll(context) {
             Poll::Ready(value) => Poll::Ready(Ok(value)),
-            Poll::Pending => {
-                // The future may have waited under a deadline of its own.
-                self.set(Some(wait.until));
-                if self.poll_due(context) {
-                    Poll::Ready(Err(wait))
-                } else {
-                    Poll::Pending
-                }
-            }
+            Poll::Pending => deadline.poll(context, wait.until).map(|()| Err(wait)),
         })
-        .await;
-        self.set(outer);
-        result
+        .await
     }
 
     /// Sleeps for `length`.
     pub async fn sleep(&self, length: Duration) {
-        let outer = self.set(Some(self.now() + length));
-        poll_fn(|context| if self.poll_due(context) { Poll::Ready(()) } else { Poll::Pending })
-            .await;
-        self.set(outer);
+        let until = self.now() + length;
+        let deadline = Deadline::new(self, until);
+        poll_fn(|context| deadline.poll(context, until)).await;
+    }
+
+    /// Sets the deadline unless an earlier one is still to come.
+    fn set_at_most(&self, slot: &mut Slot, until: Instant) {
+        let clock = &self.clock;
+        let earlier = slot.due.is_some_and(|due| due <= until && due > clock.now());
+        if !earlier {
+            slot.due = Some(until);
+            if clock.earliest.get().is_none_or(|earliest| until < earliest) {
+                clock.earliest.set(Some(until));
+            }
+        }
+    }
+}
+
+/// A deadline in force. Those of one timer lie within each other: the slot holds the earliest, and each
+/// looks at the time for itself. Dropping one puts back what was there before.
+struct Deadline<'t> {
+    timer: &'t Timer,
+    outer: Option<Instant>,
+}
+
+impl<'t> Deadline<'t> {
+    fn new(timer: &'t Timer, until: Instant) -> Deadline<'t> {
+        let slot = &mut timer.clock.slots.borrow_mut()[timer.key];
+        let outer = slot.due;
+        timer.set_at_most(slot, until);
+        Deadline { timer, outer }
+    }
+
+    /// Ready when the deadline has passed; if not, the task is woken when it does.
+    fn poll(&self, context: &Context<'_>, until: Instant) -> Poll<()> {
+        let timer = self.timer;
+        if timer.now() >= until {
+            return Poll::Ready(());
+        }
+        let slot = &mut timer.clock.slots.borrow_mut()[timer.key];
+        // What was polled before may have set the timer for itself.
+        timer.set_at_most(slot, until);
+        set_waker(&mut slot.waker, context.waker());
+        Poll::Pending
+    }
+}
+
+impl Drop for Deadline<'_> {
+    fn drop(&mut self) {
+        self.timer.set(self.outer);
     }
 }
 
@@ -231,58 +266,43 @@ impl Drop for Timer {
     }
 }
 
-/// What is waited for. Its `Display` stands in errors and in the log.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Phase {
-    /// A free upstream connection.
-    Queue,
-    /// Name resolution and TCP.
-    Connect,
-    /// The TLS handshake.
-    Tls,
-    /// The first byte of the provider's answer.
-    FirstByte,
-    /// The next bytes of a stream.
-    NextBytes,
-    /// The end of an answer that does not stream.
-    WholeAnswer,
-    /// A request head from a client.
-    RequestHead,
-    /// The next bytes of a request body.
-    RequestBody,
-    /// A request body that comes too slowly on average.
-    SlowRequestBody,
-    /// A client that does not read its answer.
-    WriteToClient,
-    /// The configuration file, and reloads that were asked for before.
-    Reload,
-}
+/// What is waited for, in the words of errors and of the log. One pointer wide: an open stream keeps two.
+pub type Label = &'static &'static str;
 
-impl fmt::Display for Phase {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Phase::Queue => "等待空闲连接 (waiting for a free connection)",
-            Phase::Connect => "建立连接 (connect)",
-            Phase::Tls => "TLS握手 (TLS handshake)",
-            Phase::FirstByte => "等待首字节 (first byte)",
-            Phase::NextBytes => "等待后续数据 (next bytes)",
-            Phase::WholeAnswer => "等待完整响应 (whole answer)",
-            Phase::RequestHead => "读取请求头 (request head)",
-            Phase::RequestBody => "读取请求体 (request body)",
-            Phase::SlowRequestBody => {
-                "读取请求体过慢，平均不足500字节/秒 (request body slower than 500 bytes a second)"
-            }
-            Phase::WriteToClient => "发送给客户端 (write to client)",
-            Phase::Reload => "读取配置文件 (reading the configuration)",
-        })
-    }
+/// All labels.
+pub mod label {
+    use super::Label;
+
+    /// A free upstream connection.
+    pub const QUEUE: Label = &"等待空闲连接 (waiting for a free connection)";
+    /// Name resolution and TCP.
+    pub const CONNECT: Label = &"建立连接 (connect)";
+    /// The TLS handshake.
+    pub const TLS: Label = &"TLS握手 (TLS handshake)";
+    /// The first byte of the provider's answer.
+    pub const FIRST_BYTE: Label = &"等待首字节 (first byte)";
+    /// The next bytes of a stream.
+    pub const NEXT_BYTES: Label = &"等待后续数据 (next bytes)";
+    /// The end of an answer that does not stream.
+    pub const WHOLE_ANSWER: Label = &"等待完整响应 (whole answer)";
+    /// A request head from a client.
+    pub const REQUEST_HEAD: Label = &"读取请求头 (request head)";
+    /// The next bytes of a request body.
+    pub const REQUEST_BODY: Label = &"读取请求体 (request body)";
+    /// A request body that comes too slowly on average.
+    pub const SLOW_REQUEST_BODY: Label =
+        &"读取请求体过慢，平均不足500字节/秒 (request body slower than 500 bytes a second)";
+    /// A client that does not read its answer.
+    pub const WRITE_TO_CLIENT: Label = &"发送给客户端 (write to client)";
+    /// The configuration file, and reloads that were asked for before.
+    pub const RELOAD: Label = &"读取配置文件 (reading the configuration)";
 }
 
 /// A wait with its limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Wait {
-    /// What is waited for.
-    pub phase: Phase,
+    /// What is waited for: one of [`label`].
+    pub label: Label,
     /// How long it may take in all.
     pub length: Duration,
     /// When it ends.
@@ -291,8 +311,8 @@ pub struct Wait {
 
 impl Wait {
     /// A wait of `length` that starts at `now`.
-    pub fn new(phase: Phase, now: Instant, length: Duration) -> Wait {
-        Wait { phase, length, until: now + length }
+    pub fn new(label: Label, now: Instant, length: Duration) -> Wait {
+        Wait { label, length, until: now + length }
     }
 }
 

@@ -15,7 +15,7 @@ use crate::runtime::reactor::Reactor;
 use crate::runtime::socket::{
     end_when_unacknowledged, probe_when_quiet, Socket, Watched, UNACKNOWLEDGED_MAX,
 };
-use crate::runtime::timer::{Phase, Timer, Wait};
+use crate::runtime::timer::{label, Timer, Wait};
 use crate::upstream::dns::Resolver;
 use crate::upstream::tls::Tls;
 
@@ -63,33 +63,58 @@ pub struct Connected {
     pub tcp_took: Duration,
 }
 
-/// Opens a connection to `origin`.
-///
-/// # Errors
-/// See [`ConnectError`]; no wait is longer than [`CONNECT_MAX`].
-pub async fn connect(
-    reactor: &Rc<Reactor>,
-    resolver: &Resolver,
-    tls: &Tls,
-    origin: &Origin,
-) -> Result<Connected, ConnectError> {
-    let timer = Timer::new(&reactor.clock);
-    let wait = Wait::new(Phase::Connect, timer.now(), CONNECT_MAX);
-    let (watched, tcp_took) = timer
-        .within(wait, async {
-            let addresses = resolver.resolve(&origin.host).await;
-            let addresses =
-                addresses.map_err(|error| ConnectError::Resolve(origin.host.clone(), error))?;
-            connect_any(reactor, &addresses, origin.port).await.map_err(ConnectError::Tcp)
-        })
-        .await??;
-    if !origin.https {
-        return Ok(Connected { socket: Socket::plain(watched), tcp_took });
+/// A connection on its way.
+pub type Connecting<'a> = Pin<Box<dyn Future<Output = Result<Connected, ConnectError>> + 'a>>;
+
+/// Whoever opens the pool's connections: [`Network`], or in tests the other end in memory.
+pub trait Connect {
+    /// Opens a connection to `origin`.
+    ///
+    /// # Errors
+    /// See [`ConnectError`].
+    fn connect<'a>(&'a self, origin: &'a Origin) -> Connecting<'a>;
+}
+
+/// Connections over TCP, and TLS where the origin asks for it.
+pub struct Network {
+    reactor: Rc<Reactor>,
+    resolver: Resolver,
+    tls: Rc<Tls>,
+}
+
+impl Network {
+    /// Connections that `reactor` watches, under the TLS context that is given.
+    pub fn new(reactor: &Rc<Reactor>, tls: &Rc<Tls>) -> Network {
+        Network { reactor: reactor.clone(), resolver: Resolver::default(), tls: tls.clone() }
     }
-    let wait = Wait::new(Phase::Tls, timer.now(), CONNECT_MAX);
-    let stream = timer.within(wait, tls.handshake(server_name(&origin.host), watched)).await?;
-    let stream = stream.map_err(ConnectError::Tls)?;
-    Ok(Connected { socket: Socket::tls(stream), tcp_took })
+
+    /// No wait is longer than [`CONNECT_MAX`].
+    async fn open(&self, origin: &Origin) -> Result<Connected, ConnectError> {
+        let timer = Timer::new(&self.reactor.clock);
+        let wait = Wait::new(label::CONNECT, timer.now(), CONNECT_MAX);
+        let (watched, tcp_took) = timer
+            .within(wait, async {
+                let addresses = self.resolver.resolve(&origin.host).await;
+                let addresses =
+                    addresses.map_err(|error| ConnectError::Resolve(origin.host.clone(), error))?;
+                let opened = connect_any(&self.reactor, &addresses, origin.port).await;
+                opened.map_err(ConnectError::Tcp)
+            })
+            .await??;
+        if !origin.https {
+            return Ok(Connected { socket: Socket::plain(watched), tcp_took });
+        }
+        let wait = Wait::new(label::TLS, timer.now(), CONNECT_MAX);
+        let handshake = self.tls.handshake(server_name(&origin.host), watched);
+        let stream = timer.within(wait, handshake).await?.map_err(ConnectError::Tls)?;
+        Ok(Connected { socket: Socket::tls(stream), tcp_took })
+    }
+}
+
+impl Connect for Network {
+    fn connect<'a>(&'a self, origin: &'a Origin) -> Connecting<'a> {
+        Box::pin(self.open(origin))
+    }
 }
 
 /// The name that the certificate must have, and SNI: without a dot at the end (RFC 6066 §3).

@@ -3,15 +3,14 @@
 
 use std::cell::RefCell;
 use std::collections::HashMap;
-use std::future::poll_fn;
 use std::io;
 use std::net::{IpAddr, ToSocketAddrs};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Poll, Waker};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use smol::lock::OnceCell;
+
 use crate::runtime::blocking::detach;
-use crate::runtime::waiters::add;
 
 /// A look-up older than this has failed those who waited for it; the next one may do better.
 const SHARED_MAX: Duration = Duration::from_secs(10);
@@ -20,29 +19,8 @@ const ADDRESSES_MAX: usize = 16;
 
 type Found = Result<Vec<IpAddr>, (io::ErrorKind, String)>;
 
-#[derive(Default)]
-struct Inner {
-    found: Option<Found>,
-    waiting: Vec<Waker>,
-}
-
 /// One look-up, which several connections may wait for.
-#[derive(Default)]
-struct Lookup(Mutex<Inner>);
-
-impl Lookup {
-    fn lock(&self) -> MutexGuard<'_, Inner> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn finish(&self, found: Found) {
-        let mut state = self.lock();
-        state.found = Some(found);
-        let waiting = std::mem::take(&mut state.waiting);
-        drop(state);
-        waiting.into_iter().for_each(Waker::wake);
-    }
-}
+type Lookup = OnceCell<Found>;
 
 /// The look-ups under way, and when they began.
 #[derive(Default)]
@@ -58,34 +36,25 @@ impl Resolver {
             return Ok(vec![address]);
         }
         let lookup = self.start(host);
-        let found = poll_fn(|context| {
-            let mut state = lookup.lock();
-            match &state.found {
-                Some(found) => Poll::Ready(found.clone()),
-                None => {
-                    add(&mut state.waiting, context.waker());
-                    Poll::Pending
-                }
-            }
-        })
-        .await;
+        let found = lookup.wait().await.clone();
         found.map_err(|(kind, text)| io::Error::new(kind, text))
     }
 
     /// Joins the look-up of `host` under way, or begins one.
     fn start(&self, host: &str) -> Arc<Lookup> {
         let mut lookups = self.0.borrow_mut();
-        lookups.retain(|_, (begun, lookup)| {
-            begun.elapsed() < SHARED_MAX && lookup.lock().found.is_none()
-        });
+        lookups
+            .retain(|_, (begun, lookup)| begun.elapsed() < SHARED_MAX && !lookup.is_initialized());
         if let Some((_, lookup)) = lookups.get(host) {
             return lookup.clone();
         }
         let lookup = Arc::new(Lookup::default());
         lookups.insert(host.to_owned(), (Instant::now(), lookup.clone()));
         let (host, result) = (host.to_owned(), lookup.clone());
-        if let Err(error) = detach(move || result.finish(look_up(&host))) {
-            lookup.finish(Err((error.kind(), error.to_string())));
+        // Each look-up has one result: nobody else sets it.
+        let work = move || drop(result.set_blocking(look_up(&host)));
+        if let Err(error) = detach(work) {
+            let _ = lookup.set_blocking(Err((error.kind(), error.to_string())));
         }
         lookup
     }
@@ -98,4 +67,52 @@ fn look_up(host: &str) -> Found {
         return Err((io::ErrorKind::NotFound, "no address".to_owned()));
     }
     Ok(addresses)
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_lite::future::{block_on, poll_once};
+
+    use super::*;
+
+    /// A resolver on which the look-up of `localhost` began so many seconds ago.
+    fn looking_up(seconds: u64) -> (Resolver, Arc<Lookup>) {
+        let (resolver, lookup) = (Resolver::default(), Arc::new(Lookup::default()));
+        let begun = Instant::now() - Duration::from_secs(seconds);
+        resolver.0.borrow_mut().insert("localhost".to_owned(), (begun, lookup.clone()));
+        (resolver, lookup)
+    }
+
+    #[test]
+    fn an_address_is_not_looked_up() {
+        let resolver = Resolver::default();
+        for address in ["192.0.2.1", "2001:db8::1"] {
+            let found = block_on(resolver.resolve(address)).unwrap();
+            assert_eq!(found, [address.parse::<IpAddr>().unwrap()]);
+        }
+        assert!(resolver.0.borrow().is_empty());
+    }
+
+    #[test]
+    fn all_who_ask_for_one_name_share_a_look_up_and_its_end() {
+        block_on(async {
+            let (resolver, lookup) = looking_up(1);
+            let mut one = Box::pin(resolver.resolve("localhost"));
+            let mut two = Box::pin(resolver.resolve("localhost"));
+            assert!(poll_once(&mut one).await.is_none());
+            assert!(poll_once(&mut two).await.is_none());
+            drop(lookup.set(Err((io::ErrorKind::NotFound, "nobody".to_owned()))).await);
+            for found in [one.await, two.await] {
+                assert_eq!(found.unwrap_err().to_string(), "nobody");
+            }
+            // It is over: whoever asks now has it looked up again.
+            assert!(resolver.resolve("localhost").await.is_ok());
+        });
+    }
+
+    #[test]
+    fn a_look_up_that_takes_too_long_is_not_joined() {
+        let (resolver, lookup) = looking_up(SHARED_MAX.as_secs());
+        assert!(!Arc::ptr_eq(&resolver.start("localhost"), &lookup));
+    }
 }

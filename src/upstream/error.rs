@@ -32,13 +32,20 @@ pub enum ExchangeError {
     TooLarge(u64),
 }
 
+impl ExchangeError {
+    /// Whether the connection ended before an answer began, as one does that was dead already.
+    pub(super) fn is_death(&self) -> bool {
+        matches!(self, ExchangeError::Closed(false) | ExchangeError::Io(_))
+    }
+}
+
 impl fmt::Display for ExchangeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             ExchangeError::Busy(_, wait)
             | ExchangeError::Timeout(wait)
             | ExchangeError::Connect(ConnectError::Timeout(wait)) => {
-                write!(f, "{}超时 (timed out after {} s)", wait.phase, wait.length.as_secs_f64())
+                write!(f, "{}超时 (timed out after {} s)", wait.label, wait.length.as_secs_f64())
             }
             ExchangeError::Connect(ConnectError::Resolve(host, error)) => {
                 write!(f, "域名 {host} 解析失败 (name not resolved): {error}")

@@ -1,5 +1,18 @@
-//! One exchange with a provider: lease a connection, send the request, wait for the answer's head,
-//! retry once where that is safe. Knows nothing of clients and of the configuration file.
+//! One exchange with a provider, in the order in which things happen, to the head of its answer. Knows
+//! nothing of clients and of the configuration file.
+//!
+//! ```text
+//! Queued ──▶ Leasing ──▶ Sending ──▶ Waiting ──▶ Reading ──▶ Finished
+//!    │        │   ▲       │   │       │   │         │       the connection is idle, or closed
+//!    │        │   └─ once ┴───│───────┘   │         │
+//!    ▼        ▼               └─────┬─────┘         ▼
+//!   Busy   Connect    Timeout, Io, Closed,   Io, Body, TooLarge
+//!                       Head, Redirect
+//! ```
+//!
+//! Sending and Waiting are one struct, [`Sending`], that writes and reads at the same time: an answer may
+//! begin before the end of the request. Reading is [`UpstreamResponse`]. Whoever drops an exchange, in any
+//! state, closes its connection and gives back its permit.
 
 use std::future::poll_fn;
 use std::io;
@@ -7,18 +20,17 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use crate::runtime::blocking::{offload, IN_PLACE_BYTES_MAX};
-use crate::runtime::budget::Share;
+use crate::runtime::semaphore::Permit;
 use crate::runtime::socket::{QUIET_MAX, UNACKNOWLEDGED_MAX};
-use crate::runtime::timer::{Phase, Timer, Wait};
+use crate::runtime::timer::{label, Label, Timer, Wait};
 use crate::upstream::connect::Origin;
 use crate::upstream::pool::{Lease, Pool};
-use crate::wire::body::{Decoder, Framing};
-use crate::wire::head::ResponseHead;
-
-use super::sending::Sending;
+use crate::wire::body::Decoder;
+use crate::wire::head::{HeadError, HeadScanner, ResponseHead};
 
 pub use super::error::ExchangeError;
+pub use super::message::Message;
+pub use super::response::UpstreamResponse;
 
 /// A reused connection that dies later than this after the request, if TCP took next to nothing to
 /// connect, may have died of the request.
@@ -33,70 +45,21 @@ const _: () = assert!(ACKNOWLEDGED_AFTER.as_secs() > UNACKNOWLEDGED_MAX.as_secs(
 /// wait for that: a server that works on one at a time lets the next one lie. Linux counts such a wait,
 /// too, although each probe of it is acknowledged (tcp_probe_timer, Linux 6.18).
 const UNREAD_BYTES_MAX: usize = 48 * 1024;
-/// The start of the body that goes out in one write with the head.
-const FIRST_WRITE_BYTES: usize = 16 * 1024;
-
-/// A request, encoded. It is kept until the answer begins, for a retry.
-pub struct Message {
-    /// The head and the start of the body.
-    first: Vec<u8>,
-    body: Vec<u8>,
-    /// How much of the body is in `first`.
-    joined: usize,
-    /// Its memory.
-    _share: Option<Share>,
-}
-
-impl Message {
-    /// Joins a head, which ends with its empty line, and a body.
-    pub fn new(mut head: Vec<u8>, body: Vec<u8>, share: Option<Share>) -> Message {
-        let joined = body.len().min(FIRST_WRITE_BYTES);
-        head.extend_from_slice(&body[..joined]);
-        let body = if joined == body.len() { Vec::new() } else { body };
-        Message { first: head, body, joined, _share: share }
-    }
-
-    fn len(&self) -> usize {
-        self.first.len() + self.body.len() - if self.body.is_empty() { 0 } else { self.joined }
-    }
-
-    /// What is left to send after `sent` bytes.
-    pub(super) fn rest(&self, sent: usize) -> &[u8] {
-        match sent.checked_sub(self.first.len()) {
-            None => &self.first[sent..],
-            Some(beyond) => self.body.get(self.joined + beyond..).unwrap_or_default(),
-        }
-    }
-}
+/// All bytes of 1xx answers before the real one: some providers send 102 as a sign of life.
+const INTERIM_BYTES_MAX: usize = 64 * 1024;
+/// Read at once: a head and a small body. What follows of a stream then goes through no buffer.
+const READ_BYTES: usize = 16 * 1024;
 
 /// How long an exchange may wait.
 #[derive(Clone, Copy, Debug)]
 pub struct Patience {
-    /// For its turn to have a connection; `None` for requests that do not take turns: probes and
-    /// listings, of which there is one per provider.
+    /// For a permit to have a connection; `None` for requests that need none: probes and listings, of
+    /// which there is one per provider.
     pub queue: Option<Duration>,
     /// From sending the request to its answer.
     pub answer: Duration,
     /// How running out of the latter is named.
-    pub phase: Phase,
-}
-
-/// The head of an answer, and the connection on which its body follows.
-pub struct UpstreamResponse {
-    /// The connection. Dropping it cancels the exchange.
-    pub lease: Lease,
-    /// The head.
-    pub head: ResponseHead,
-    /// What came behind the head, still framed.
-    pub buffer: Vec<u8>,
-    /// Takes the framing off the body.
-    pub decoder: Decoder,
-    /// When the request was sent.
-    pub sent_at: Instant,
-    /// Whether the connection may serve again once the body is complete.
-    pub reusable: bool,
-    /// The request, and how much of it was sent, when the answer began before its end.
-    pub(super) unsent: Option<Box<(Message, usize)>>,
+    pub label: Label,
 }
 
 /// Sends `message` to `origin` and waits for the head of the answer.
@@ -110,59 +73,57 @@ pub async fn exchange(
     patience: Patience,
     timer: &Timer,
 ) -> Result<UpstreamResponse, ExchangeError> {
-    let mut permit = None;
-    if let Some(length) = patience.queue {
-        let wait = Wait::new(Phase::Queue, timer.now(), length);
-        let taken = timer.within(wait, pool.permits.take()).await;
-        permit = Some(taken.map_err(|wait| ExchangeError::Busy(pool.permits.limit(), wait))?);
-    }
+    let mut permit = wait_for_permit(pool, patience.queue, timer).await?;
     let mut attempt = 0;
+    // The repeat has no more time than the first attempt.
     let mut first_sent = None;
     loop {
-        // Boxed: connecting is over when the wait for the answer begins.
-        let lease = Box::pin(pool.lease(permit, origin, attempt > 0)).await;
+        let lease = pool.lease(permit, origin, attempt > 0).await;
         let lease = lease.map_err(ExchangeError::Connect)?;
         let (sent_at, really) = *first_sent.get_or_insert((timer.now(), timer.real_now()));
         let mut sending = Sending::new(lease, sent_at);
-        if message.len() > UNREAD_BYTES_MAX && sending.lease.was_alive(sent_at) {
-            sending.lease.be_patient(None);
-        }
-        let wait = Wait::new(patience.phase, sent_at, patience.answer);
-        let thinks = Wait::new(patience.phase, sent_at, ACKNOWLEDGED_AFTER);
-        let mut next = if thinks.until < wait.until { thinks } else { wait };
-        let head = loop {
-            let head = poll_fn(|context| sending.poll(context, &message));
-            match timer.within(next, head).await {
-                Ok(head) => break head,
-                Err(_) if next.until < wait.until => {
-                    sending.lease.be_patient(Some(QUIET_MAX));
-                    next = wait;
-                }
-                Err(wait) => return Err(ExchangeError::Timeout(wait)),
-            }
-        };
-        match head {
+        let error = match sending.head(&message, patience, timer).await {
             Ok((head, _)) if head.is_redirect() => {
                 return Err(ExchangeError::Redirect(head.status, head.location));
             }
             Ok((head, decoder)) => return Ok(sending.into_answer(head, decoder, message)),
-            Err(error) if may_retry(attempt, &sending, timer.real_now() - really, &error) => {
-                attempt += 1;
-                permit = sending.lease.into_permit();
-            }
-            Err(error) => return Err(error),
+            Err(error) => error,
+        };
+        let age = timer.real_now() - really;
+        let Sending { lease, answer_bytes, .. } = sending;
+        if !error.is_death()
+            || !may_repeat(attempt, lease.reused, answer_bytes, age, lease.tcp_took)
+        {
+            return Err(error);
         }
+        attempt += 1;
+        permit = lease.into_permit();
     }
 }
 
+/// The right to a connection, where one is needed.
+async fn wait_for_permit(
+    pool: &Pool,
+    length: Option<Duration>,
+    timer: &Timer,
+) -> Result<Option<Permit>, ExchangeError> {
+    let Some(length) = length else { return Ok(None) };
+    let wait = Wait::new(label::QUEUE, timer.now(), length);
+    let permit = timer.within(wait, pool.permits.take()).await;
+    permit.map(Some).map_err(|wait| ExchangeError::Busy(pool.permits.limit(), wait))
+}
+
 /// A provider may close an idle connection just as we use it. Anything else is not ours to repeat:
-/// a request that it has begun to work on may cost money (RFC 9110 §9.2.2).
-fn may_retry(attempt: u32, sending: &Sending, age: Duration, error: &ExchangeError) -> bool {
-    let died = matches!(error, ExchangeError::Closed(false) | ExchangeError::Io(_));
-    let lease = &sending.lease;
-    let idle_death =
-        lease.reused && sending.answer_bytes == 0 && age < repeat_within(lease.tcp_took);
-    attempt == 0 && died && idle_death
+/// a request that it has begun to work on may cost money (RFC 9110 §9.2.2). `age` is the time from the
+/// request to the news that its connection is dead.
+fn may_repeat(
+    attempt: u32,
+    reused: bool,
+    answer_bytes: u64,
+    age: Duration,
+    tcp_took: Duration,
+) -> bool {
+    attempt == 0 && reused && answer_bytes == 0 && age < repeat_within(tcp_took)
 }
 
 /// How soon after the request the news must come that its connection was dead already: a round trip,
@@ -171,147 +132,171 @@ fn repeat_within(tcp_took: Duration) -> Duration {
     (2 * tcp_took).clamp(REPEAT_WITHIN_MIN, REPEAT_WITHIN_MAX)
 }
 
-impl UpstreamResponse {
-    /// Reads from the connection, and goes on sending what is left of the request.
-    pub fn poll_read(
-        &mut self,
-        context: &Context<'_>,
-        buffer: &mut [u8],
-    ) -> Poll<io::Result<usize>> {
-        self.poll_send(context);
-        self.lease.socket.poll_read(context, buffer)
-    }
+type Head = (ResponseHead, Decoder);
 
-    fn poll_send(&mut self, context: &Context<'_>) {
-        while let Some((message, sent)) = self.unsent.as_deref_mut() {
-            match self.lease.socket.poll_write(context, message.rest(*sent)) {
-                Poll::Ready(Ok(count)) => {
-                    *sent += count;
-                    if message.rest(*sent).is_empty() {
-                        self.unsent = None;
-                        self.lease.socket.reset_on_close(false);
-                    }
-                }
-                // Nobody takes it any more: reading tells how the answer ends.
-                Poll::Ready(Err(_)) => self.unsent = None,
-                Poll::Pending => return,
-            }
-        }
-    }
-
-    /// The next piece of the body, without its framing, appended to `body`. Ready with `true` when
-    /// the body is complete.
-    ///
-    /// # Errors
-    /// A connection or framing that breaks.
-    pub fn poll_body(
-        &mut self,
-        context: &Context<'_>,
-        body: &mut Vec<u8>,
-    ) -> Poll<Result<bool, ExchangeError>> {
-        if self.buffer.is_empty() && !self.decoder.is_done() {
-            self.poll_send(context);
-            match self.lease.socket.poll_fill(context, &mut self.buffer) {
-                Poll::Pending => return Poll::Pending,
-                Poll::Ready(Err(error)) => return Poll::Ready(Err(ExchangeError::Io(error))),
-                Poll::Ready(Ok(0)) => {
-                    let end = self.decoder.end().map_err(ExchangeError::Body);
-                    return Poll::Ready(end.map(|()| true));
-                }
-                Poll::Ready(Ok(_)) => {}
-            }
-        }
-        let piece = match self.take_buffer() {
-            Ok(piece) => piece,
-            Err(error) => return Poll::Ready(Err(error)),
-        };
-        if body.is_empty() {
-            *body = piece;
-        } else {
-            body.extend_from_slice(&piece);
-        }
-        Poll::Ready(Ok(self.decoder.is_done()))
-    }
-
-    /// What has come of the body and was not taken yet, without its framing.
-    ///
-    /// # Errors
-    /// [`ExchangeError::Body`].
-    pub fn take_buffer(&mut self) -> Result<Vec<u8>, ExchangeError> {
-        let mut bytes = std::mem::take(&mut self.buffer);
-        let piece = self.decoder.decode(&mut bytes).map_err(ExchangeError::Body)?;
-        if let Some(error) = self.decoder.failure() {
-            return Err(ExchangeError::Body(error));
-        }
-        // What is left over means that the connection is out of step.
-        self.reusable &= piece.consumed == bytes.len();
-        bytes.truncate(piece.data.end);
-        bytes.drain(..piece.data.start);
-        Ok(bytes)
-    }
-
-    /// The whole body, at most `limit` bytes. Returns the connection.
-    ///
-    /// # Errors
-    /// See [`ExchangeError`]; time is for the caller to limit.
-    pub async fn collect(mut self, limit: u64) -> Result<Vec<u8>, ExchangeError> {
-        let mut body = Vec::new();
-        loop {
-            let done = match poll_fn(|context| self.poll_body(context, &mut body)).await {
-                Err(ExchangeError::Io(error)) if self.ends_whole(&error, &mut body).await => true,
-                other => other?,
-            };
-            if body.len() as u64 > limit {
-                return Err(ExchangeError::TooLarge(limit));
-            }
-            if done {
-                self.finish();
-                return Ok(body);
-            }
-        }
-    }
-
-    /// Whether a body is complete although TLS was not ended in order (RFC 8446 §6.1), which many
-    /// servers leave out and anybody on the way could have caused: a JSON document shows its own end.
-    pub async fn ends_whole(&mut self, error: &io::Error, body: &mut Vec<u8>) -> bool {
-        let cut = error.kind() == io::ErrorKind::UnexpectedEof;
-        if !cut || self.head.framing != Framing::UntilClose || self.head.encoded {
-            return false;
-        }
-        self.reusable = false;
-        if body.len() <= IN_PLACE_BYTES_MAX {
-            return is_json(body);
-        }
-        let text = std::mem::take(body);
-        let parsed = offload(move || (is_json(&text), text)).await;
-        let (complete, text) = parsed.unwrap_or_default();
-        *body = text;
-        complete
-    }
-
-    /// Gives the connection back if it may serve again.
-    pub fn finish(self) {
-        if self.reusable && self.decoder.is_done() {
-            self.lease.release();
-        }
-    }
+/// An attempt, until the head of its answer is complete.
+struct Sending {
+    lease: Lease,
+    sent_at: Instant,
+    /// Bytes of the request that the kernel has taken.
+    sent: usize,
+    write_error: Option<io::Error>,
+    /// Whether a close would be a reset.
+    resets: bool,
+    buffer: Vec<u8>,
+    /// Bytes of answers so far, interim ones included.
+    answer_bytes: u64,
+    scanner: HeadScanner,
+    /// Bytes of interim answers so far.
+    interim: usize,
 }
 
-/// Whether a text is one whole object or array.
-fn is_json(text: &[u8]) -> bool {
-    matches!(text.trim_ascii_start().first(), Some(b'{' | b'['))
-        && serde_json::from_slice::<serde::de::IgnoredAny>(text).is_ok()
+impl Sending {
+    fn new(lease: Lease, sent_at: Instant) -> Sending {
+        Sending {
+            lease,
+            sent_at,
+            sent: 0,
+            write_error: None,
+            resets: false,
+            buffer: Vec::new(),
+            answer_bytes: 0,
+            scanner: HeadScanner::default(),
+            interim: 0,
+        }
+    }
+
+    /// Sends the request and waits for the head of its answer, for as long as `patience` says.
+    async fn head(
+        &mut self,
+        message: &Message,
+        patience: Patience,
+        timer: &Timer,
+    ) -> Result<Head, ExchangeError> {
+        if message.len() > UNREAD_BYTES_MAX && self.lease.was_alive(self.sent_at) {
+            self.lease.be_patient(None);
+        }
+        let wait = Wait::new(patience.label, self.sent_at, patience.answer);
+        let thinks = Wait::new(patience.label, self.sent_at, ACKNOWLEDGED_AFTER);
+        let mut next = if thinks.until < wait.until { thinks } else { wait };
+        loop {
+            let head = poll_fn(|context| self.poll_head(context, message));
+            match timer.within(next, head).await {
+                Ok(head) => return head,
+                Err(_) if next.until < wait.until => {
+                    self.lease.be_patient(Some(QUIET_MAX));
+                    next = wait;
+                }
+                Err(wait) => return Err(ExchangeError::Timeout(wait)),
+            }
+        }
+    }
+
+    /// Writes and reads at the same time: a provider may answer, say 413, while we still send.
+    fn poll_head(
+        &mut self,
+        context: &Context<'_>,
+        message: &Message,
+    ) -> Poll<Result<Head, ExchangeError>> {
+        self.poll_send(context, message);
+        loop {
+            let fill = self.lease.socket.poll_fill_some(context, &mut self.buffer, READ_BYTES);
+            match fill {
+                Poll::Pending => return Poll::Pending,
+                Poll::Ready(Err(error)) => {
+                    return Poll::Ready(Err(ExchangeError::Io(
+                        self.write_error.take().unwrap_or(error),
+                    )));
+                }
+                Poll::Ready(Ok(0)) => {
+                    return Poll::Ready(Err(match self.write_error.take() {
+                        Some(error) if self.answer_bytes == 0 => ExchangeError::Io(error),
+                        _ => ExchangeError::Closed(self.answer_bytes > 0),
+                    }));
+                }
+                Poll::Ready(Ok(count)) => self.answer_bytes += count as u64,
+            }
+            match self.take_head() {
+                Ok(None) => {}
+                Ok(Some(head)) => return Poll::Ready(Ok(head)),
+                Err(error) => return Poll::Ready(Err(ExchangeError::Head(error))),
+            }
+        }
+    }
+
+    fn poll_send(&mut self, context: &Context<'_>, message: &Message) {
+        while self.write_error.is_none() {
+            let rest = message.rest(self.sent);
+            if rest.is_empty() {
+                return;
+            }
+            match self.lease.socket.poll_write(context, rest) {
+                Poll::Ready(Ok(count)) => {
+                    self.sent += count;
+                    if self.resets && message.rest(self.sent).is_empty() {
+                        self.set_resets(false);
+                    }
+                }
+                // An answer may be waiting all the same: reading tells.
+                Poll::Ready(Err(error)) => self.write_error = Some(error),
+                Poll::Pending => {
+                    if !self.resets {
+                        self.set_resets(true);
+                    }
+                    return;
+                }
+            }
+        }
+    }
+
+    /// Whether leaving is a reset: a close would first send what the kernel holds of a request that
+    /// is not wanted any more, to a provider that may not even read.
+    fn set_resets(&mut self, resets: bool) {
+        self.resets = resets;
+        self.lease.socket.reset_on_close(resets);
+    }
+
+    /// The head of the final answer, once it is complete; interim answers are skipped.
+    fn take_head(&mut self) -> Result<Option<Head>, HeadError> {
+        // A banner or other noise is refused at once, without waiting for the end of a head.
+        if !self.buffer.iter().zip(b"HTTP/1.").all(|(byte, wanted)| byte == wanted) {
+            return Err(HeadError::Malformed("不是HTTP/1响应 (not an HTTP/1 answer)"));
+        }
+        while let Some(length) = self.scanner.scan(&self.buffer)? {
+            let head = ResponseHead::parse(&self.buffer[..length])?;
+            self.buffer.drain(..length);
+            if head.status >= 200 {
+                let decoder = Decoder::new(head.framing);
+                return Ok(Some((head, decoder)));
+            }
+            // It would be the end of HTTP on this connection, and nobody asked for it.
+            if head.status == 101 {
+                return Err(HeadError::Malformed("意外的101响应 (101 that nobody asked for)"));
+            }
+            self.interim += length;
+            if self.interim > INTERIM_BYTES_MAX {
+                return Err(HeadError::Malformed("中间响应过多 (too many interim answers)"));
+            }
+            self.scanner = HeadScanner::default();
+        }
+        Ok(None)
+    }
+
+    fn into_answer(
+        self,
+        head: ResponseHead,
+        decoder: Decoder,
+        message: Message,
+    ) -> UpstreamResponse {
+        let sent = message.rest(self.sent).is_empty();
+        // A refusal does not want the rest of the request; any other early answer may.
+        let wanted = !sent && head.status < 400 && self.write_error.is_none();
+        let unsent = wanted.then(|| Box::new((message, self.sent)));
+        let reusable = head.keep_alive && sent;
+        let Sending { lease, buffer, sent_at, .. } = self;
+        UpstreamResponse { lease, head, buffer, decoder, sent_at, reusable, unsent }
+    }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_news_of_an_idle_death_may_take_two_round_trips_within_bounds() {
-        for (took, within) in [(0, 20), (3, 20), (10, 20), (40, 80), (250, 500), (9000, 500)] {
-            let took = Duration::from_millis(took);
-            assert_eq!(repeat_within(took), Duration::from_millis(within), "{took:?}");
-        }
-    }
-}
+mod tests;

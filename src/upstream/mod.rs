@@ -5,8 +5,12 @@ pub mod connect;
 pub mod dns;
 pub mod error;
 pub mod exchange;
+mod message;
 pub mod pool;
 pub mod provider;
-mod sending;
+mod response;
 pub mod timeouts;
 pub mod tls;
+
+#[cfg(test)]
+mod testing;

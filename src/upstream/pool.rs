@@ -1,7 +1,7 @@
 //! Upstream connections: which idle one is reused, when a new one is made, when one is closed.
 //!
-//! A lease is borrowed for one exchange. Releasing it says that the connection is in step and may
-//! serve another; dropping it closes the connection, so that cancel is drop. Knows nothing of HTTP.
+//! A lease is borrowed for one exchange. Releasing it says that the connection is reusable: another
+//! exchange may follow. Dropping it closes the connection, so that cancel is drop. Knows nothing of HTTP.
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
@@ -14,25 +14,14 @@ use std::time::{Duration, Instant};
 use crate::runtime::reactor::Reactor;
 use crate::runtime::semaphore::{Permit, Semaphore};
 use crate::runtime::socket::{Socket, UNACKNOWLEDGED_MAX};
-use crate::runtime::timer::Timer;
-use crate::runtime::waiters::keep;
-use crate::upstream::connect::{connect, ConnectError, Connected, Origin};
-use crate::upstream::dns::Resolver;
+use crate::runtime::timer::{Clock, Timer};
+use crate::runtime::waker::set_waker;
+use crate::upstream::connect::{Connect, ConnectError, Connected, Network, Origin};
 use crate::upstream::tls::Tls;
 
-/// A connection that is older serves nobody new: names move, and would never be looked up again.
-const CONNECTION_AGE_MAX: Duration = Duration::from_secs(5 * 60);
+pub use policy::PoolLimits;
 
-/// The configured limits of the pool.
-#[derive(Clone, Copy, Debug)]
-pub struct PoolLimits {
-    /// Leases at once.
-    pub leases_max: usize,
-    /// Idle connections kept.
-    pub idle_max: usize,
-    /// The age at which an idle connection is closed.
-    pub idle_age_max: Duration,
-}
+mod policy;
 
 /// A connection to a provider.
 pub struct Connection {
@@ -61,7 +50,7 @@ impl Connection {
     }
 }
 
-/// A connection that may serve again.
+/// A reusable connection.
 struct Idle {
     origin: Rc<Origin>,
     connection: Box<Connection>,
@@ -81,13 +70,19 @@ struct Inner {
     sweeper: Option<Waker>,
 }
 
+impl Inner {
+    /// Takes out those that are idle for longest. They close when they are dropped.
+    fn close_oldest(&mut self, count: usize) -> Vec<Idle> {
+        self.idle.drain(..count).collect()
+    }
+}
+
 /// All upstream connections.
 pub struct Pool {
-    reactor: Rc<Reactor>,
+    connector: Box<dyn Connect>,
     /// The TLS context of all connections.
-    pub tls: Tls,
-    resolver: Resolver,
-    /// The right to a connection: whoever leases one takes a turn first.
+    pub tls: Rc<Tls>,
+    /// The right to a connection: whoever leases one for a client takes a permit first.
     pub permits: Rc<Semaphore>,
     state: RefCell<Inner>,
     /// When the next idle connection expires.
@@ -98,22 +93,36 @@ pub struct Pool {
 }
 
 impl Pool {
-    /// An empty pool, which keeps nothing before [`Pool::configure`].
+    /// An empty pool of connections over the network, which keeps nothing before [`Pool::configure`].
     pub fn new(reactor: &Rc<Reactor>, limits: PoolLimits) -> Rc<Pool> {
-        let since = reactor.clock.now();
+        let tls = Rc::default();
+        let network = Box::new(Network::new(reactor, &tls));
+        Pool::with_connector(&reactor.clock, limits, tls, network)
+    }
+
+    /// The same, of connections that `connector` opens.
+    pub(super) fn with_connector(
+        clock: &Rc<Clock>,
+        limits: PoolLimits,
+        tls: Rc<Tls>,
+        connector: Box<dyn Connect>,
+    ) -> Rc<Pool> {
+        let since = clock.now();
         let (origins, idle) = (Vec::new(), VecDeque::new());
-        let state = Inner { limits, origins, since, idle, sweeper: None };
         Rc::new(Pool {
-            reactor: reactor.clone(),
-            tls: Tls::default(),
-            resolver: Resolver::default(),
+            connector,
+            tls,
             permits: Semaphore::new(limits.leases_max),
-            state: RefCell::new(state),
-            sweep_timer: Timer::new(&reactor.clock),
+            state: RefCell::new(Inner { limits, origins, since, idle, sweeper: None }),
+            sweep_timer: Timer::new(clock),
             sweep_at: Cell::new(None),
             reused: Cell::new(0),
             opened: Cell::new(0),
         })
+    }
+
+    fn now(&self) -> Instant {
+        self.sweep_timer.now()
     }
 
     /// Idle connections now.
@@ -133,15 +142,15 @@ impl Pool {
         let mut state = self.state.borrow_mut();
         state.limits = limits;
         state.origins = origins.to_vec();
-        state.since = self.reactor.clock.now();
+        state.since = self.now();
         let closed = std::mem::take(&mut state.idle);
         drop(state);
         drop(closed);
         self.permits.set_limit(limits.leases_max);
     }
 
-    /// A connection: the newest quiet idle one, unless `fresh`, else a new one. Probes and listings,
-    /// of which there is one per provider, come without a turn.
+    /// A connection: the one that became idle last and is still reusable, unless `fresh`, else a new
+    /// one. Probes and listings, of which there is one per provider, come without a permit.
     ///
     /// # Errors
     /// See [`ConnectError`].
@@ -158,9 +167,8 @@ impl Pool {
             }
         }
         self.make_room();
-        let opened_at = self.reactor.clock.now();
-        let Connected { socket, tcp_took } =
-            connect(&self.reactor, &self.resolver, &self.tls, origin).await?;
+        let opened_at = self.now();
+        let Connected { socket, tcp_took } = self.connector.connect(origin).await?;
         self.opened.set(self.opened.get() + 1);
         let connection = Box::new(Connection {
             socket,
@@ -184,7 +192,7 @@ impl Pool {
 
     fn take_idle(&self, origin: &Rc<Origin>) -> Option<Box<Connection>> {
         let mut state = self.state.borrow_mut();
-        let now = self.reactor.clock.now();
+        let now = self.now();
         loop {
             let index = state.idle.iter().rposition(|idle| idle.origin == *origin)?;
             let mut idle = state.idle.remove(index)?;
@@ -194,13 +202,10 @@ impl Pool {
         }
     }
 
-    /// Leased and idle together stay under the limit of connections.
     fn make_room(&self) {
         let mut state = self.state.borrow_mut();
-        let mut closed = None;
-        if self.permits.taken() + state.idle.len() > state.limits.leases_max {
-            closed = state.idle.pop_front();
-        }
+        let surplus = state.limits.surplus_at_open(self.permits.taken(), state.idle.len());
+        let closed = state.close_oldest(surplus);
         drop(state);
         drop(closed);
     }
@@ -208,10 +213,10 @@ impl Pool {
     fn put_idle(&self, origin: Rc<Origin>, mut connection: Box<Connection>) {
         let mut state = self.state.borrow_mut();
         let limits = state.limits;
-        let now = self.reactor.clock.now();
+        let now = self.now();
         let opened_at = connection.opened_at;
         connection.heard_at = now;
-        let expires_at = expires_at(now, opened_at, limits.idle_age_max);
+        let expires_at = limits.expires_at(now, opened_at);
         let outdated = opened_at < state.since || !state.origins.contains(&origin);
         if limits.idle_max == 0 || expires_at <= now || outdated {
             return;
@@ -221,10 +226,8 @@ impl Pool {
         if socket.hung_up() || socket.maybe_readable() && !socket.has_no_input() {
             return;
         }
-        let mut closed = None;
-        if state.idle.len() >= limits.idle_max {
-            closed = state.idle.pop_front();
-        }
+        let surplus = limits.surplus_at_return(state.idle.len());
+        let closed = state.close_oldest(surplus);
         if std::mem::take(&mut connection.patient) {
             socket.end_when_unacknowledged(Some(UNACKNOWLEDGED_MAX));
         }
@@ -250,7 +253,7 @@ impl Pool {
         poll_fn(|context| {
             timer.poll_due(context);
             let mut state = self.state.borrow_mut();
-            keep(&mut state.sweeper, context.waker());
+            set_waker(&mut state.sweeper, context.waker());
             let now = timer.now();
             let (mut kept, mut closed) = (VecDeque::new(), Vec::new());
             for mut idle in std::mem::take(&mut state.idle) {
@@ -270,11 +273,6 @@ impl Pool {
         })
         .await;
     }
-}
-
-/// When a connection that becomes idle `now` is closed.
-fn expires_at(now: Instant, opened_at: Instant, idle_age_max: Duration) -> Instant {
-    (now + idle_age_max).min(opened_at + CONNECTION_AGE_MAX)
 }
 
 /// A connection borrowed for one exchange.
@@ -305,31 +303,17 @@ impl Lease {
     /// Returns the connection for reuse. Call only after the last byte of an answer that was
     /// framed and complete; dropping a lease closes its connection.
     pub fn release(self) {
-        // The turn goes back last: whoever gets it finds the connection.
+        // The permit goes back last: whoever gets it finds the connection.
         let Lease { connection, pool, origin, permit, .. } = self;
         pool.put_idle(origin, connection);
         drop(permit);
     }
 
-    /// Closes the connection and keeps the turn, for a retry.
+    /// Closes the connection and keeps the permit, for the repeat.
     pub fn into_permit(self) -> Option<Permit> {
         self.permit
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_idle_connection_is_closed_at_its_idle_age_or_at_its_whole_age() {
-        let opened = Instant::now();
-        let at = |seconds| opened + Duration::from_secs(seconds);
-        for (now, idle_age_max, expires) in
-            [(0, 30, 30), (200, 30, 230), (290, 30, 300), (300, 30, 300), (700, 30, 300), (1, 0, 1)]
-        {
-            let idle_age_max = Duration::from_secs(idle_age_max);
-            assert_eq!(expires_at(at(now), opened, idle_age_max), at(expires), "{now}");
-        }
-    }
-}
+mod tests;

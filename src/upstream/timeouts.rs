@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::exchange::Patience;
-use crate::runtime::timer::{Phase, Wait};
+use crate::runtime::timer::{label, Wait};
 
 /// The configured time-outs, as they are for a request that streams, or for one that does not.
 #[derive(Clone, Copy, Debug)]
@@ -24,22 +24,22 @@ pub struct Timeouts {
 impl Timeouts {
     /// How long an exchange may wait, first for a connection, then for the response's head.
     pub fn patience(&self) -> Patience {
-        let (answer, phase) = if self.streams {
-            (self.stream, Phase::FirstByte)
+        let (answer, label) = if self.streams {
+            (self.stream, label::FIRST_BYTE)
         } else {
-            (self.whole, Phase::WholeAnswer)
+            (self.whole, label::WHOLE_ANSWER)
         };
-        Patience { queue: Some(self.whole), answer, phase }
+        Patience { queue: Some(self.whole), answer, label }
     }
 
     /// Until when the response to a request sent then must be whole; `None` when only progress counts.
     pub fn whole(&self, sent_at: Instant) -> Option<Wait> {
-        (!self.streams).then(|| Wait::new(Phase::WholeAnswer, sent_at, self.whole))
+        (!self.streams).then(|| Wait::new(label::WHOLE_ANSWER, sent_at, self.whole))
     }
 
     /// Until when more of a body must come of which something came then.
     pub fn next_bytes(&self, heard_at: Instant) -> Wait {
-        Wait::new(Phase::NextBytes, heard_at, self.stream)
+        Wait::new(label::NEXT_BYTES, heard_at, self.stream)
     }
 }
 

@@ -19,17 +19,30 @@ use crate::runtime::blocking::offload;
 use crate::runtime::socket::Watched;
 
 /// The shared TLS context.
-#[derive(Default)]
 pub struct Tls {
-    /// Locked while it is made: whoever comes meanwhile waits for the same one.
-    connector: Mutex<Option<TlsConnector>>,
-    stale: Cell<bool>,
+    /// The context, and the reload for which the CA files were last read. Locked while it is made:
+    /// whoever comes meanwhile waits for the same one.
+    current: Mutex<Option<(u64, TlsConnector)>>,
+    /// Reloads so far.
+    reloads: Cell<u64>,
+    make: fn() -> Result<TlsConnector, String>,
+}
+
+impl Default for Tls {
+    fn default() -> Tls {
+        Tls::with(make)
+    }
 }
 
 impl Tls {
+    /// A context that `make`, on a thread of its own, makes when it is needed.
+    fn with(make: fn() -> Result<TlsConnector, String>) -> Tls {
+        Tls { current: Mutex::default(), reloads: Cell::default(), make }
+    }
+
     /// Has the next connection read the CA files again.
     pub fn reload(&self) {
-        self.stale.set(true);
+        self.reloads.set(self.reloads.get() + 1);
     }
 
     /// Speaks TLS with the server `host` on `stream`, and believes it only when its certificate is
@@ -75,21 +88,25 @@ impl Tls {
     /// # Errors
     /// What keeps OpenSSL from making one.
     pub async fn connector(&self) -> Result<TlsConnector, String> {
-        let mut current = self.connector.lock().await;
-        let known = current.clone();
-        if let (Some(connector), false) = (&known, self.stale.take()) {
-            return Ok(connector.clone());
-        }
+        let mut current = self.current.lock().await;
+        // Read before the context is made: another reload may come meanwhile.
+        let reload = self.reloads.get();
+        let known = match current.as_ref() {
+            Some((made_for, connector)) if *made_for == reload => return Ok(connector.clone()),
+            known => known.map(|(_, connector)| connector.clone()),
+        };
         // Off the event loop: reading the CA bundle takes tens of milliseconds.
-        let made = offload(make).await.map_err(|error| error.to_string()).and_then(|made| made);
-        match (made, known) {
-            (Ok(made), _) => Ok(current.insert(made).clone()),
+        let made = offload(self.make).await.map_err(|error| error.to_string());
+        let connector = match (made.and_then(|made| made), known) {
+            (Ok(made), _) => made,
             (Err(cause), Some(known)) => {
                 log::error!("{cause}: 沿用原来的CA证书 (the CA certificates stay as they were)");
-                Ok(known)
+                known
             }
-            (Err(cause), None) => Err(cause),
-        }
+            (Err(cause), None) => return Err(cause),
+        };
+        // Not sooner: whoever waits for this may leave, and the next one has to begin again.
+        Ok(current.insert((reload, connector)).1.clone())
     }
 }
 
@@ -156,27 +173,4 @@ pub fn plain(text: &str) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::plain;
-
-    #[test]
-    fn a_cause_names_no_source_file_of_any_build_of_openssl() {
-        let wanted = "certificate verify failed: self-signed certificate";
-        // Debian's, and the one of the feature `vendored-tls`.
-        for path in ["../ssl/statem/statem_clnt.c", "ssl/statem/statem_clnt.c"] {
-            let text = format!(
-                "error:0A000086:SSL routines:tls_post_process_server_certificate:\
-                 certificate verify failed:{path}:1889: (self-signed certificate)"
-            );
-            assert_eq!(plain(&text), wanted);
-        }
-        let alert =
-            "error:0A00045C:SSL routines:ssl3_read_bytes:tlsv13 alert certificate required:\
-                     ../ssl/record/rec_layer_s3.c:1601:SSL alert number 116";
-        assert_eq!(plain(alert), "tlsv13 alert certificate required");
-        let two = format!("{alert}, error:80000068:system library::reset:x.c:1:");
-        assert_eq!(plain(&two), "tlsv13 alert certificate required: reset");
-        assert_eq!(plain("unexpected EOF"), "unexpected EOF");
-        assert_eq!(plain("reset\nby peer (os error 104)"), "reset by peer (os error 104)");
-    }
-}
+mod tests;

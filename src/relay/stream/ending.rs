@@ -7,7 +7,7 @@ use crate::downstream::Connection;
 use crate::report::entry::Entry;
 use crate::report::error::Error;
 use crate::report::outcome::Outcome;
-use crate::runtime::timer::{Phase, Wait};
+use crate::runtime::timer::{label, Wait};
 use crate::upstream::exchange::ExchangeError;
 use crate::wire::body::Framing;
 use crate::wire::chunks::LAST_CHUNK;
@@ -52,7 +52,7 @@ impl Stream {
     /// How long the provider's last bytes are waited for, once the client has the final event.
     pub(super) fn last_bytes(&self) -> Option<Wait> {
         let out_at = self.final_out_at.filter(|_| self.may_end())?;
-        Some(Wait::new(Phase::NextBytes, out_at, LAST_BYTES_MAX))
+        Some(Wait::new(label::NEXT_BYTES, out_at, LAST_BYTES_MAX))
     }
 
     pub(super) fn complete(&mut self) {

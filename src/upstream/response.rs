@@ -1,0 +1,165 @@
+//! The end of an exchange: an answer whose head has come, its body, and the connection's way back to the
+//! pool. Knows nothing of what the body is for.
+
+use std::future::poll_fn;
+use std::io;
+use std::task::{Context, Poll};
+use std::time::Instant;
+
+use crate::runtime::blocking::{offload, IN_PLACE_BYTES_MAX};
+use crate::wire::body::{Decoder, Framing};
+use crate::wire::head::ResponseHead;
+
+use super::error::ExchangeError;
+use super::message::Message;
+use super::pool::Lease;
+
+/// The head of an answer, and the connection on which its body follows.
+pub struct UpstreamResponse {
+    /// The connection. Dropping it cancels the exchange.
+    pub lease: Lease,
+    /// The head.
+    pub head: ResponseHead,
+    /// What came behind the head, still framed.
+    pub buffer: Vec<u8>,
+    /// Takes the framing off the body.
+    pub decoder: Decoder,
+    /// When the request was sent.
+    pub sent_at: Instant,
+    /// Whether another exchange may follow once the body is complete.
+    pub reusable: bool,
+    /// The request, and how much of it was sent, when the answer began before its end.
+    pub(super) unsent: Option<Box<(Message, usize)>>,
+}
+
+impl UpstreamResponse {
+    /// Reads from the connection, and goes on sending what is left of the request.
+    pub fn poll_read(
+        &mut self,
+        context: &Context<'_>,
+        buffer: &mut [u8],
+    ) -> Poll<io::Result<usize>> {
+        self.poll_send(context);
+        self.lease.socket.poll_read(context, buffer)
+    }
+
+    fn poll_send(&mut self, context: &Context<'_>) {
+        while let Some((message, sent)) = self.unsent.as_deref_mut() {
+            match self.lease.socket.poll_write(context, message.rest(*sent)) {
+                Poll::Ready(Ok(count)) => {
+                    *sent += count;
+                    if message.rest(*sent).is_empty() {
+                        self.unsent = None;
+                        self.lease.socket.reset_on_close(false);
+                    }
+                }
+                // Nobody takes it any more: reading tells how the answer ends.
+                Poll::Ready(Err(_)) => self.unsent = None,
+                Poll::Pending => return,
+            }
+        }
+    }
+
+    /// The next piece of the body, without its framing, appended to `body`. Ready with `true` when
+    /// the body is complete.
+    ///
+    /// # Errors
+    /// A connection or framing that breaks.
+    pub fn poll_body(
+        &mut self,
+        context: &Context<'_>,
+        body: &mut Vec<u8>,
+    ) -> Poll<Result<bool, ExchangeError>> {
+        if self.buffer.is_empty() && !self.decoder.is_done() {
+            self.poll_send(context);
+            match self.lease.socket.poll_fill(context, &mut self.buffer) {
+                Poll::Pending => return Poll::Pending,
+                Poll::Ready(Err(error)) => return Poll::Ready(Err(ExchangeError::Io(error))),
+                Poll::Ready(Ok(0)) => {
+                    let end = self.decoder.end().map_err(ExchangeError::Body);
+                    return Poll::Ready(end.map(|()| true));
+                }
+                Poll::Ready(Ok(_)) => {}
+            }
+        }
+        let piece = match self.take_buffer() {
+            Ok(piece) => piece,
+            Err(error) => return Poll::Ready(Err(error)),
+        };
+        if body.is_empty() {
+            *body = piece;
+        } else {
+            body.extend_from_slice(&piece);
+        }
+        Poll::Ready(Ok(self.decoder.is_done()))
+    }
+
+    /// What has come of the body and was not taken yet, without its framing.
+    ///
+    /// # Errors
+    /// [`ExchangeError::Body`].
+    pub fn take_buffer(&mut self) -> Result<Vec<u8>, ExchangeError> {
+        let mut bytes = std::mem::take(&mut self.buffer);
+        let piece = self.decoder.decode(&mut bytes).map_err(ExchangeError::Body)?;
+        if let Some(error) = self.decoder.failure() {
+            return Err(ExchangeError::Body(error));
+        }
+        // With something left over, nobody can tell where the next answer begins.
+        self.reusable &= piece.consumed == bytes.len();
+        bytes.truncate(piece.data.end);
+        bytes.drain(..piece.data.start);
+        Ok(bytes)
+    }
+
+    /// The whole body, at most `limit` bytes. Returns the connection.
+    ///
+    /// # Errors
+    /// See [`ExchangeError`]; time is for the caller to limit.
+    pub async fn collect(mut self, limit: u64) -> Result<Vec<u8>, ExchangeError> {
+        let mut body = Vec::new();
+        loop {
+            let done = match poll_fn(|context| self.poll_body(context, &mut body)).await {
+                Err(ExchangeError::Io(error)) if self.ends_whole(&error, &mut body).await => true,
+                other => other?,
+            };
+            if body.len() as u64 > limit {
+                return Err(ExchangeError::TooLarge(limit));
+            }
+            if done {
+                self.finish();
+                return Ok(body);
+            }
+        }
+    }
+
+    /// Whether a body is complete although TLS was not ended in order (RFC 8446 §6.1), which many
+    /// servers leave out and anybody on the way could have caused: a JSON document shows its own end.
+    pub async fn ends_whole(&mut self, error: &io::Error, body: &mut Vec<u8>) -> bool {
+        let cut = error.kind() == io::ErrorKind::UnexpectedEof;
+        if !cut || self.head.framing != Framing::UntilClose || self.head.encoded {
+            return false;
+        }
+        self.reusable = false;
+        if body.len() <= IN_PLACE_BYTES_MAX {
+            return is_json(body);
+        }
+        let text = std::mem::take(body);
+        let parsed = offload(move || (is_json(&text), text)).await;
+        let (complete, text) = parsed.unwrap_or_default();
+        *body = text;
+        complete
+    }
+
+    /// Returns the connection to the pool if it is reusable.
+    pub fn finish(self) {
+        if self.reusable && self.decoder.is_done() {
+            self.lease.release();
+        }
+    }
+}
+
+/// Whether a text is one whole object or array.
+fn is_json(text: &[u8]) -> bool {
+    matches!(text.trim_ascii_start().first(), Some(b'{' | b'['))
+        && serde_json::from_slice::<serde::de::IgnoredAny>(text).is_ok()
+}
