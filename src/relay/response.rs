@@ -9,7 +9,7 @@ use crate::report::outcome::Outcome;
 use crate::runtime::budget::Share;
 use crate::upstream::exchange::UpstreamResponse;
 use crate::wire::body::Framing;
-use crate::wire::reply::{Content, Reply};
+use crate::wire::reply::{ReplyBody, Reply};
 
 /// A whole body up to this goes out in one write with its head.
 const JOINED_BYTES_MAX: usize = 64 * 1024;
@@ -28,7 +28,7 @@ pub enum Response {
 pub struct Whole {
     /// The head, and the body if that is small.
     head: Vec<u8>,
-    rest: Content,
+    rest: ReplyBody,
     /// What the request came to, once this is written.
     outcome: Outcome,
     /// Whether its head says that another request can follow.
@@ -47,7 +47,7 @@ impl Response {
         let reply = reply.with("x-request-id", id);
         let (mut head, mut rest) = reply.encode(keep_alive, connection.minor());
         if connection.head_only() {
-            rest = Content::Static(b"");
+            rest = ReplyBody::Static(b"");
         } else {
             join(&mut head, &mut rest);
         }
@@ -64,7 +64,7 @@ impl Response {
 
     /// The last bytes of one whose head is out already.
     pub(super) fn last(bytes: Vec<u8>, outcome: Outcome, keep_alive: bool) -> Response {
-        let (head, rest) = (bytes, Content::Static(b""));
+        let (head, rest) = (bytes, ReplyBody::Static(b""));
         Response::Whole(Box::new(Whole {
             head,
             rest,
@@ -109,10 +109,10 @@ impl Whole {
 }
 
 /// Moves a small body behind its head.
-fn join(head: &mut Vec<u8>, rest: &mut Content) {
+fn join(head: &mut Vec<u8>, rest: &mut ReplyBody) {
     if rest.len() <= JOINED_BYTES_MAX {
         head.extend_from_slice(rest);
-        *rest = Content::Static(b"");
+        *rest = ReplyBody::Static(b"");
     }
 }
 
@@ -136,7 +136,7 @@ pub(super) fn whole(
     let keep_alive = connection.may_persist();
     head.reserve(if body.len() <= JOINED_BYTES_MAX { body.len() } else { 0 } + 64);
     end_head(&mut head, framing, keep_alive, connection.minor());
-    let mut rest = Content::Owned(body);
+    let mut rest = ReplyBody::Owned(body);
     join(&mut head, &mut rest);
     let (outcome, _share) = (Outcome::Complete, Some(share));
     Response::Whole(Box::new(Whole { head, rest, outcome, keep_alive, ours: false, _share }))

@@ -9,7 +9,7 @@ use futures_lite::io::{empty, AsyncReadExt};
 use http_types::{Body, Method, Mime, Response, StatusCode};
 
 /// A body that may be shared: a thousand clients that read one slowly keep it once.
-pub enum Content {
+pub enum ReplyBody {
     /// One client's.
     Owned(Vec<u8>),
     /// Everybody's, until there is another one.
@@ -18,14 +18,14 @@ pub enum Content {
     Static(&'static [u8]),
 }
 
-impl Deref for Content {
+impl Deref for ReplyBody {
     type Target = [u8];
 
     fn deref(&self) -> &[u8] {
         match self {
-            Content::Owned(bytes) => bytes,
-            Content::Shared(bytes) => bytes,
-            Content::Static(bytes) => bytes,
+            ReplyBody::Owned(bytes) => bytes,
+            ReplyBody::Shared(bytes) => bytes,
+            ReplyBody::Static(bytes) => bytes,
         }
     }
 }
@@ -36,27 +36,27 @@ pub struct Reply {
     pub status: u16,
     content_type: &'static str,
     /// The body.
-    pub content: Content,
+    pub content: ReplyBody,
     fields: Vec<(&'static str, String)>,
 }
 
 impl Reply {
     /// A JSON document.
     pub fn json(status: u16, body: Vec<u8>) -> Reply {
-        Reply::new(status, "application/json", Content::Owned(body))
+        Reply::new(status, "application/json", ReplyBody::Owned(body))
     }
 
     /// A JSON document that others are sent, too; its status is 200.
     pub fn shared_json(body: Rc<Vec<u8>>) -> Reply {
-        Reply::new(200, "application/json", Content::Shared(body))
+        Reply::new(200, "application/json", ReplyBody::Shared(body))
     }
 
     /// A page for a browser; its status is 200.
     pub fn html(body: &'static [u8]) -> Reply {
-        Reply::new(200, "text/html; charset=utf-8", Content::Static(body))
+        Reply::new(200, "text/html; charset=utf-8", ReplyBody::Static(body))
     }
 
-    fn new(status: u16, content_type: &'static str, content: Content) -> Reply {
+    fn new(status: u16, content_type: &'static str, content: ReplyBody) -> Reply {
         Reply { status, content_type, content, fields: Vec::new() }
     }
 
@@ -67,7 +67,7 @@ impl Reply {
     }
 
     /// The bytes of the head, for an HTTP/1.1 or 1.0 client as `minor` says, and the body behind it.
-    pub fn encode(self, keep_alive: bool, minor: u8) -> (Vec<u8>, Content) {
+    pub fn encode(self, keep_alive: bool, minor: u8) -> (Vec<u8>, ReplyBody) {
         let status = StatusCode::try_from(self.status).unwrap_or(StatusCode::InternalServerError);
         let mut response = Response::new(status);
         response.set_body(Body::from_reader(empty(), Some(self.content.len())));
