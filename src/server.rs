@@ -1,27 +1,21 @@
-//! Listening, one task per client, and the end of it all. Knows nothing of providers.
+//! Accepting, one task per client, and the end of it all. It must not know providers.
 
 use std::future::poll_fn;
 use std::io;
-use std::net::{Ipv6Addr, SocketAddr, TcpListener, TcpStream, ToSocketAddrs};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::rc::Rc;
 use std::task::Poll;
 use std::time::Duration;
 
 use futures_lite::future::yield_now;
-use listenfd::ListenFd;
 use smol::{LocalExecutor, Task};
-use socket2::{Domain, Protocol, Socket as RawSocket, Type};
 
-use crate::downstream::admission::Slot;
-use crate::downstream::Connection;
+use crate::downstream::{Connection, Slot};
 use crate::report::logging;
 use crate::routes;
-use crate::runtime::socket::{probe_when_quiet, Listener, Socket, Watched};
-use crate::runtime::timer::Timer;
+use crate::runtime::{Listener, Socket, Timer, Watched};
 use crate::state::State;
 
-/// Connections the kernel keeps for us while we are busy or at our limit.
-const BACKLOG: i32 = 1024;
 /// Connections accepted in a row before other tasks get their turn.
 const ACCEPTS_MAX: u32 = 64;
 /// How long to wait when the kernel has no descriptor for a new connection.
@@ -32,68 +26,6 @@ const HANDSHAKE_MAX: Duration = Duration::from_millis(50);
 const TASKS_PER_VISIT: u32 = 16;
 /// How long answers in flight may take once the program is told to stop.
 pub const DRAIN_MAX: Duration = Duration::from_secs(10);
-
-/// The sockets that systemd opened for us (`LISTEN_FDS`, sd_listen_fds(3)), so that no connection
-/// is refused while the program restarts.
-///
-/// # Errors
-/// When one of them is no listening TCP socket.
-pub fn inherited() -> io::Result<Vec<TcpListener>> {
-    let mut sockets = ListenFd::from_env();
-    let taken = (0..sockets.len()).map(|index| sockets.take_tcp_listener(index));
-    let taken: Vec<_> = taken.collect::<io::Result<Vec<_>>>()?.into_iter().flatten().collect();
-    taken.iter().for_each(probe_when_quiet);
-    Ok(taken)
-}
-
-/// Opens a listening socket on every address of `host`. With port 0 all get the same free one. `::`
-/// itself takes IPv4, too; what a name resolves to is one socket for each address.
-///
-/// # Errors
-/// When no address can be listened on.
-pub fn bind(host: &str, port: u16, reuse_port: bool) -> io::Result<Vec<TcpListener>> {
-    let addresses: Vec<SocketAddr> = (host, port).to_socket_addrs()?.collect();
-    let both = host.parse() == Ok(Ipv6Addr::UNSPECIFIED);
-    let mut listeners: Vec<TcpListener> = Vec::new();
-    let mut last_error = io::Error::new(io::ErrorKind::NotFound, "no address");
-    let mut chosen = port;
-    for mut address in addresses {
-        address.set_port(chosen);
-        // A hosts file may name an address twice.
-        if listeners.iter().any(|other| other.local_addr().is_ok_and(|other| other == address)) {
-            continue;
-        }
-        match bind_one(address, both, reuse_port) {
-            Ok(listener) => {
-                chosen = listener.local_addr()?.port();
-                listeners.push(listener);
-            }
-            // A machine without IPv6 still resolves localhost to ::1.
-            Err(error) => last_error = error,
-        }
-    }
-    let taken = last_error.kind() == io::ErrorKind::AddrInUse;
-    if listeners.is_empty() || (taken && port != 0) {
-        return Err(last_error);
-    }
-    Ok(listeners)
-}
-
-/// `both`: a socket for IPv6 takes IPv4, too.
-fn bind_one(address: SocketAddr, both: bool, reuse_port: bool) -> io::Result<TcpListener> {
-    let socket = RawSocket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
-    if address.is_ipv6() {
-        socket.set_only_v6(!both)?;
-    }
-    socket.set_reuse_address(true)?;
-    if reuse_port {
-        socket.set_reuse_port(true)?;
-    }
-    probe_when_quiet(&socket);
-    socket.bind(&address.into())?;
-    socket.listen(BACKLOG)?;
-    Ok(socket.into())
-}
 
 /// Runs tasks for ever, visiting the kernel between every few of them.
 pub async fn drive(executor: &LocalExecutor<'_>) {

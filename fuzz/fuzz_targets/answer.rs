@@ -1,8 +1,8 @@
 //! An answer's head and body: the same bytes in any split are the same answer.
 #![no_main]
 
-use ai_proxy::wire::body::{BodyError, Decoder, Framing};
-use ai_proxy::wire::head::{AnswerHead, HeadError, HeadScanner};
+use ai_proxy::wire::{BodyError, Decoder, Framing};
+use ai_proxy::wire::{ResponseHead, HeadError, HeadScanner};
 use ai_proxy_fuzz::fields;
 use ai_proxy_fuzz::plan::Plan;
 use ai_proxy_fuzz::unframe::{unframe, End};
@@ -15,7 +15,7 @@ const TRAILER_BYTES_MAX: usize = 16 * 1024;
 fuzz_target!(|input: &[u8]| {
     let Some(plan) = Plan::new(input) else { return };
     let message = &plan.message;
-    let _ = AnswerHead::parse(message).is_ok();
+    let _ = ResponseHead::parse(message).is_ok();
 
     let whole = read(message, &[message.len()]);
     let pieces = read(message, &plan.ends());
@@ -32,7 +32,7 @@ fuzz_target!(|input: &[u8]| {
     let mut from = 0;
     while let Ok(Some(length)) = fields::end_of_head(&message[from..]) {
         let head = &message[from..from + length];
-        let Ok(parsed) = AnswerHead::parse(head) else { break };
+        let Ok(parsed) = ResponseHead::parse(head) else { break };
         check_head(head, &parsed);
         from += length;
         if parsed.status >= 200 {
@@ -94,9 +94,9 @@ fn read(message: &[u8], ends: &[usize]) -> Read {
 fn next_head(
     scanner: &mut HeadScanner,
     buffer: &mut Vec<u8>,
-) -> Result<Option<AnswerHead>, HeadError> {
+) -> Result<Option<ResponseHead>, HeadError> {
     let Some(length) = scanner.scan(buffer)? else { return Ok(None) };
-    let head = AnswerHead::parse(&buffer[..length])?;
+    let head = ResponseHead::parse(&buffer[..length])?;
     buffer.drain(..length);
     Ok(Some(head))
 }
@@ -152,7 +152,7 @@ fn finish(decoder: &mut Decoder, read: &mut Read) {
     assert_eq!(decoder.chunks(), read.chunks);
 }
 
-fn check_head(head: &[u8], parsed: &AnswerHead) {
+fn check_head(head: &[u8], parsed: &ResponseHead) {
     let (start, all) = fields::read_answer(head);
     let minor = u8::from(start.starts_with(b"HTTP/1.1 "));
     let (version, rest) = start.split_at(b"HTTP/1.x ".len());

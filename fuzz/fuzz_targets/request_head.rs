@@ -2,8 +2,8 @@
 //! passes on that must not.
 #![no_main]
 
-use ai_proxy::wire::body::Framing;
-use ai_proxy::wire::head::{HeadError, HeadScanner, RequestHead, FIELDS_MAX, HEAD_BYTES_MAX};
+use ai_proxy::wire::Framing;
+use ai_proxy::wire::{HeadError, HeadScanner, RequestHead, FIELDS_MAX, HEAD_BYTES_MAX};
 use ai_proxy_fuzz::fields::{self, Field};
 use ai_proxy_fuzz::plan::Plan;
 use libfuzzer_sys::fuzz_target;

@@ -1,7 +1,7 @@
 //! The model's name replaced: everything else of the request stays as it is, byte by byte.
 #![no_main]
 
-use ai_proxy::routing::splice::ChatRequest;
+use ai_proxy::routing::ChatRequest;
 use ai_proxy_fuzz::json;
 use libfuzzer_sys::fuzz_target;
 use serde_json::Value;

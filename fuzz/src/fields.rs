@@ -1,7 +1,7 @@
 //! A second opinion on heads: the strictest reading of RFC 9110 and 9112, of bytes and nothing else.
 
-use ai_proxy::wire::body::Framing;
-use ai_proxy::wire::head::HEAD_BYTES_MAX;
+use ai_proxy::wire::Framing;
+use ai_proxy::wire::HEAD_BYTES_MAX;
 
 /// One field line.
 pub type Field<'h> = (&'h str, &'h [u8]);

@@ -1,7 +1,7 @@
 //! An input is a plan and a message. The plan says in which pieces the message arrives, and can
 //! repeat a part of it, so that small inputs reach limits of many kilobytes.
 
-use ai_proxy::wire::head::HEAD_BYTES_MAX;
+use ai_proxy::wire::HEAD_BYTES_MAX;
 
 /// Repeating stops here, a little above the limit of a head.
 const MESSAGE_BYTES_MAX: usize = HEAD_BYTES_MAX + 4096;

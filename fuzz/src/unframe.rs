@@ -1,6 +1,6 @@
 //! A second opinion on bodies: one pass over all bytes, after RFC 9112 §6 and §7.1.
 
-use ai_proxy::wire::body::Framing;
+use ai_proxy::wire::Framing;
 
 /// How a body ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -5,7 +5,7 @@ use std::fmt;
 
 use http_types::Url;
 
-use crate::config::secret::Secret;
+use crate::config::Secret;
 
 /// Where a provider is and what stands before its endpoints. `Display` and `Debug` show neither
 /// credentials nor query, for both may hold keys.

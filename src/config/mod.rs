@@ -10,7 +10,7 @@ mod node;
 mod odd;
 mod providers;
 mod read;
-pub mod secret;
+mod secret;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]
@@ -35,7 +35,7 @@ use rustix::fs::OFlags;
 pub use self::base_url::BaseUrl;
 pub use self::level::LogLevel;
 use self::node::Source;
-use crate::config::secret::Secret;
+pub use self::secret::Secret;
 
 /// The longest configuration file that is read, in bytes.
 const FILE_BYTES_MAX: u64 = 16 * 1024 * 1024;

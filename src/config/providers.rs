@@ -6,7 +6,7 @@ use std::path::Path;
 
 use super::node::{shorten, Fields, Node, Source};
 use super::{is_replaced, odd, open_regular, BaseUrl, ConfigError, Provider, REPLACED};
-use crate::config::secret::Secret;
+use crate::config::Secret;
 
 /// The keys of a provider that is an object.
 pub(super) const PROVIDER_KEYS: [&str; 5] =

@@ -9,7 +9,7 @@ use regex::Regex;
 use super::node::{Fields, Node, Source};
 use super::providers::providers;
 use super::{json, odd, Config, ConfigError, LogLevel, Token};
-use crate::config::secret::Secret;
+use crate::config::Secret;
 
 /// The keys of the file. `$schema` is for editors and otherwise ignored.
 pub(super) const KEYS: [&str; 18] = [

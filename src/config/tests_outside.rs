@@ -1,7 +1,7 @@
 //! What comes from outside the text: variables, key files, and the file itself.
 
 use super::{Config, ConfigError, LogLevel};
-use crate::config::secret::Secret;
+use crate::config::Secret;
 
 /// A directory of its own for one test, removed when dropped.
 struct Directory(std::path::PathBuf);

@@ -1,7 +1,7 @@
 //! Providers, tokens and what must never be seen of them.
 
 use super::{Config, ConfigError};
-use crate::config::secret::Secret;
+use crate::config::Secret;
 
 fn parse(text: &str) -> Result<Config, ConfigError> {
     Config::parse_with(text, "config.json", &|_| None)

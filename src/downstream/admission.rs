@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use slab::Slab;
 
-use crate::runtime::waker::set_waker;
+use crate::runtime::set_waker;
 
 /// A connection that began what it is doing so recently does not leave: its next bytes may be on their
 /// way.

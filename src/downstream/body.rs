@@ -6,9 +6,8 @@ use std::time::{Duration, Instant};
 
 use super::writing::LINGER_SILENCE_MAX;
 use super::{Connection, Error};
-use crate::runtime::budget::{reserve, Share};
-use crate::runtime::timer::{label, Wait};
-use crate::wire::body::{Decoder, Framing};
+use crate::runtime::{label, reserve, Share, Wait};
+use crate::wire::{Decoder, Framing};
 
 /// Without a byte of a body.
 const BODY_PROGRESS_MAX: Duration = Duration::from_secs(30);

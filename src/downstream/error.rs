@@ -1,8 +1,7 @@
 //! What can go wrong on a client's side.
 
-use crate::runtime::timer::Wait;
-use crate::wire::body::BodyError;
-use crate::wire::head::HeadError;
+use crate::runtime::Wait;
+use crate::wire::{BodyError, HeadError};
 
 /// Why there is no request, or no whole one.
 #[derive(Debug)]

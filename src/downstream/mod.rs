@@ -1,10 +1,10 @@
 //! One client's connection: heads and bodies come in, bytes go out, and somebody watches whether the
 //! client is still there. Only this room writes to a client. It must not know providers or routes.
 
-pub mod admission;
+mod admission;
 mod body;
 mod error;
-pub mod requests;
+mod requests;
 mod writing;
 
 use std::future::{poll_fn, Future};
@@ -14,15 +14,13 @@ use std::rc::Rc;
 use std::task::{ready, Context, Poll};
 use std::time::Duration;
 
-use self::admission::{Activity, Slot};
-use crate::runtime::budget::{Budget, Share};
-use crate::runtime::shutdown::Shutdown;
-use crate::runtime::socket::Socket;
-use crate::runtime::sources::SCRATCH_BYTES;
-use crate::runtime::timer::{Timer, Wait};
-use crate::wire::body::Decoder;
+use self::admission::Activity;
+use crate::runtime::{Budget, Share, Shutdown, Socket, Timer, Wait, SCRATCH_BYTES};
+use crate::wire::Decoder;
 
+pub use self::admission::{Admission, Slot};
 pub use self::error::Error;
+pub use self::requests::Request;
 pub(crate) use self::writing::write_progress;
 
 /// From the first byte of a head to its last.

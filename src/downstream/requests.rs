@@ -5,9 +5,8 @@ use std::task::Poll;
 
 use super::{Connection, Error, HEAD_MAX, IN_USE_MAX, KEEP_ALIVE_MAX, READ_AHEAD_BYTES_MAX};
 use crate::downstream::admission::Activity;
-use crate::runtime::timer::{label, Wait};
-use crate::wire::body::Decoder;
-use crate::wire::head::{HeadError, HeadScanner, RequestHead, HEAD_BYTES_MAX};
+use crate::runtime::{label, Wait};
+use crate::wire::{Decoder, HeadError, HeadScanner, RequestHead, HEAD_BYTES_MAX};
 
 /// A request's head, or why it is refused: then the connection must be closed.
 pub type Request = Result<Box<RequestHead>, Error>;

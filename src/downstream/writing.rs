@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::admission::Activity;
 use super::{Connection, Error};
-use crate::runtime::timer::{label, Wait};
+use crate::runtime::{label, Wait};
 
 /// A client that takes no byte of its response for so long is given up: its connection, and the provider's
 /// that waits behind it, would be held for ever.

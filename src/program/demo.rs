@@ -10,16 +10,10 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use serde_json::{json, Value};
 use smol::LocalExecutor;
 
-use crate::downstream::admission::{Admission, Slot};
-use crate::downstream::{Connection, Error};
-use crate::report::error::error_json;
-use crate::runtime::budget::Budget;
-use crate::runtime::reactor::Reactor;
-use crate::runtime::shutdown::Shutdown;
-use crate::runtime::socket::{Listener, Socket, Watched};
-use crate::runtime::timer::Timer;
-use crate::wire::head::RequestHead;
-use crate::wire::reply::Reply;
+use crate::downstream::{Admission, Connection, Error, Slot};
+use crate::report::error_json;
+use crate::runtime::{Budget, Listener, Reactor, Shutdown, Socket, Timer, Watched};
+use crate::wire::{Reply, RequestHead};
 
 /// As `max_request_size` is by default.
 const BODY_BYTES_MAX: u64 = 32 * 1024 * 1024;

@@ -2,6 +2,7 @@
 
 pub mod cli;
 pub mod demo;
+mod listen;
 pub mod rlimit;
 pub mod signals;
 
@@ -16,11 +17,10 @@ use futures_lite::future::or;
 use smol::LocalExecutor;
 
 use self::signals::{Signal, Signals};
-use crate::config::warnings;
-use crate::config::Config;
+use crate::config::{warnings, Config};
 use crate::report::logging;
 use crate::routes::{models, reload};
-use crate::runtime::reactor::Reactor;
+use crate::runtime::Reactor;
 use crate::server;
 use crate::state::State;
 
@@ -51,12 +51,12 @@ pub fn run(source: Source) -> Result<(), String> {
     logging::init(config.log_level).map_err(|error| error.to_string())?;
     rlimit::raise();
     let (host, port) = (config.host.clone(), config.port);
-    let mut listeners = server::inherited().map_err(|error| {
+    let mut listeners = listen::inherited().map_err(|error| {
         format!("LISTEN_FDS 不是TCP监听套接字 (no listening TCP socket): {error}")
     })?;
     let ours = listeners.is_empty();
     if ours {
-        listeners = server::bind(&host, port, config.reuse_port).map_err(|error| {
+        listeners = listen::bind(&host, port, config.reuse_port).map_err(|error| {
             let line = format!("无法监听 {host}:{port} (cannot listen): {error}");
             log::error!(target: logging::CRITICAL, "{line}");
             line
@@ -71,10 +71,11 @@ pub fn run(source: Source) -> Result<(), String> {
     models::refresh(&state);
     reactor.on_idle(logging::flush);
     // A task of its own, so that it is polled only when a signal comes.
-    let served = executor.spawn(serve(state, listeners, ours, signals));
+    let served = executor.spawn(serve(state.clone(), listeners, ours, signals));
     reactor.block_on(or(served, server::drive(&executor)));
     // Ends all tasks: what they had open is closed, and every request has its line in the log.
     drop(executor);
+    log_counters(&state);
     log::warn!("已停止 (stopped)");
     Ok(())
 }
@@ -126,12 +127,15 @@ async fn log_stats(state: Rc<State>) {
     let timer = state.timer();
     loop {
         timer.sleep(STATS_EVERY).await;
-        if state.stats.news().is_some() {
-            log::info!(
-                "统计 (stats): {}",
-                state.stats.report(state.admission.taken(), &state.pool)
-            );
-        }
+        log_counters(&state);
+    }
+}
+
+/// The counters, when there was a request since they were last logged.
+fn log_counters(state: &State) {
+    if state.stats.news().is_some() {
+        let report = state.stats.report(state.admission.taken(), &state.pool);
+        log::info!("统计 (stats): {report}");
     }
 }
 

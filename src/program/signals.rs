@@ -10,8 +10,7 @@ use std::task::Poll;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::low_level::pipe;
 
-use crate::runtime::reactor::Reactor;
-use crate::runtime::sources::Registration;
+use crate::runtime::{Reactor, Registration};
 
 /// What the program is told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -11,16 +11,12 @@ use super::response::Response;
 use super::stream::KEEP_ALIVE_COMMENT;
 use super::{end_head, framing_for, streams_all_the_same, Stream, Terms};
 use crate::downstream::{self, Connection};
-use crate::report::entry::Entry;
-use crate::report::error::{error_event, Error};
-use crate::report::outcome::Outcome;
-use crate::runtime::budget::Share;
-use crate::runtime::timer::{label, Timer, Wait};
-use crate::upstream::exchange::{ExchangeError, UpstreamResponse};
-use crate::wire::body::Framing;
-use crate::wire::chunks::{push_chunk, LAST_CHUNK};
-use crate::wire::events::looks_like_events;
-use crate::wire::head::{push_field, Content, HeadError};
+use crate::report::{error_event, Entry, Error, Outcome};
+use crate::runtime::{label, Share, Timer, Wait};
+use crate::upstream::{ExchangeError, UpstreamResponse};
+use crate::wire::{
+    looks_like_events, push_chunk, push_field, Content, Framing, HeadError, LAST_CHUNK,
+};
 
 /// How much of a refusal is read, in case that it is JSON.
 const REFUSAL_BYTES_MAX: u64 = 64 * 1024;

@@ -11,16 +11,10 @@ use std::future::poll_fn;
 use std::rc::Rc;
 
 use crate::downstream::Connection;
-use crate::report::entry::Entry;
-use crate::report::error::Error;
-use crate::runtime::budget::{Budget, Share};
-use crate::upstream::exchange::{ExchangeError, UpstreamResponse};
-use crate::upstream::provider::Provider;
-use crate::upstream::timeouts::Timeouts;
-use crate::wire::body::Framing;
-use crate::wire::events::looks_like_events;
-use crate::wire::head::{push_field, Content};
-use crate::wire::reply::connection_option;
+use crate::report::{Entry, Error};
+use crate::runtime::{Budget, Share};
+use crate::upstream::{ExchangeError, Provider, Timeouts, UpstreamResponse};
+use crate::wire::{connection_option, looks_like_events, push_field, Content, Framing};
 
 pub use early::Early;
 pub use response::Response;

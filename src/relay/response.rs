@@ -3,13 +3,10 @@
 use super::end_head;
 use super::stream::Stream;
 use crate::downstream::Connection;
-use crate::report::entry::Entry;
-use crate::report::error::Error;
-use crate::report::outcome::Outcome;
-use crate::runtime::budget::Share;
-use crate::upstream::exchange::UpstreamResponse;
-use crate::wire::body::Framing;
-use crate::wire::reply::{ReplyBody, Reply};
+use crate::report::{Entry, Error, Outcome};
+use crate::runtime::Share;
+use crate::upstream::UpstreamResponse;
+use crate::wire::{Framing, Reply, ReplyBody};
 
 /// A whole body up to this goes out in one write with its head.
 const JOINED_BYTES_MAX: usize = 64 * 1024;

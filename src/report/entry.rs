@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 
 use super::outcome::Outcome;
 use super::stats::Stats;
-use crate::runtime::timer::Clock;
-use crate::upstream::provider::Provider;
+use crate::runtime::Clock;
+use crate::upstream::Provider;
 
 /// What kind of line a request has in the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

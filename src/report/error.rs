@@ -7,12 +7,9 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 
 use crate::downstream;
-use crate::runtime::timer::Wait;
-use crate::upstream::connect::ConnectError;
-use crate::upstream::exchange::ExchangeError;
-use crate::upstream::provider::Provider;
-use crate::wire::head::HeadError;
-use crate::wire::reply::Reply;
+use crate::runtime::Wait;
+use crate::upstream::{ConnectError, ExchangeError, Provider};
+use crate::wire::{HeadError, Reply};
 
 /// What went wrong with one request.
 #[derive(Debug)]

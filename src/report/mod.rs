@@ -1,7 +1,12 @@
 //! What became of a request: its error, its line in the log, its counts. It must not know sockets.
 
-pub mod entry;
-pub mod error;
+mod entry;
+mod error;
 pub mod logging;
-pub mod outcome;
-pub mod stats;
+mod outcome;
+mod stats;
+
+pub use self::entry::Entry;
+pub use self::error::{error_event, error_json, to_json, Error};
+pub use self::outcome::Outcome;
+pub use self::stats::Stats;

@@ -4,7 +4,7 @@ use std::fmt;
 
 use super::error::Error;
 use crate::downstream;
-use crate::runtime::timer::Wait;
+use crate::runtime::Wait;
 
 /// How a request ended.
 #[derive(Debug)]
@@ -118,7 +118,7 @@ mod tests {
     use log::Level::{Error as Bad, Info, Warn};
 
     use super::*;
-    use crate::runtime::timer::label;
+    use crate::runtime::label;
 
     #[test]
     fn every_outcome_has_its_level_and_its_counter() {

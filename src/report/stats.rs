@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{json, Value};
 
-use crate::upstream::pool::Pool;
+use crate::upstream::Pool;
 
 /// What is counted.
 #[derive(Default)]

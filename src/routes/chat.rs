@@ -6,16 +6,12 @@ use std::sync::Arc;
 use crate::config::Token;
 use crate::downstream::Connection;
 use crate::relay::{relay, Early, Response, Terms};
-use crate::report::entry::Entry;
-use crate::report::error::Error;
-use crate::routing::splice::ChatRequest;
-use crate::routing::{route, Refusal};
-use crate::runtime::blocking::{offload, IN_PLACE_BYTES_MAX};
-use crate::runtime::timer::Timer;
-use crate::state::settings::Settings;
-use crate::state::State;
-use crate::upstream::exchange::{exchange, Message};
-use crate::wire::head::{push_field, RequestHead};
+use crate::report::{Entry, Error};
+use crate::routing::{route, ChatRequest, Refusal};
+use crate::runtime::{offload, Timer, IN_PLACE_BYTES_MAX};
+use crate::state::{Settings, State};
+use crate::upstream::{exchange, Message};
+use crate::wire::{push_field, RequestHead};
 
 /// The bearer's token must be on the list.
 ///

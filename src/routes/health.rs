@@ -10,12 +10,9 @@ use std::time::Duration;
 use serde::{Serialize, Serializer};
 
 use super::query::{self, Listing};
-use crate::report::error::to_json;
-use crate::state::probes::Probes;
-use crate::state::settings::Settings;
-use crate::state::State;
-use crate::upstream::exchange::ExchangeError;
-use crate::upstream::provider::Provider;
+use crate::report::to_json;
+use crate::state::{Probes, Settings, State};
+use crate::upstream::{ExchangeError, Provider};
 
 /// A report younger than this is served again, and no round begins sooner than this after one that
 /// its callers abandoned has begun.

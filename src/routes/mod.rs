@@ -12,14 +12,11 @@ use std::rc::Rc;
 
 use serde::Serialize;
 
-use crate::downstream::requests::Request;
-use crate::downstream::Connection;
+use crate::downstream::{Connection, Request};
 use crate::relay::Response;
-use crate::report::entry::Entry;
-use crate::report::error::{to_json, Error};
+use crate::report::{to_json, Entry, Error};
 use crate::state::State;
-use crate::wire::head::RequestHead;
-use crate::wire::reply::Reply;
+use crate::wire::{Reply, RequestHead};
 
 /// What is behind a path.
 #[derive(Clone, Copy)]

@@ -10,7 +10,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::query::BYTE_ORDER_MARK;
-use crate::state::catalogue::Listed;
+use crate::state::Listed;
 
 /// How gzip begins (RFC 1952 §2.3.1). No JSON does, so that this tells without `Content-Encoding`,
 /// and where that is wrong.

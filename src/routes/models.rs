@@ -8,12 +8,9 @@ use serde::Serialize;
 
 use super::model_list;
 use super::query;
-use crate::report::error::to_json;
-use crate::runtime::blocking::{offload, IN_PLACE_BYTES_MAX};
-use crate::runtime::timer::{label, Wait};
-use crate::state::catalogue::{Catalogue, Listed, Models};
-use crate::state::settings::Settings;
-use crate::state::State;
+use crate::report::to_json;
+use crate::runtime::{label, offload, Wait, IN_PLACE_BYTES_MAX};
+use crate::state::{Catalogue, Listed, Models, Settings, State};
 
 /// How long a caller waits for a list that could not be fetched before.
 const RETRY_MAX: Duration = Duration::from_secs(1);

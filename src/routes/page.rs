@@ -2,7 +2,7 @@
 //! Nothing of a request or of the configuration is ever written into it; its script asks the same
 //! endpoints as everybody else does. Must not know the proxy's state.
 
-use crate::wire::reply::Reply;
+use crate::wire::Reply;
 
 /// The files of `page/` in their order.
 const FILES: &str = concat!(

@@ -8,10 +8,9 @@ use futures_lite::future::block_on;
 use futures_lite::io::AsyncReadExt;
 use http_types::{Method, Request, Url};
 
-use crate::runtime::timer::{label, Wait};
+use crate::runtime::{label, Wait};
 use crate::state::State;
-use crate::upstream::exchange::{exchange, ExchangeError, Message, Patience};
-use crate::upstream::provider::{authorization, Provider};
+use crate::upstream::{authorization, exchange, ExchangeError, Message, Patience, Provider};
 
 /// How long a provider may take for its model list or a probe.
 pub const QUERY_MAX: Duration = Duration::from_secs(5);

@@ -10,14 +10,10 @@ use smol::channel::bounded;
 use super::{chat, models};
 use crate::config::{diff, warnings, Config};
 use crate::downstream::Connection;
-use crate::report::error::{to_json, Error};
-use crate::report::logging;
-use crate::runtime::blocking::offload;
-use crate::runtime::timer::{label, Wait};
-use crate::state::settings::Settings;
-use crate::state::State;
-use crate::wire::head::RequestHead;
-use crate::wire::reply::Reply;
+use crate::report::{logging, to_json, Error};
+use crate::runtime::{label, offload, Wait};
+use crate::state::{Settings, State};
+use crate::wire::{Reply, RequestHead};
 
 /// How long whoever asks waits for the file, and for those who asked before.
 const RELOAD_MAX: Duration = Duration::from_secs(30);

@@ -1,13 +1,14 @@
 //! Which provider and model a request goes to. Pure: it must not know sockets, time or HTTP.
 
-pub mod splice;
+mod splice;
 
 use std::rc::Rc;
 
 use regex::Regex;
 
-use self::splice::ChatRequest;
-use crate::upstream::provider::Provider;
+use crate::upstream::Provider;
+
+pub use self::splice::ChatRequest;
 
 /// Nobody has a model with a longer name, which would be kept as long as its response streams.
 const MODEL_BYTES_MAX: usize = 4 * 1024;

@@ -1,15 +1,28 @@
 //! One thread's event loop: readiness, timers, sockets, locks, and work for other threads. It must not
 //! know HTTP.
 
-pub mod blocking;
-pub mod budget;
+mod blocking;
+mod budget;
 mod listener;
 mod parker;
-pub mod reactor;
-pub mod semaphore;
-pub mod shutdown;
-pub mod socket;
+mod reactor;
+mod semaphore;
+mod shutdown;
+mod socket;
 mod socket_options;
-pub mod sources;
-pub mod timer;
-pub(crate) mod waker;
+mod sources;
+mod timer;
+mod waker;
+
+pub use self::blocking::{detach, offload, IN_PLACE_BYTES_MAX};
+pub use self::budget::{reserve, Budget, Share};
+pub use self::reactor::Reactor;
+pub use self::semaphore::{Permit, Semaphore};
+pub use self::shutdown::Shutdown;
+pub use self::socket::{
+    end_when_unacknowledged, probe_when_quiet, Listener, Socket, Watched, QUIET_MAX,
+    UNACKNOWLEDGED_MAX,
+};
+pub use self::sources::{Registration, SCRATCH_BYTES};
+pub use self::timer::{label, Clock, Label, Timer, Wait};
+pub(crate) use self::waker::set_waker;

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use event_listener::Event;
 
-use crate::upstream::provider::Provider;
+use crate::upstream::Provider;
 
 /// A list older than this is fetched again while it is served.
 const AGE_MAX: Duration = Duration::from_secs(5 * 60);

@@ -1,8 +1,8 @@
 //! What all tasks share. Data, no deeds: what is done with it stands in routes/.
 
-pub mod catalogue;
-pub mod probes;
-pub mod settings;
+mod catalogue;
+mod probes;
+mod settings;
 
 use std::cell::RefCell;
 use std::future::Future;
@@ -11,19 +11,15 @@ use std::rc::{Rc, Weak};
 
 use smol::{LocalExecutor, Task};
 
-use self::catalogue::Catalogue;
-use self::probes::Probes;
-use self::settings::Settings;
-use crate::config::diff::Listening;
-use crate::config::Config;
-use crate::downstream::admission::Admission;
-use crate::report::stats::Stats;
-use crate::runtime::budget::Budget;
-use crate::runtime::reactor::Reactor;
-use crate::runtime::semaphore::Semaphore;
-use crate::runtime::shutdown::Shutdown;
-use crate::runtime::timer::{Clock, Timer};
-use crate::upstream::pool::Pool;
+use crate::config::{diff::Listening, Config};
+use crate::downstream::Admission;
+use crate::report::Stats;
+use crate::runtime::{Budget, Clock, Reactor, Semaphore, Shutdown, Timer};
+use crate::upstream::Pool;
+
+pub use self::catalogue::{Catalogue, Listed, Models};
+pub use self::probes::Probes;
+pub use self::settings::Settings;
 
 /// Large request bodies read at the same time: the event loop keeps its share of a small machine.
 const PARSERS_MAX: usize = 2;

@@ -4,10 +4,7 @@ use std::ops::Deref;
 use std::rc::Rc;
 
 use crate::config::{Config, Provider as Entry};
-use crate::upstream::connect::Origin;
-use crate::upstream::pool::PoolLimits;
-use crate::upstream::provider::Provider;
-use crate::upstream::timeouts::Timeouts;
+use crate::upstream::{Origin, PoolLimits, Provider, Timeouts};
 
 /// The configuration, and what follows from it for every request.
 pub struct Settings {

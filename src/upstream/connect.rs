@@ -11,11 +11,10 @@ use std::time::{Duration, Instant};
 
 use socket2::{Domain, Protocol, Socket as RawSocket, Type};
 
-use crate::runtime::reactor::Reactor;
-use crate::runtime::socket::{
-    end_when_unacknowledged, probe_when_quiet, Socket, Watched, UNACKNOWLEDGED_MAX,
+use crate::runtime::{
+    end_when_unacknowledged, label, probe_when_quiet, Reactor, Socket, Timer, Wait, Watched,
+    UNACKNOWLEDGED_MAX,
 };
-use crate::runtime::timer::{label, Timer, Wait};
 use crate::upstream::dns::Resolver;
 use crate::upstream::tls::Tls;
 

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use smol::lock::OnceCell;
 
-use crate::runtime::blocking::detach;
+use crate::runtime::detach;
 
 /// A look-up older than this has failed those who waited for it; the next one may do better.
 const SHARED_MAX: Duration = Duration::from_secs(10);

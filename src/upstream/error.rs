@@ -3,11 +3,10 @@
 use std::fmt;
 use std::io;
 
-use crate::runtime::timer::Wait;
+use crate::runtime::Wait;
 use crate::upstream::connect::ConnectError;
 use crate::upstream::tls::plain;
-use crate::wire::body::BodyError;
-use crate::wire::head::HeadError;
+use crate::wire::{BodyError, HeadError};
 
 /// Why there is no usable answer.
 #[derive(Debug)]

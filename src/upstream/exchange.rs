@@ -20,13 +20,10 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use crate::runtime::semaphore::Permit;
-use crate::runtime::socket::{QUIET_MAX, UNACKNOWLEDGED_MAX};
-use crate::runtime::timer::{label, Label, Timer, Wait};
+use crate::runtime::{label, Label, Permit, Timer, Wait, QUIET_MAX, UNACKNOWLEDGED_MAX};
 use crate::upstream::connect::Origin;
 use crate::upstream::pool::{Lease, Pool};
-use crate::wire::body::Decoder;
-use crate::wire::head::{HeadError, HeadScanner, ResponseHead};
+use crate::wire::{Decoder, HeadError, HeadScanner, ResponseHead};
 
 pub use super::error::ExchangeError;
 pub use super::message::Message;

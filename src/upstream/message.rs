@@ -1,6 +1,6 @@
 //! A request in bytes, kept as long as it may have to be sent once more.
 
-use crate::runtime::budget::Share;
+use crate::runtime::Share;
 
 /// The start of the body that goes out in one write with the head.
 const FIRST_WRITE_BYTES: usize = 16 * 1024;

@@ -1,16 +1,25 @@
 //! One exchange with a provider: a connection from the pool or a new one, the request out, the answer in.
 //! It must not know clients, routes or the configuration file.
 
-pub mod connect;
-pub mod dns;
-pub mod error;
-pub mod exchange;
+mod connect;
+mod dns;
+mod error;
+mod exchange;
 mod message;
-pub mod pool;
-pub mod provider;
+mod pool;
+mod provider;
 mod response;
-pub mod timeouts;
-pub mod tls;
+mod timeouts;
+mod tls;
 
 #[cfg(test)]
 mod testing;
+
+pub use self::connect::{ConnectError, Origin};
+pub use self::error::ExchangeError;
+pub use self::exchange::{exchange, Patience};
+pub use self::message::Message;
+pub use self::pool::{Pool, PoolLimits};
+pub use self::provider::{authorization, Provider};
+pub use self::response::UpstreamResponse;
+pub use self::timeouts::Timeouts;

@@ -11,11 +11,9 @@ use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
-use crate::runtime::reactor::Reactor;
-use crate::runtime::semaphore::{Permit, Semaphore};
-use crate::runtime::socket::{Socket, UNACKNOWLEDGED_MAX};
-use crate::runtime::timer::{Clock, Timer};
-use crate::runtime::waker::set_waker;
+use crate::runtime::{
+    set_waker, Clock, Permit, Reactor, Semaphore, Socket, Timer, UNACKNOWLEDGED_MAX,
+};
 use crate::upstream::connect::{Connect, ConnectError, Connected, Network, Origin};
 use crate::upstream::tls::Tls;
 

@@ -6,9 +6,9 @@ use std::rc::Rc;
 use http_types::auth::BasicAuth;
 
 use super::connect::Origin;
-use crate::config::secret::Secret;
 use crate::config::Provider as Entry;
-use crate::wire::head::push_field;
+use crate::config::Secret;
+use crate::wire::push_field;
 
 /// A provider of the configuration, ready for use.
 #[derive(Debug)]

@@ -6,9 +6,8 @@ use std::io;
 use std::task::{Context, Poll};
 use std::time::Instant;
 
-use crate::runtime::blocking::{offload, IN_PLACE_BYTES_MAX};
-use crate::wire::body::{Decoder, Framing};
-use crate::wire::head::ResponseHead;
+use crate::runtime::{offload, IN_PLACE_BYTES_MAX};
+use crate::wire::{Decoder, Framing, ResponseHead};
 
 use super::error::ExchangeError;
 use super::message::Message;

@@ -14,9 +14,7 @@ use std::time::Duration;
 
 use futures_lite::future::{block_on, poll_once};
 
-use crate::runtime::reactor::Reactor;
-use crate::runtime::socket::{Socket, Watched};
-use crate::runtime::timer::Timer;
+use crate::runtime::{Reactor, Socket, Timer, Watched};
 
 use super::connect::{Connect, ConnectError, Connected, Connecting, Origin};
 use super::pool::{Lease, Pool, PoolLimits};

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::exchange::Patience;
-use crate::runtime::timer::{label, Wait};
+use crate::runtime::{label, Wait};
 
 /// The configured time-outs, as they are for a request that streams, or for one that does not.
 #[derive(Clone, Copy, Debug)]

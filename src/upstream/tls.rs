@@ -15,8 +15,7 @@ use memchr::memmem;
 use native_tls::{HandshakeError, TlsConnector, TlsStream};
 use smol::lock::Mutex;
 
-use crate::runtime::blocking::offload;
-use crate::runtime::socket::Watched;
+use crate::runtime::{offload, Watched};
 
 /// The shared TLS context.
 pub struct Tls {

@@ -1,8 +1,17 @@
 //! HTTP/1.1 bytes: heads, bodies, chunks, events. Pure: it reads and writes memory only, and must not
 //! know sockets or time.
 
-pub mod body;
-pub mod chunks;
-pub mod events;
-pub mod head;
-pub mod reply;
+mod body;
+mod chunks;
+mod events;
+mod head;
+mod reply;
+
+pub use self::body::{BodyError, Decoder, Framing};
+pub use self::chunks::{frame, push_chunk, HEADROOM, LAST_CHUNK};
+pub use self::events::{looks_like_events, EventTail};
+pub use self::head::{
+    push_field, Content, HeadError, HeadScanner, RequestHead, ResponseHead, FIELDS_MAX,
+    HEAD_BYTES_MAX,
+};
+pub use self::reply::{connection_option, Reply, ReplyBody};

@@ -1,7 +1,7 @@
 //! Inputs that the fuzz targets (see `fuzz/README.md`) have tripped over.
 
-use ai_proxy::routing::splice::ChatRequest;
-use ai_proxy::wire::head::{HeadError, HeadScanner, RequestHead, HEAD_BYTES_MAX};
+use ai_proxy::routing::ChatRequest;
+use ai_proxy::wire::{HeadError, HeadScanner, RequestHead, HEAD_BYTES_MAX};
 
 /// The outcome of a scan, without the text of its reason.
 #[derive(Debug, PartialEq, Eq)]

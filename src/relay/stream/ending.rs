@@ -4,13 +4,10 @@ use std::time::Duration;
 
 use super::Stream;
 use crate::downstream::Connection;
-use crate::report::entry::Entry;
-use crate::report::error::Error;
-use crate::report::outcome::Outcome;
-use crate::runtime::timer::{label, Wait};
-use crate::upstream::exchange::ExchangeError;
-use crate::wire::body::Framing;
-use crate::wire::chunks::LAST_CHUNK;
+use crate::report::{Entry, Error, Outcome};
+use crate::runtime::{label, Wait};
+use crate::upstream::ExchangeError;
+use crate::wire::{Framing, LAST_CHUNK};
 
 /// How long the provider's last bytes are waited for behind the final event, so that its connection
 /// can serve again: SDKs leave as soon as they have that event.

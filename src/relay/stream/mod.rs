@@ -21,17 +21,10 @@ use std::task::{Context, Poll};
 use std::time::Instant;
 
 use crate::downstream::Connection;
-use crate::report::entry::Entry;
-use crate::report::outcome::Outcome;
-use crate::runtime::budget::Share;
-use crate::runtime::sources::SCRATCH_BYTES;
-use crate::runtime::timer::Wait;
-use crate::upstream::exchange::{ExchangeError, UpstreamResponse};
-use crate::upstream::provider::Provider;
-use crate::upstream::timeouts::Timeouts;
-use crate::wire::body::Framing;
-use crate::wire::chunks::{frame, push_chunk, HEADROOM};
-use crate::wire::events::EventTail;
+use crate::report::{Entry, Outcome};
+use crate::runtime::{Share, Wait, SCRATCH_BYTES};
+use crate::upstream::{ExchangeError, Provider, Timeouts, UpstreamResponse};
+use crate::wire::{frame, push_chunk, EventTail, Framing, HEADROOM};
 
 pub(super) use waiting::KEEP_ALIVE_COMMENT;
 

@@ -3,11 +3,10 @@
 use super::{EventTail, Stream, PIECE_BYTES_MAX};
 use crate::downstream::Connection;
 use crate::relay::{end_head, framing_for, Terms};
-use crate::report::entry::Entry;
-use crate::runtime::budget::Share;
-use crate::upstream::exchange::UpstreamResponse;
-use crate::wire::body::Framing;
-use crate::wire::head::{push_field, Content};
+use crate::report::Entry;
+use crate::runtime::Share;
+use crate::upstream::UpstreamResponse;
+use crate::wire::{push_field, Content, Framing};
 
 impl Stream {
     /// `held` is what is already known of the body, `opened` whether the client has had a head that

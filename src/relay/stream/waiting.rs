@@ -5,11 +5,10 @@ use std::time::{Duration, Instant};
 
 use super::Stream;
 use crate::downstream::{write_progress, Connection};
-use crate::report::outcome::Outcome;
-use crate::runtime::socket::QUIET_MAX;
-use crate::upstream::exchange::ExchangeError;
-use crate::wire::body::Framing;
-use crate::wire::chunks::LAST_CHUNK;
+use crate::report::Outcome;
+use crate::runtime::QUIET_MAX;
+use crate::upstream::ExchangeError;
+use crate::wire::{Framing, LAST_CHUNK};
 
 /// After so much silence a connection is quiet, but not yet given up by the kernel.
 const QUIET_AFTER: Duration = Duration::from_secs(31);

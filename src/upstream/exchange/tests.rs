@@ -5,7 +5,7 @@ use std::pin::Pin;
 use super::*;
 use crate::upstream::pool::PoolLimits;
 use crate::upstream::testing::{origin, Bench, Peer, WIDE};
-use crate::wire::body::BodyError;
+use crate::wire::BodyError;
 
 const SECOND: Duration = Duration::from_secs(1);
 const HEAD: &str = "POST /v1/chat/completions HTTP/1.1\r\n\r\n";
