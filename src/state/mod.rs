@@ -7,9 +7,8 @@ use std::rc::Rc;
 
 use smol::LocalExecutor;
 
-use crate::config::diff::{self, Listening};
 use crate::config::secret::Secret;
-use crate::config::{Config, ConfigError};
+use crate::config::{Config, ConfigError, Listening};
 use crate::downstream::admission::Admission;
 use crate::report::logging;
 use crate::report::stats::Stats;
@@ -176,17 +175,14 @@ impl State {
         let Some(file) = &self.file else { return Ok(Vec::new()) };
         let new = Settings::new(Config::load_again(file)?);
         let old = self.settings.replace(new.clone());
-        let mut changes = diff::between(&old, &new);
-        changes.extend(diff::wait_for_restart(&self.listening, &new));
+        let changes = old.diff(&new, &self.listening);
         logging::set_level(new.log_level);
         self.pool.configure(new.pool_limits(), &new.origins);
         self.pool.tls.reload();
         self.prepare_tls();
         self.admission.set_limit(new.max_client_connections.min(self.clients_max));
         self.catalogue.refresh(self);
-        for warning in
-            new.warnings.iter().chain(&crate::config::warnings::of(&new, &[], self.clients_max))
-        {
+        for warning in new.warnings.iter().chain(&new.warnings(&[], self.clients_max)) {
             log::warn!("{warning}");
         }
         let summary =
