@@ -5,7 +5,6 @@ use std::net::ToSocketAddrs;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use ai_proxy::config::warnings;
 use ai_proxy::config::Config;
 use ai_proxy::program::cli::{self, Action};
 use ai_proxy::program::{print, rlimit, run, Source};
@@ -34,8 +33,8 @@ fn start() -> Result<(), (u8, String)> {
             let mut config = load(&file)?;
             let addresses = (config.host.as_str(), config.port).to_socket_addrs();
             let addresses: Vec<_> = addresses.map(Iterator::collect).unwrap_or_default();
-            config.warnings.extend(warnings::of(&config, &addresses, rlimit::clients_max()));
-            show(&cli::describe(&config, &file.display().to_string()))
+            config.warnings.extend(config.warnings(&addresses, rlimit::clients_max()));
+            show(&config.describe(&file.display().to_string()))
         }
         Action::Run => {
             let source = match arguments.config {

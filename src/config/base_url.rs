@@ -4,12 +4,13 @@
 use std::fmt;
 
 use http_types::Url;
+use percent_encoding::percent_decode_str;
 
 use crate::config::Secret;
 
 /// Where a provider is and what stands before its endpoints. `Display` and `Debug` show neither
-/// credentials nor query, for both may hold keys.
-#[derive(Clone, PartialEq, Eq)]
+/// credentials nor query, for both may hold keys. The default leads nowhere and only fills a place.
+#[derive(Clone, Default, PartialEq, Eq)]
 pub struct BaseUrl {
     /// Whether to speak TLS.
     pub https: bool,
@@ -134,26 +135,9 @@ fn credentials(url: &Url) -> Result<Option<Secret>, String> {
     Ok(Some(Secret::new(format!("{user}:{password}"))))
 }
 
-/// Decodes `%XX`; a `%` without two hex digits stays. `None` when the result is not UTF-8.
+/// A `%` without two hex digits stays. `None` when the result is not UTF-8.
 fn percent_decoded(text: &str) -> Option<String> {
-    let hex = |byte: Option<&u8>| byte.and_then(|b| char::from(*b).to_digit(16));
-    let bytes = text.as_bytes();
-    let mut decoded = Vec::with_capacity(bytes.len());
-    let mut at = 0;
-    while at < bytes.len() {
-        match (bytes[at], hex(bytes.get(at + 1)), hex(bytes.get(at + 2))) {
-            // Two hex digits make at most 255, so nothing is cut off.
-            (b'%', Some(high), Some(low)) => {
-                decoded.push((high * 16 + low) as u8);
-                at += 3;
-            }
-            (byte, ..) => {
-                decoded.push(byte);
-                at += 1;
-            }
-        }
-    }
-    String::from_utf8(decoded).ok()
+    String::from_utf8(percent_decode_str(text).collect()).ok()
 }
 
 #[cfg(test)]

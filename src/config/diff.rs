@@ -1,84 +1,87 @@
 //! What a reload changed, in words. Pure functions; secrets are compared and never shown.
 
-use crate::config::Config;
+use super::keys::{Key, Shown, KEYS};
+use super::Config;
 
-/// One line for each change.
-pub fn between(old: &Config, new: &Config) -> Vec<String> {
-    let mut changes = Vec::new();
-    for provider in &new.providers {
-        match old.provider(&provider.name) {
-            None => changes.push(format!("新增提供商 {} (provider added)", provider.name)),
-            Some(before) if before != provider => {
-                changes.push(format!("提供商 {} 已更改 (provider changed)", provider.name));
-            }
-            Some(_) => {}
-        }
-    }
-    for provider in &old.providers {
-        if new.provider(&provider.name).is_none() {
-            changes.push(format!("移除提供商 {} (provider removed)", provider.name));
-        }
-    }
-    let tokens = |config: &Config| -> Vec<(String, String)> {
-        let pair = |token: &crate::config::Token| {
-            (token.description.clone(), token.secret.expose().to_owned())
-        };
-        config.tokens.iter().map(pair).collect()
-    };
-    if tokens(old) != tokens(new) {
-        let (before, after) = (old.tokens.len(), new.tokens.len());
-        changes.push(format!("API token {before} → {after} 个 (tokens changed)"));
-    }
-    if old.log_level != new.log_level {
-        changes.push(format!("日志级别 {} → {} (log level)", old.log_level, new.log_level));
-    }
-    let filters = |config: &Config| -> Vec<String> {
-        config.supported_models.iter().map(|regex| regex.as_str().to_owned()).collect()
-    };
-    if filters(old) != filters(new) {
-        changes.push("模型过滤规则已更改 (supported_models changed)".to_owned());
-    }
-    if limits(old) != limits(new) {
-        changes.push("限制或超时已更改 (limits or time-outs changed)".to_owned());
-    }
-    changes
-}
-
-/// One line for what differs from the configuration that the program was started with, and cannot
-/// change while it runs.
-pub fn wait_for_restart(started: &Listening, new: &Config) -> Vec<String> {
-    let mut waiting = Vec::new();
-    if (&started.host, started.port) != (&new.host, new.port) {
-        waiting.push(format!(
-            "监听地址改为 {}:{}，需要重启才能生效 (host and port need a restart)",
-            new.host, new.port
-        ));
-    }
-    if started.reuse_port != new.reuse_port {
-        waiting.push("reuse_port 需要重启才能生效 (reuse_port needs a restart)".to_owned());
-    }
-    waiting
-}
-
-/// Where and how the program listens.
-pub struct Listening {
-    host: String,
-    port: u16,
-    reuse_port: bool,
-}
+/// What only a restart changes, as the program was started with it.
+pub struct Listening(Vec<String>);
 
 impl Listening {
     /// As `config` wants it.
-    pub fn new(config: &Config) -> Listening {
-        Listening { host: config.host.clone(), port: config.port, reuse_port: config.reuse_port }
+    pub fn new(config: &Config) -> Self {
+        Self(waiting_keys().map(|key| (key.show)(config)).collect())
     }
 }
 
-fn limits(config: &Config) -> impl PartialEq {
-    (
-        [config.max_connections, config.max_keepalive_connections, config.max_client_connections],
-        [config.keepalive_expiry, config.stream_timeout, config.non_stream_timeout],
-        [config.max_response_size, config.max_request_size],
-        [config.sse_keepalive, config.early_keepalive],
-    )
+impl Config {
+    /// One line for each thing that `new` changes, then one for each that differs from what the
+    /// program was `started` with and cannot change while it runs.
+    pub fn diff(&self, new: &Self, started: &Listening) -> Vec<String> {
+        let mut changes = self.provider_changes(new);
+        if self.tokens != new.tokens {
+            let (before, after) = (self.tokens.len(), new.tokens.len());
+            changes.push(format!("API token {before} → {after} 个 (tokens changed)"));
+        }
+        if self.log_level != new.log_level {
+            changes.push(format!("日志级别 {} → {} (log level)", self.log_level, new.log_level));
+        }
+        if self.supported_models != new.supported_models {
+            changes.push("模型过滤规则已更改 (supported_models changed)".to_owned());
+        }
+        let differs = |key: &&Key<Self>| !key.restart && !(key.same)(self, new);
+        let mut limits = false;
+        for key in KEYS.iter().filter(differs) {
+            match (key.shown, key.name) {
+                (Shown::Limit, _) => limits = true,
+                (Shown::Plain, name) => changes.push(format!("{name} 已更改 ({name} changed)")),
+                _ => {}
+            }
+        }
+        if limits {
+            changes.push("限制或超时已更改 (limits or time-outs changed)".to_owned());
+        }
+        changes.extend(new.waiting_changes(started));
+        changes
+    }
+
+    fn provider_changes(&self, new: &Self) -> Vec<String> {
+        let mut changes = Vec::new();
+        for provider in &new.providers {
+            match self.provider(&provider.name) {
+                None => changes.push(format!("新增提供商 {} (provider added)", provider.name)),
+                Some(before) if before != provider => {
+                    changes.push(format!("提供商 {} 已更改 (provider changed)", provider.name));
+                }
+                Some(_) => {}
+            }
+        }
+        for provider in &self.providers {
+            if new.provider(&provider.name).is_none() {
+                changes.push(format!("移除提供商 {} (provider removed)", provider.name));
+            }
+        }
+        changes
+    }
+
+    fn waiting_changes(&self, started: &Listening) -> Vec<String> {
+        let mut lines = Vec::new();
+        for (key, before) in waiting_keys().zip(&started.0) {
+            if (key.show)(self) != *before {
+                lines.push(match key.name {
+                    "host" | "port" => format!(
+                        "监听地址改为 {}:{}，需要重启才能生效 (host and port need a restart)",
+                        self.host, self.port
+                    ),
+                    name => format!("{name} 需要重启才能生效 ({name} needs a restart)"),
+                });
+            }
+        }
+        // Host and port share a line.
+        lines.dedup();
+        lines
+    }
+}
+
+fn waiting_keys() -> impl Iterator<Item = &'static Key<Config>> {
+    KEYS.iter().filter(|key| key.restart)
 }

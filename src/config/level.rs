@@ -2,6 +2,10 @@
 
 use std::fmt;
 
+use super::keys::{Kind, Value};
+use super::node::Node;
+use super::ConfigError;
+
 /// The least severe level that is logged; `Debug` logs everything.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum LogLevel {
@@ -39,6 +43,21 @@ impl LogLevel {
 impl fmt::Display for LogLevel {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(self.name())
+    }
+}
+
+impl Value for LogLevel {
+    fn read(node: &Node<'_>, _: &Kind) -> Result<Self, ConfigError> {
+        Self::from_name(&node.string()?).ok_or_else(|| {
+            node.error(
+                "必须是 DEBUG、INFO、WARNING、ERROR 或 CRITICAL \
+                 (must be DEBUG, INFO, WARNING, ERROR or CRITICAL)",
+            )
+        })
+    }
+
+    fn show(&self, _: &Kind) -> String {
+        self.to_string()
     }
 }
 

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use super::{read, Config, LogLevel};
+use super::keys::{KEYS, PROVIDER_KEYS};
+use super::{Config, LogLevel};
 
 const LOCAL: &str = r#"{"provider": "p", "baseurl": "http://127.0.0.1:1/v1"}"#;
 
@@ -28,8 +29,9 @@ fn with_providers(list: &str) -> String {
 
 #[test]
 fn absent_and_null_keys_take_the_defaults_of_the_contract() {
-    let nulls: String = read::KEYS
+    let nulls: String = KEYS
         .iter()
+        .map(|key| key.name)
         .filter(|key| !["providers", "tokens"].contains(key))
         .map(|key| format!(r#", "{key}": null"#))
         .collect();
@@ -77,7 +79,7 @@ fn the_example_file_loads_without_warnings_and_says_the_defaults() {
     let defaults = Config::default();
     assert_eq!(config.stream_timeout, defaults.stream_timeout);
     assert_eq!(config.max_request_size, defaults.max_request_size);
-    for key in read::KEYS.iter().filter(|key| !key.starts_with('$')) {
+    for key in KEYS.iter().map(|key| key.name).filter(|key| !key.starts_with('$')) {
         assert!(text.contains(&format!("\"{key}\":")), "{key}");
     }
 }
@@ -179,7 +181,8 @@ fn syntax_errors_give_line_and_column() {
 fn every_value_of_known_keys_can_be_garbage_without_a_panic() {
     let garbage =
         ["0", "-1", "1e999", "\"\"", "\"|\"", "\"||\"", "\"\\ud800\"", "[]", "[[]]", "{}"];
-    for key in read::KEYS {
+    let names = KEYS.iter().map(|key| key.name);
+    for key in names.chain(PROVIDER_KEYS.iter().map(|key| key.name)) {
         for value in garbage {
             let _ = Config::parse_with(&with(&format!("\"{key}\": {value}")), "f", &|_| None);
             let list = format!(r#"{{"provider": "p", "baseurl": "http://h", "{key}": {value}}}"#);

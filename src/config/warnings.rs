@@ -4,62 +4,65 @@
 use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 
-use crate::config::{Config, Token};
+use super::{Config, Provider, Token};
 
-/// One line for each thing that is odd; `addresses` are those listened on, as far as known,
-/// `clients_max` the connections from clients for which there are descriptors.
-pub fn of(config: &Config, addresses: &[SocketAddr], clients_max: usize) -> Vec<String> {
-    let mut warnings = Vec::new();
-    if config.tokens.is_empty() {
-        warnings.push(
-            "tokens 为空，所有聊天请求都会被拒绝 (no tokens: every chat will be refused)"
-                .to_owned(),
-        );
-    }
-    if config.providers.is_empty() {
+impl Config {
+    /// One line for each thing that is odd about the configuration as it is run; `addresses` are
+    /// those listened on, as far as known, `clients_max` the connections from clients for which
+    /// there are descriptors.
+    pub fn warnings(&self, addresses: &[SocketAddr], clients_max: usize) -> Vec<String> {
+        let mut warnings = Vec::new();
+        let mut warn = |line: String| warnings.push(line);
+        if self.tokens.is_empty() {
+            warn(
+                "tokens 为空，所有聊天请求都会被拒绝 (no tokens: every chat will be refused)"
+                    .into(),
+            );
+        }
+        if self.providers.is_empty() {
+            warn("providers 为空，没有可用的模型 (no providers: there are no models)".into());
+        }
+        let published = |token: &Token| token.secret.matches(Self::DEMO_TOKEN.as_bytes());
+        if let Some(address) = addresses.iter().find(|address| !address.ip().is_loopback()) {
+            warn(format!(
+                "监听在 {address}，其他机器可以访问 (listening beyond loopback: other machines can connect)"
+            ));
+            if self.tokens.iter().any(published) {
+                let token = Self::DEMO_TOKEN;
+                warn(format!(
+                    "tokens 含有公开的示例token {token} (holds the published example token)"
+                ));
+            }
+        }
+        self.providers.iter().for_each(|provider| provider.warn(&mut warn));
+        let (wanted, fit) = (self.max_client_connections, clients_max);
+        if fit < wanted {
+            warn(format!(
+                "文件描述符上限只够 {fit} 个客户端连接 (max_client_connections lowered from {wanted} to {fit}: file descriptor limit)"
+            ));
+        }
+        let authorities = std::env::var_os("SSL_CERT_FILE");
+        if let Some(file) = authorities.filter(|file| !Path::new(file).exists()) {
+            warn(format!("SSL_CERT_FILE 不存在 (does not exist): {}", file.to_string_lossy()));
+        }
         warnings
-            .push("providers 为空，没有可用的模型 (no providers: there are no models)".to_owned());
     }
-    if let Some(address) = addresses.iter().find(|address| !address.ip().is_loopback()) {
-        warnings.push(format!(
-            "监听在 {address}，其他机器可以访问 (listening beyond loopback: other machines can connect)"
-        ));
-    }
-    let published = |token: &Token| token.secret.matches(Config::DEMO_TOKEN.as_bytes());
-    if addresses.iter().any(|address| !address.ip().is_loopback())
-        && config.tokens.iter().any(published)
-    {
-        warnings.push(format!(
-            "tokens 含有公开的示例token {} (holds the published example token)",
-            Config::DEMO_TOKEN
-        ));
-    }
-    for provider in &config.providers {
-        let base = &provider.base;
+}
+
+impl Provider {
+    fn warn(&self, mut warn: impl FnMut(String)) {
+        let (name, base) = (&self.name, &self.base);
         if base.path.ends_with("/chat/completions") {
-            warnings.push(format!(
-                "提供商 {} 的 baseurl 应止于 /chat/completions 之前 (baseurl of {} must end before /chat/completions)",
-                provider.name, provider.name
+            warn(format!(
+                "提供商 {name} 的 baseurl 应止于 /chat/completions 之前 (baseurl of {name} must end before /chat/completions)"
             ));
         }
         let local =
             base.host == "localhost" || base.host.parse().is_ok_and(|ip: IpAddr| ip.is_loopback());
-        if !base.https && !local && (provider.token.is_some() || base.credentials.is_some()) {
-            warnings.push(format!(
-                "提供商 {} 通过明文 http 发送密钥 (provider {} gets its key over plain http)",
-                provider.name, provider.name
+        if !base.https && !local && (self.token.is_some() || base.credentials.is_some()) {
+            warn(format!(
+                "提供商 {name} 通过明文 http 发送密钥 (provider {name} gets its key over plain http)"
             ));
         }
     }
-    let (wanted, fit) = (config.max_client_connections, clients_max);
-    if fit < wanted {
-        warnings.push(format!(
-            "文件描述符上限只够 {fit} 个客户端连接 (max_client_connections lowered from {wanted} to {fit}: file descriptor limit)"
-        ));
-    }
-    if let Some(file) = std::env::var_os("SSL_CERT_FILE").filter(|file| !Path::new(file).exists()) {
-        let file = file.to_string_lossy().into_owned();
-        warnings.push(format!("SSL_CERT_FILE 不存在 (does not exist): {file}"));
-    }
-    warnings
 }

@@ -1,13 +1,9 @@
-//! The command line: what was asked for, the help, and what `--check` prints. It knows words and
-//! text, and must not know files or sockets.
+//! The command line: what was asked for, and the help. It knows words and text, and must not know
+//! files or sockets.
 
-use std::fmt::Write as _;
 use std::path::PathBuf;
-use std::time::Duration;
 
 use lexopt::Arg::{Long, Short};
-
-use crate::config::{Config, Provider};
 
 /// What `--help` prints; fits 24 lines of 80 columns.
 pub const HELP: &str = "\
@@ -51,7 +47,7 @@ pub struct Arguments {
 pub enum Action {
     /// Serve until told to stop.
     Run,
-    /// Load the configuration and print [`describe`].
+    /// Load the configuration and print what it says.
     Check,
     /// Print name and version.
     Version,
@@ -97,85 +93,6 @@ fn read(mut parser: lexopt::Parser) -> Result<Arguments, String> {
 fn refusal(error: &dyn std::fmt::Display) -> String {
     let line = format!("命令行参数错误: {error} (bad arguments; 用法见 ai_proxy --help)");
     line.replace(char::is_control, " ")
-}
-
-/// What `--check` prints: everything that the file says, tokens by their description only.
-pub fn describe(config: &Config, file: &str) -> String {
-    let mut text = String::new();
-    // Writing to a `String` cannot fail.
-    let _ = write_description(&mut text, config, file);
-    text
-}
-
-fn write_description(text: &mut String, config: &Config, file: &str) -> std::fmt::Result {
-    let host =
-        if config.host.contains(':') { format!("[{}]", config.host) } else { config.host.clone() };
-    writeln!(text, "配置文件 (file): {}", one_line(file))?;
-    writeln!(text, "监听地址 (listen): http://{host}:{}", config.port)?;
-    writeln!(text, "日志级别 (log_level): {}", config.log_level)?;
-
-    writeln!(text, "提供商 (providers): {}", config.providers.len())?;
-    for provider in &config.providers {
-        write_provider(text, provider)?;
-    }
-    writeln!(text, "客户端 token (tokens): {}", config.tokens.len())?;
-    for token in &config.tokens {
-        let description = match token.description.as_str() {
-            "" => "(无说明, no description)".to_owned(),
-            description => one_line(description),
-        };
-        writeln!(text, "  {description}")?;
-    }
-    match config.supported_models.len() {
-        0 => writeln!(text, "模型过滤 (supported_models): 全部放行, all models pass")?,
-        count => writeln!(text, "模型过滤 (supported_models): {count}")?,
-    }
-    for filter in &config.supported_models {
-        writeln!(text, "  {}", one_line(filter.as_str()))?;
-    }
-    write_limits(text, config)?;
-
-    writeln!(text, "警告 (warnings): {}", config.warnings.len())?;
-    for warning in &config.warnings {
-        writeln!(text, "  {warning}")?;
-    }
-    Ok(())
-}
-
-fn write_provider(text: &mut String, provider: &Provider) -> std::fmt::Result {
-    let key = if provider.token.is_some() { "set" } else { "none" };
-    let models = match provider.model_list.as_slice() {
-        [] => "fetched".to_owned(),
-        list => one_line(&list.join(", ")),
-    };
-    let (name, base) = (&provider.name, &provider.base);
-    writeln!(text, "  {name}: {base}  key: {key}  models: {models}")
-}
-
-fn write_limits(text: &mut String, config: &Config) -> std::fmt::Result {
-    let bytes = |size: u64| format!("{size} bytes");
-    let seconds = |time: Duration| format!("{} s", time.as_secs_f64());
-    writeln!(text, "限制与超时 (limits and time-outs):")?;
-    for (key, value) in [
-        ("max_connections", config.max_connections.to_string()),
-        ("max_keepalive_connections", config.max_keepalive_connections.to_string()),
-        ("max_client_connections", config.max_client_connections.to_string()),
-        ("max_response_size", bytes(config.max_response_size)),
-        ("max_request_size", bytes(config.max_request_size)),
-        ("keepalive_expiry", seconds(config.keepalive_expiry)),
-        ("stream_timeout", seconds(config.stream_timeout)),
-        ("non_stream_timeout", seconds(config.non_stream_timeout)),
-        ("sse_keepalive", config.sse_keepalive.map_or("off".to_owned(), seconds)),
-        ("early_keepalive", config.early_keepalive.map_or("off".to_owned(), seconds)),
-        ("reuse_port", config.reuse_port.to_string()),
-    ] {
-        writeln!(text, "  {key}: {value}")?;
-    }
-    Ok(())
-}
-
-fn one_line(text: &str) -> String {
-    text.replace(char::is_control, " ")
 }
 
 #[cfg(test)]
@@ -233,31 +150,5 @@ mod tests {
         for option in ["-c, --config", "--check", "--schema", "-V, --version", "-h, --help"] {
             assert!(HELP.contains(option), "{option}");
         }
-    }
-
-    #[test]
-    fn the_description_shows_everything_but_secrets() {
-        let text = r#"{"host": "::1", "port": 1, "sse_keepalive": 15, "log_level": "info",
-            "providers": ["zhipu|https://me:sk-1@h.cn/v4?k=sk-2|sk-3",
-                {"provider": "local", "baseurl": "http://h:1", "model_list": ["a", "b"]}],
-            "tokens": ["测试|sk-4", "|sk-5"], "supported_models": ["^zhipu/"], "typo": 1}"#;
-        let config = Config::parse(text, "config.json").expect("valid");
-        let shown = describe(&config, "config.json");
-        for wanted in [
-            "config.json",
-            "http://[::1]:1",
-            "INFO",
-            "zhipu: https://h.cn/v4  key: set  models: fetched",
-            "local: http://h:1  key: none  models: a, b",
-            "  测试\n",
-            "^zhipu/",
-            "stream_timeout: 300 s",
-            "sse_keepalive: 15 s",
-            "max_request_size: 33554432 bytes",
-            "config.json: typo: ",
-        ] {
-            assert!(shown.contains(wanted), "{wanted}: {shown}");
-        }
-        assert!(!shown.contains("sk-"), "{shown}");
     }
 }

@@ -17,7 +17,7 @@ use futures_lite::future::or;
 use smol::LocalExecutor;
 
 use self::signals::{Signal, Signals};
-use crate::config::{warnings, Config};
+use crate::config::Config;
 use crate::report::logging;
 use crate::routes::{models, reload};
 use crate::runtime::Reactor;
@@ -166,11 +166,8 @@ fn announce(config: &Config, addresses: &[SocketAddr], file: Option<&Path>) {
     let _ = logging::tell(io::stdout(), &text, logging::PATIENCE);
     log::warn!("ai_proxy {} 已启动 (started) {addresses:?}", env!("CARGO_PKG_VERSION"));
     let mut said = String::new();
-    for warning in config.warnings.iter().cloned().chain(warnings::of(
-        config,
-        addresses,
-        rlimit::clients_max(),
-    )) {
+    let odd = config.warnings(addresses, rlimit::clients_max());
+    for warning in config.warnings.iter().chain(&odd) {
         log::warn!("{warning}");
         let _ = writeln!(said, "警告 (warning): {warning}");
     }

@@ -8,7 +8,7 @@ use serde::Serialize;
 use smol::channel::bounded;
 
 use super::{chat, models};
-use crate::config::{diff, warnings, Config};
+use crate::config::Config;
 use crate::downstream::Connection;
 use crate::report::{logging, to_json, Error};
 use crate::runtime::{label, offload, Wait};
@@ -80,13 +80,12 @@ async fn read_and_apply(state: &Rc<State>) -> Result<Vec<String>, String> {
 /// Puts a configuration in force.
 fn apply(state: &Rc<State>, new: &Rc<Settings>) -> Vec<String> {
     let old = state.replace_settings(new);
-    let mut changes = diff::between(&old, new);
-    changes.extend(diff::wait_for_restart(&state.started, new));
+    let changes = old.diff(new, &state.started);
     logging::set_level(new.log_level);
     state.pool.tls.reload();
     prepare_tls(state);
     models::refresh(state);
-    for warning in new.warnings.iter().chain(&warnings::of(new, &[], state.clients_max)) {
+    for warning in new.warnings.iter().chain(&new.warnings(&[], state.clients_max)) {
         log::warn!("{warning}");
     }
     let summary = if changes.is_empty() { "无变化 (no change)" } else { &changes.join("; ") };

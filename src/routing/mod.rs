@@ -4,7 +4,7 @@ mod splice;
 
 use std::rc::Rc;
 
-use regex::Regex;
+use crate::config::Filter;
 
 use crate::upstream::Provider;
 
@@ -32,7 +32,7 @@ pub enum Refusal {
 /// See [`Refusal`].
 pub fn route<'p>(
     providers: &'p [Rc<Provider>],
-    filters: &[Regex],
+    filters: &[Filter],
     request: &ChatRequest,
 ) -> Result<&'p Rc<Provider>, Refusal> {
     if request.model.len() > MODEL_BYTES_MAX {

@@ -11,7 +11,7 @@ use std::rc::{Rc, Weak};
 
 use smol::{LocalExecutor, Task};
 
-use crate::config::{diff::Listening, Config};
+use crate::config::{Config, Listening};
 use crate::downstream::Admission;
 use crate::report::Stats;
 use crate::runtime::{Budget, Clock, Reactor, Semaphore, Shutdown, Timer};

@@ -1,0 +1,106 @@
+//! The keys of the file, in the order in which they are read and shown. It knows what keys mean, and
+//! nothing about sockets.
+
+use std::net::Ipv6Addr;
+
+use super::Kind::{Boolean, Integer, Lines, Seconds, SecondsOrZero, Size, Text, Word};
+use super::Shown::{Elsewhere, Limit, Plain, Titled};
+use super::{key, needs_restart, required, wanted, Key, Presence, Shown, Value};
+use crate::config::Config;
+
+const PORT_MAX: u64 = u16::MAX as u64;
+const UPSTREAM_CONNECTIONS_MAX: u64 = 100_000;
+const CLIENT_CONNECTIONS_MAX: u64 = 10_000;
+
+/// `$schema` is for editors and otherwise ignored.
+pub(in crate::config) const KEYS: &[Key<Config>] = &[
+    key! { "$schema" => with |_, _| Ok(()), Word,
+    "",
+    "",
+    "Ignored; lets editors find this schema." },
+    needs_restart(key! { host, Text(check_host), Elsewhere,
+    r#"name or address to listen on; every address that the name has is used (127.0.0.1 and ::1). `"0.0.0.0"` and `"::"` let other machines in; `"::"` takes IPv4, too"#,
+    r#"监听的名字或地址；名字的所有地址都会监听（127.0.0.1 和 ::1）。`"0.0.0.0"` 和 `"::"` 让其他机器也能访问；`"::"` 也接受 IPv4"#,
+    "Listen name or address, without a port; every address that the name resolves to is used, and :: takes IPv4, too. Changing it needs a restart.",
+    r##""type": ["string", "null"], "anyOf": [{"type": "null"}, {"pattern": "^([^\\s:]+|\\[?[0-9A-Fa-f]*:[0-9A-Fa-f:.]+(%[^\\s:]+)?\\]?)$"}, {"$ref": "#/$defs/reference"}], "default": "localhost", "examples": ["localhost", "0.0.0.0", "::"]"## }),
+    needs_restart(key! { port, Integer(0, PORT_MAX), Elsewhere,
+    "port to listen on (the example file uses 8001); 0 picks a free one, printed at start",
+    "监听端口（示例文件用 8001）；0 表示自动选一个空闲端口，启动时打印",
+    "Listen port; 0 picks a free one, printed at start. Changing it needs a restart." }),
+    key! { log_level, Word, Titled("日志级别"),
+    "`DEBUG`, `INFO`, `WARNING`, `ERROR` or `CRITICAL`. `INFO` writes a line for each chat",
+    "`DEBUG`、`INFO`、`WARNING`、`ERROR` 或 `CRITICAL`。`INFO` 为每次聊天写一行",
+    "The least severe level that is logged, in upper or lower case. INFO writes one line per request.",
+    r##""default": "WARNING", "anyOf": [{"enum": ["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL", null]}, {"type": "string", "pattern": "^([Dd][Ee][Bb][Uu][Gg]|[Ii][Nn][Ff][Oo]|[Ww][Aa][Rr][Nn][Ii][Nn][Gg]|[Ee][Rr][Rr][Oo][Rr]|[Cc][Rr][Ii][Tt][Ii][Cc][Aa][Ll])$"}, {"$ref": "#/$defs/reference"}]"## },
+    required(key! { providers, Lines("0"), Titled("提供商"),
+    "the providers, see below. An empty list starts, with a warning",
+    "提供商，见下文。空列表可以启动，但有警告",
+    r#"The upstream services; their names must be unique. An object each, or the old string "name|baseurl|token" with both bars."#,
+    r##""type": "array", "items": {"anyOf": [{"$ref": "#/$defs/provider"}, {"$ref": "#/$defs/providerString"}, {"$ref": "#/$defs/reference"}]}"## }),
+    wanted(key! { tokens, Lines("0"), Titled("客户端 token"),
+    r#"who may chat: `"description\|token"`, split at the first bar. The description appears in the log, the token never. An empty list lets nobody chat"#,
+    r#"谁可以聊天：`"说明\|token"`，在第一个竖线处分开。说明会出现在日志里，token 永远不会。空列表则谁都不能聊天"#,
+    r#"Who may chat: "description|token" each, split at the first bar. The description appears in the log, the token never does. An empty list lets nobody chat."#,
+    r##""type": ["array", "null"], "default": [], "items": {"type": "string", "anyOf": [{"pattern": "^[^|]*\\|(.|\\n)*\\S"}, {"$ref": "#/$defs/reference"}]}, "examples": [["测试|sk-test-123456"]]"## }),
+    key! { supported_models, Lines("全部放行, all models pass"), Titled("模型过滤"),
+    "regular expressions over `provider/model`. A model passes when any of them finds a match anywhere in it (use `^` and `$`); an empty list lets all pass",
+    "对 `provider/model` 的正则表达式。任意一条在其中任何位置匹配即放行（请用 `^` 和 `$`）；空列表放行全部",
+    r#"Regular expressions over "provider/model". A model passes when any of them finds a match in it; an empty list lets all pass."#,
+    r#""type": ["array", "null"], "default": [], "items": {"type": "string"}, "examples": [["^zhipu/", "deepseek"]]"# },
+    key! { max_connections, Integer(1, UPSTREAM_CONNECTIONS_MAX), Limit,
+    "upstream connections at once, 1 to 100,000; further requests wait their turn",
+    "同时的上游连接数，1 到 100,000；更多请求排队",
+    "Upstream connections at once; more requests wait their turn." },
+    key! { max_keepalive_connections, Integer(0, UPSTREAM_CONNECTIONS_MAX), Limit,
+    "idle upstream connections kept; 0 keeps none",
+    "保留的空闲上游连接数；0 表示不保留",
+    "Idle upstream connections kept; 0 keeps none." },
+    key! { max_client_connections, Integer(1, CLIENT_CONNECTIONS_MAX), Limit,
+    "client connections at once, 1 to 10,000; at the limit an idle one is closed for each newcomer, and without an idle one newcomers wait in the kernel's queue",
+    "同时的客户端连接数，1 到 10,000；达到上限后，每来一个新连接就关闭一个空闲连接，没有空闲连接时新连接在内核队列里等待",
+    "Connections from clients at once; at the limit idle ones are closed for newcomers." },
+    key! { max_response_size, Size, Limit,
+    "largest answer that does not stream",
+    "非流式回答的最大长度",
+    "Non-streaming: the largest body of an answer, in bytes." },
+    key! { max_request_size, Size, Limit,
+    "largest request body",
+    "请求体的最大长度",
+    "The largest body of a request, in bytes." },
+    key! { keepalive_expiry, SecondsOrZero, Limit,
+    "age at which an idle upstream connection is closed",
+    "空闲上游连接到这个时长就关闭",
+    "Seconds after which an idle upstream connection is closed." },
+    key! { stream_timeout, Seconds, Limit,
+    "streaming: longest wait for the answer and then for its next bytes. A stream that keeps coming may last for hours",
+    "流式：等待回答、以及之后等待后续数据的最长时间。不断有数据的流可以持续几个小时",
+    "Streaming: the longest wait for the answer and for its next bytes, in seconds." },
+    key! { non_stream_timeout, Seconds, Limit,
+    "non-streaming: from sending the request to the end of the answer. Also how long any request may wait for a free connection",
+    "非流式：从发出请求到回答结束。也是任何请求等待空闲连接的最长时间",
+    "Non-streaming: from sending the request to the end of the answer, in seconds." },
+    key! { sse_keepalive, SecondsOrZero, Limit,
+    "when a stream is silent that long after the provider's head, send `: keep-alive` between two events; 0 is off",
+    "收到提供商的响应头之后，流在该时间内没有数据时，在两个事件之间发送 `: keep-alive`；0 表示关闭",
+    "Seconds of silence, once the provider's head is there, after which a stream's client gets an SSE comment; 0 turns this off." },
+    key! { early_keepalive, SecondsOrZero, Limit,
+    "streaming: when the provider's head is not there after so long, send `200`, `text/event-stream` and `: keep-alive`, and another comment each time it has passed again; 0 is off. A later refusal is then an event and not a status, see [below](#behaviour-worth-knowing)",
+    "流式：在该时间内没有收到提供商的响应头时，先返回 `200`、`text/event-stream` 和 `: keep-alive`，之后每隔同样时间再发一条注释；0 表示关闭。此后提供商若拒绝，客户端收到的是事件而不是状态码，见[下文](#值得知道的行为)",
+    "Seconds of silence before the provider's head after which a stream's client gets 200 and SSE comments all the same; a later refusal is then an error event, not a status; 0 turns this off." },
+    needs_restart(key! { reuse_port, Boolean, Plain,
+    "let several processes share the port (`SO_REUSEPORT`), one for each core for instance; give each its own working directory, for the log",
+    "允许多个进程共用端口（`SO_REUSEPORT`），例如每个核心一个；请给每个进程自己的工作目录，以便放日志",
+    "Whether several processes may share the port (SO_REUSEPORT)." }),
+];
+
+fn check_host(text: &str) -> Result<String, &'static str> {
+    let host = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(text);
+    if host.is_empty() || host.contains(|c: char| c.is_whitespace() || c.is_control()) {
+        return Err("不能为空，也不能含有空白 (must not be empty or contain white space)");
+    }
+    let address = host.split('%').next().unwrap_or_default();
+    if host.contains(':') && address.parse::<Ipv6Addr>().is_err() {
+        return Err("只写主机名或地址，端口写在 port (a name or an address only; the port goes into `port`)");
+    }
+    Ok(host.to_owned())
+}

@@ -1,0 +1,33 @@
+//! The keys of a provider that is an object, in the order in which they are read and shown.
+
+use super::Kind::{Text, Word, Words};
+use super::Shown::{Elsewhere, Titled};
+use super::{key, required, Key, Presence, Shown, Value};
+use crate::config::provider::{check_name, read_token_file};
+use crate::config::Provider;
+
+pub(in crate::config) const PROVIDER_KEYS: &[Key<Provider>] = &[
+    required(key! { "provider" => name, Text(check_name), Elsewhere,
+    "its name, which stands before the first slash of a model id: unique, without slashes",
+    "名称，即模型 id 第一个斜杠之前的部分：不可重复，不含斜杠",
+    "Its name: what stands before the first slash of a model id. Unique, without slashes.",
+    r##""type": "string", "minLength": 1, "anyOf": [{"pattern": "^[^/]+$"}, {"$ref": "#/$defs/reference"}]"## }),
+    required(key! { "baseurl" => base, Word, Elsewhere,
+    "`http://` or `https://`. Chat goes to `baseurl/chat/completions`, listing to `baseurl/models`. A query is kept behind the path; a dot at the end of the host is for the resolver only (TLS goes by the name without it); `user:password@` is sent as Basic credentials when there is no token",
+    "`http://` 或 `https://`。聊天发往 `baseurl/chat/completions`，列表取自 `baseurl/models`。查询串保留在路径之后；主机名末尾的点只用于域名解析（TLS 使用去掉点的名字）；没有 token 时，`user:password@` 作为 Basic 凭据发送",
+    "http or https URL without a fragment; a dot at the end of the host is for the resolver only. Chat goes to baseurl/chat/completions, listing to baseurl/models.",
+    r##""type": "string", "anyOf": [{"pattern": "^\\s*[Hh][Tt][Tt][Pp][Ss]?://[^\\s#]+\\s*$"}, {"$ref": "#/$defs/reference"}]"## }),
+    key! { token, Word, Titled("key"),
+    "its key, sent as `Authorization: Bearer`. Empty or absent: no `Authorization` is sent",
+    "密钥，以 `Authorization: Bearer` 发送。为空或缺省：不发送 `Authorization`",
+    "Its key, visible ASCII; empty or absent: no Authorization is sent.",
+    r##""type": ["string", "null"], "anyOf": [{"type": "null"}, {"pattern": "^[!-~]*$"}, {"$ref": "#/$defs/reference"}]"## },
+    key! { "token_file" => with read_token_file, Word,
+    "a file that holds the key, instead of `token`; a relative path starts at the directory of the configuration file",
+    "存放密钥的文件，用来代替 `token`；相对路径从配置文件所在目录算起",
+    "A file that holds the key, instead of token; a relative path starts at the directory of config.json." },
+    key! { model_list, Words("fetched"), Titled("models"),
+    "the only models it offers. Empty or absent: its own list is fetched",
+    "只提供这些模型。为空或缺省：获取提供商自己的列表",
+    "The only models it offers; empty or absent: models are fetched from it." },
+];

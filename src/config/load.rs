@@ -1,0 +1,131 @@
+//! From a file or a text to a checked [`Config`]; after this, nothing needs checking again. It knows
+//! files and what stands in none of the tables of keys.
+
+use std::fs::{File, Metadata, OpenOptions};
+use std::io::{self, Read};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::path::Path;
+
+use rustix::fs::OFlags;
+
+use super::keys::{self, KEYS};
+use super::node::{Node, Source};
+use super::tree::{self, Tree};
+use super::{Config, ConfigError};
+
+/// The longest configuration file that is read, in bytes.
+const FILE_BYTES_MAX: u64 = 16 * 1024 * 1024;
+
+/// Editors and `sed -i` put a new file in the place of the old one; a mount of the single file goes
+/// on showing the old one.
+pub(super) const REPLACED: &str = "读到的是已被替换或删除的旧文件；在容器里请挂载目录，而不是单个文件，然后重新创建容器 \
+    (this is an old file that was replaced or deleted: in a container mount the directory, not the file)";
+
+impl Config {
+    /// Reads and checks a file, `${NAME}` references taken from the environment. A file
+    /// that holds secrets and that every user may read gives a warning.
+    ///
+    /// # Errors
+    ///
+    /// The file cannot be read, is over 16 MB or not UTF-8, or [`Config::parse`] refuses its text.
+    pub fn load(path: &Path) -> Result<Self, ConfigError> {
+        Self::load_from(path, File::open(path))
+    }
+
+    /// Like [`Config::load`], for a program that has others to serve meanwhile: only a regular file
+    /// is read, for anything else could keep it waiting.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Config::load`], and for what is not a regular file.
+    pub fn load_again(path: &Path) -> Result<Self, ConfigError> {
+        Self::load_from(path, open_regular(path))
+    }
+
+    fn load_from(path: &Path, opened: io::Result<File>) -> Result<Self, ConfigError> {
+        let file = path.display().to_string();
+        let (bytes, metadata) = opened.and_then(read_file).map_err(|error| {
+            ConfigError::new(&file, "", &format!("无法读取: {error} (cannot be read)"))
+        })?;
+        if bytes.len() as u64 > FILE_BYTES_MAX {
+            return Err(ConfigError::new(&file, "", "超过 16 MB (is over 16 MB)"));
+        }
+        let text = String::from_utf8(bytes).map_err(|error| {
+            let valid = &error.as_bytes()[..error.utf8_error().valid_up_to()];
+            let line = 1 + valid.iter().filter(|byte| **byte == b'\n').count();
+            let reason = format!("第 {line} 行不是 UTF-8 (line {line} is not UTF-8)");
+            ConfigError::new(&file, "", &reason)
+        })?;
+        let exposed = metadata.permissions().mode() & 0o004 != 0;
+        let mut config = read(&text, &Source::new(&file, &environment, exposed))?;
+        if is_replaced(&metadata) {
+            config.warnings.push(ConfigError::new(&file, "", REPLACED).to_string());
+        }
+        Ok(config)
+    }
+
+    /// Checks the text of a file. `file` is its name for messages; a relative `token_file` is
+    /// looked for in its directory.
+    ///
+    /// # Errors
+    ///
+    /// The first thing that is wrong: syntax with line and column, all else with its key path.
+    /// No message holds a token, a key, or any other value of `providers` or `tokens`.
+    pub fn parse(text: &str, file: &str) -> Result<Self, ConfigError> {
+        Self::parse_with(text, file, &environment)
+    }
+
+    pub(super) fn parse_with(
+        text: &str,
+        file: &str,
+        lookup: &dyn Fn(&str) -> Option<String>,
+    ) -> Result<Self, ConfigError> {
+        read(text, &Source::new(file, lookup, false))
+    }
+}
+
+/// Reads a whole file's text.
+fn read(text: &str, source: &Source<'_>) -> Result<Config, ConfigError> {
+    let of_file = |reason: String| source.error("", &reason);
+    let stripped = tree::strip(text).map_err(of_file)?;
+    let tree = Tree::parse(&stripped, text).map_err(of_file)?;
+    let mut config = Config::default();
+    keys::read(KEYS, &Node::root(source, &tree), &mut config)?;
+    if source.exposed && source.holds_secret.get() {
+        source.warn(
+            "",
+            "含有密钥，却可被本机所有用户读取，请 chmod 600 \
+             (holds secrets but every user of this machine can read it: chmod 600)",
+        );
+    }
+    config.warnings = source.warnings.take();
+    Ok(config)
+}
+
+fn environment(name: &str) -> Option<String> {
+    std::env::var(name).ok()
+}
+
+/// The content, cut just above the limit, and what the system says of the file.
+fn read_file(file: File) -> io::Result<(Vec<u8>, Metadata)> {
+    let metadata = file.metadata()?;
+    let mut bytes = Vec::new();
+    file.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes)?;
+    Ok((bytes, metadata))
+}
+
+/// Whether an open file has no name any more. What is no regular file never had one.
+pub(super) fn is_replaced(file: &Metadata) -> bool {
+    file.is_file() && file.nlink() == 0
+}
+
+/// Opens a regular file. Neither this nor a read of it waits for anybody, as it would for a FIFO.
+pub(super) fn open_regular(path: &Path) -> io::Result<File> {
+    let flags = OFlags::NONBLOCK.bits() as i32;
+    let file = OpenOptions::new().read(true).custom_flags(flags).open(path)?;
+    if file.metadata()?.is_file() {
+        Ok(file)
+    } else {
+        Err(io::Error::other("不是普通文件 (is not a regular file)"))
+    }
+}

@@ -1,0 +1,45 @@
+//! The `tokens` list. It knows what a client's token needs, and nothing about providers.
+
+use super::keys::{Kind, Value};
+use super::node::Node;
+use super::secret::Secret;
+use super::{odd, ConfigError};
+
+/// A client's token and whose it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Token {
+    /// For the log; may be empty.
+    pub description: String,
+    /// What the client sends behind `Bearer`.
+    pub secret: Secret,
+}
+
+impl Value for Token {
+    fn read(node: &Node<'_>, _: &Kind) -> Result<Self, ConfigError> {
+        let text = node.string()?;
+        let Some((description, secret)) = text.split_once('|') else {
+            return Err(
+                node.error("必须形如 \"说明|token\" (must look like \"description|token\")")
+            );
+        };
+        if secret.trim().is_empty() {
+            return Err(node.error("| 后面缺少 token (has no token behind the |)"));
+        }
+        if secret != secret.trim() || secret.contains(char::is_control) {
+            node.warn(
+                "token 首尾有空白或含控制字符，客户端无法使用 \
+                 (white space around the token or control characters in it: no client can send it)",
+            );
+        }
+        odd::about(secret).for_each(|reason| node.warn(reason));
+        node.note_secret();
+        Ok(Self { description: description.to_owned(), secret: Secret::new(secret) })
+    }
+
+    fn show(&self, _: &Kind) -> String {
+        match self.description.as_str() {
+            "" => "(无说明, no description)".to_owned(),
+            description => description.to_owned(),
+        }
+    }
+}
