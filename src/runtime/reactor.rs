@@ -26,8 +26,8 @@ use crate::runtime::timer::Clock;
 const EVENTS_MAX: usize = 128;
 /// How often more are taken at once when there were that many.
 const COLLECTS_MAX: u32 = 100;
-/// A wait up to this is spent awake when the ones before it were as short: falling asleep and being
-/// woken takes longer, and is most of what a request costs that has the program to itself.
+/// Busy-poll this long before blocking, once `SHORT_WAITS_MIN` waits in a row were shorter: falling asleep
+/// and being woken takes longer, and is most of what a request costs that has the program to itself.
 const BUSY_POLL_MAX: Duration = Duration::from_micros(60);
 /// So many short waits in a row make another one likely. What is wasted when it is not, is little
 /// beside what all of them took.
@@ -97,48 +97,48 @@ impl Reactor {
 
     /// One visit to the kernel: waits only when nothing is due and nobody was woken.
     fn wait(&self, events: &mut Vec<epoll::Event>) {
-        let (heard, asked) = if self.parker.is_woken() {
+        let (complete, asked) = if self.parker.is_woken() {
             (self.collect(events, Some(Duration::ZERO)), Duration::ZERO)
         } else {
             if let Some(callback) = self.on_idle.get() {
                 callback();
             }
-            self.rest(events)
+            self.poll_or_sleep(events)
         };
         self.sources.visits.set(self.sources.visits.get().wrapping_add(1));
         self.clock.pass(Instant::now(), asked);
-        self.settle(events, heard);
+        self.settle(events, complete);
     }
 
     /// Moves the time on after a visit. Only when all that has come until then was delivered may a
     /// deadline blame anybody: what came while the process was stopped, or waited for its turn to
     /// run on the way back from the kernel, is not late.
-    fn settle(&self, events: &mut Vec<epoll::Event>, heard: bool) {
-        if heard && (!self.clock.is_due() || self.collect(events, Some(Duration::ZERO))) {
+    fn settle(&self, events: &mut Vec<epoll::Event>, complete: bool) {
+        if complete && (!self.clock.is_due() || self.collect(events, Some(Duration::ZERO))) {
             self.clock.advance();
         }
     }
 
-    /// Waits for the next event: awake for a moment where that is likely to do, else asleep. Returns
+    /// Waits for the next event, first by busy polling where that is likely to do. Returns
     /// what [`Reactor::collect`] does, and how long it was to take at most.
-    fn rest(&self, events: &mut Vec<epoll::Event>) -> (bool, Duration) {
+    fn poll_or_sleep(&self, events: &mut Vec<epoll::Event>) -> (bool, Duration) {
         let begun = Instant::now();
         self.clock.begin_wait(begun);
         if self.short_waits.get() >= SHORT_WAITS_MIN {
             while begun.elapsed() < BUSY_POLL_MAX {
-                let heard = self.collect(events, Some(Duration::ZERO));
+                let complete = self.collect(events, Some(Duration::ZERO));
                 if self.parker.is_woken() {
-                    return (heard, Duration::ZERO);
+                    return (complete, Duration::ZERO);
                 }
             }
         }
         self.parker.set_asleep(true);
         let woken = self.parker.is_woken();
         let timeout = if woken { Some(Duration::ZERO) } else { self.clock.until_next() };
-        let heard = self.collect(events, timeout);
+        let complete = self.collect(events, timeout);
         let short = begun.elapsed() < BUSY_POLL_MAX;
         self.short_waits.set(if short { self.short_waits.get().saturating_add(1) } else { 0 });
-        (heard, timeout.unwrap_or(Duration::MAX))
+        (complete, timeout.unwrap_or(Duration::MAX))
     }
 
     /// Takes all events there are, or waits for the first one. Returns whether the kernel told all.

@@ -214,18 +214,18 @@ impl Socket {
         }
     }
 
-    /// Whether nothing has come since the last read: an idle connection that is not quiet is
-    /// closed or not reusable. Asks the kernel, for the last visit may be out of date.
+    /// Whether nothing has come since the last read: an idle connection with input is closed by its
+    /// peer, or not reusable. Asks the kernel, for the last visit may be out of date.
     pub fn has_no_input(&mut self) -> bool {
-        let news = match &mut self.0 {
+        let found = match &mut self.0 {
             Kind::Plain(watched) => watched.stream.peek(&mut [0]),
-            // Session tickets and half-read records are no news: OpenSSL tells.
+            // Session tickets and half-read records are no input: OpenSSL tells.
             Kind::Tls(stream) => {
                 stream.get_ref().registration.assume_readable();
                 stream.read(&mut [0])
             }
         };
-        news.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
+        found.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
     }
 
     /// Whether something came since the last read, as far as the last visit to the kernel told.

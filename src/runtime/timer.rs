@@ -142,7 +142,7 @@ impl Clock {
     }
 }
 
-/// The one deadline a task waits under at a time.
+/// A task's deadline. Of waits that lie within each other, the earliest one counts.
 pub struct Timer {
     clock: Rc<Clock>,
     key: usize,

@@ -79,7 +79,7 @@ pub async fn exchange(
         let lease = lease.map_err(ExchangeError::Connect)?;
         let (sent_at, really) = *first_sent.get_or_insert((timer.now(), timer.real_now()));
         let mut sending = Sending::new(lease, sent_at);
-        let error = match sending.head(&message, patience, timer).await {
+        let error = match sending.head(&message, &patience, timer).await {
             Ok((head, _)) if head.is_redirect() => {
                 return Err(ExchangeError::Redirect(head.status, head.location));
             }
@@ -167,22 +167,21 @@ impl Sending {
     async fn head(
         &mut self,
         message: &Message,
-        patience: Patience,
+        patience: &Patience,
         timer: &Timer,
     ) -> Result<Head, ExchangeError> {
         if message.len() > UNREAD_BYTES_MAX && self.lease.was_alive(self.sent_at) {
             self.lease.be_patient(None);
         }
-        let wait = Wait::new(patience.label, self.sent_at, patience.answer);
-        let thinks = Wait::new(patience.label, self.sent_at, ACKNOWLEDGED_AFTER);
-        let mut next = if thinks.until < wait.until { thinks } else { wait };
+        let mut length = patience.answer.min(ACKNOWLEDGED_AFTER);
         loop {
+            let wait = Wait::new(patience.label, self.sent_at, length);
             let head = poll_fn(|context| self.poll_head(context, message));
-            match timer.within(next, head).await {
+            match timer.within(wait, head).await {
                 Ok(head) => return head,
-                Err(_) if next.until < wait.until => {
+                Err(_) if length < patience.answer => {
                     self.lease.be_patient(Some(QUIET_MAX));
-                    next = wait;
+                    length = patience.answer;
                 }
                 Err(wait) => return Err(ExchangeError::Timeout(wait)),
             }
@@ -297,3 +296,5 @@ impl Sending {
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tests_repeat;

@@ -162,3 +162,6 @@ fn is_json(text: &[u8]) -> bool {
     matches!(text.trim_ascii_start().first(), Some(b'{' | b'['))
         && serde_json::from_slice::<serde::de::IgnoredAny>(text).is_ok()
 }
+
+#[cfg(test)]
+mod tests;

@@ -8,15 +8,16 @@ use std::io::{self, ErrorKind, Read, Write};
 use std::net::TcpStream;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
-use std::pin::pin;
+use std::pin::{pin, Pin};
 use std::rc::Rc;
 use std::time::Duration;
 
 use futures_lite::future::{block_on, poll_once};
 
-use crate::runtime::{Reactor, Socket, Timer, Watched};
+use crate::runtime::{label, Reactor, Socket, Timer, Watched};
 
 use super::connect::{Connect, ConnectError, Connected, Connecting, Origin};
+use super::exchange::{exchange, ExchangeError, Message, Patience, UpstreamResponse};
 use super::pool::{Lease, Pool, PoolLimits};
 
 /// Limits under which nothing is in the way of a test.
@@ -156,5 +157,82 @@ impl Bench {
     pub(super) fn lease_with_permit(&self, host: &str) -> Lease {
         let permit = self.finish(self.pool.permits.take());
         self.finish(self.pool.lease(Some(permit), &origin(host), false)).unwrap()
+    }
+}
+
+pub(super) const SECOND: Duration = Duration::from_secs(1);
+pub(super) const HEAD: &str = "POST /v1/chat/completions HTTP/1.1\r\n\r\n";
+pub(super) const REQUEST: &str = "POST /v1/chat/completions HTTP/1.1\r\n\r\n{\"n\": 1}";
+pub(super) const ANSWER: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
+/// More than the kernel takes for one who does not read.
+pub(super) const LONG: usize = 1_000_000;
+pub(super) const PATIENCE: Patience =
+    Patience { queue: Some(SECOND), answer: Duration::from_secs(60), label: label::FIRST_BYTE };
+
+pub(super) type Outcome = Result<UpstreamResponse, ExchangeError>;
+pub(super) type Running<'b> = Pin<Box<dyn Future<Output = Outcome> + 'b>>;
+
+/// An exchange with `body` that was not polled yet.
+pub(super) fn with_body<'b>(bench: &'b Bench, body: &[u8]) -> Running<'b> {
+    let message = Message::new(HEAD.into(), body.to_vec(), None);
+    Box::pin(
+        async move { exchange(&bench.pool, &origin("a"), message, PATIENCE, &bench.timer).await },
+    )
+}
+
+/// An exchange whose request is on its way.
+#[track_caller]
+pub(super) fn begin(bench: &Bench) -> Running<'_> {
+    let mut running = with_body(bench, b"{\"n\": 1}");
+    assert!(bench.poll(&mut running).is_none());
+    running
+}
+
+/// What comes of an exchange that is answered with `bytes`, after which the provider closes or waits.
+#[track_caller]
+pub(super) fn answered(bench: &Bench, bytes: &str, closes: bool) -> (Outcome, Option<Peer>) {
+    let running = begin(bench);
+    let mut peer = bench.peer();
+    peer.expect(REQUEST);
+    peer.send(bytes);
+    let peer = (!closes).then_some(peer);
+    (bench.finish(running), peer)
+}
+
+#[track_caller]
+pub(super) fn refused(outcome: Outcome) -> ExchangeError {
+    match outcome {
+        Ok(answer) => panic!("answered with {}", answer.head.status),
+        Err(error) => error,
+    }
+}
+
+#[track_caller]
+pub(super) fn good(outcome: Outcome) -> UpstreamResponse {
+    outcome.unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// Leaves an idle connection behind.
+pub(super) fn warm_up(bench: &Bench) -> Peer {
+    let (outcome, peer) = answered(bench, ANSWER, false);
+    assert_eq!(bench.finish(good(outcome).collect(10)).unwrap(), b"ok");
+    assert_eq!(bench.pool.idle(), 1);
+    peer.unwrap()
+}
+
+/// What a provider gets that reads as long as something comes, while `future` waits.
+pub(super) fn drain<T>(
+    bench: &Bench,
+    peer: &mut Peer,
+    mut future: impl Future<Output = T> + Unpin,
+) -> Vec<u8> {
+    let mut found = Vec::new();
+    loop {
+        let piece = peer.drain();
+        if piece.is_empty() {
+            return found;
+        }
+        found.extend(piece);
+        assert!(bench.poll(&mut future).is_none());
     }
 }

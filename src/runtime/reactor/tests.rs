@@ -74,11 +74,11 @@ fn no_deadline_passes_before_what_came_until_then_is_delivered() {
     let due = timer.now() + length;
     timer.set(Some(due));
     let mut events = Vec::with_capacity(EVENTS_MAX);
-    let heard = reactor.collect(&mut events, Some(Duration::ZERO));
+    let complete = reactor.collect(&mut events, Some(Duration::ZERO));
     registration.clear_readable();
     there.write_all(b"x").unwrap();
     reactor.clock.pass(due, length);
-    reactor.settle(&mut events, heard);
+    reactor.settle(&mut events, complete);
     assert!(reactor.clock.now() >= due);
     assert!(registration.readable());
 }

@@ -224,6 +224,29 @@ fn a_deadline_moved_away_is_found_out_when_the_first_one_has_come() {
     assert!(task.wakes_at(5));
 }
 
+/// Whoever sets the timer without a wait may leave it set.
+#[test]
+fn a_deadline_that_has_passed_does_not_stand_for_a_later_one() {
+    let task = Task::new();
+    task.timer.set(Some(task.start + Duration::from_secs(1)));
+    task.wakes_at(2);
+    let mut waiting = Box::pin(task.timer.within(task.wait(5), std::future::pending::<()>()));
+    assert!(task.poll(&mut waiting).is_pending());
+    assert!(task.wakes_at(5));
+}
+
+#[test]
+fn a_timer_cleared_within_a_wait_still_ends_it() {
+    let task = Task::new();
+    let clears = poll_fn(|_| {
+        task.timer.set(None);
+        Poll::<()>::Pending
+    });
+    let mut waiting = Box::pin(task.timer.within(task.wait(5), clears));
+    assert!(task.poll(&mut waiting).is_pending());
+    assert!(task.wakes_at(5));
+}
+
 #[test]
 fn a_wait_is_small() {
     assert!(std::mem::size_of::<Wait>() <= 40);
