@@ -9,6 +9,7 @@
 
 mod clients;
 mod connecting;
+mod memory;
 mod network;
 mod places;
 mod providers;

@@ -2,6 +2,7 @@
 //! over (systemd's socket activation) outlives the program. `signals.rs` has the signals themselves.
 
 mod connected;
+mod cut;
 mod handover;
 mod restarts;
 

@@ -1,0 +1,74 @@
+//! What hostile clients and providers can make the program keep: bounded, whatever they do together.
+
+use std::time::Duration;
+
+use crate::support::*;
+
+/// What `--check` says the default limits allow at most.
+const RSS_MAX: usize = 128 * 1024 * 1024;
+
+/// A chat's head and all but the end of its body of `length` bytes.
+fn unfinished(length: usize) -> Vec<u8> {
+    let mut bytes = chat_request("", &vec![b' '; length]);
+    bytes.truncate(bytes.len() - 1);
+    bytes
+}
+
+#[test]
+fn bodies_that_never_end_take_no_more_than_the_budget() {
+    let upstream = Upstream::json("200 OK", "{}");
+    let proxy = TestProxy::start(&config_for(&upstream));
+    let mut clients: Vec<Raw> = (0..30).map(|_| proxy.connect()).collect();
+    let bytes = unfinished(8_000_000);
+    clients.iter().for_each(|client| client.send_in_background(bytes.clone()));
+    let mut refused = 0;
+    for client in &mut clients {
+        client.set_patience(Duration::from_millis(500));
+        if let Ok(response) = client.try_response("POST") {
+            assert_eq!(response.status, 503, "{response:?}");
+            assert_eq!(response.header("retry-after").as_deref(), Some("1"));
+            refused += 1;
+        }
+    }
+    assert!(refused > 0 && refused < 30, "{refused}");
+    assert!(proxy.rss() < RSS_MAX, "{}", proxy.rss());
+    // Whoever leaves gives back what was kept.
+    drop(clients);
+    let mut large = chat(MODEL).into_bytes();
+    large.resize(30_000_000, b' ');
+    eventually("room for a large request", || proxy.chat(&large).status == 200);
+}
+
+#[test]
+fn responses_that_never_end_take_no_more_than_the_budget_and_arrive_all_the_same() {
+    const COUNT: usize = 60;
+    let gate = Gate::default();
+    let held = gate.clone();
+    let upstream = Upstream::each(move |_, connection| {
+        let head = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n\
+                    Transfer-Encoding: chunked\r\n\r\n";
+        connection.send(head);
+        let piece = format!("{:x}\r\n{}\r\n", 100_000, "[".to_owned() + &"1,".repeat(49_999) + "1");
+        for _ in 0..45 {
+            if !connection.try_send(&piece) {
+                return;
+            }
+        }
+        held.wait();
+        connection.send("0\r\n\r\n");
+    });
+    let proxy = TestProxy::start(&config_for(&upstream));
+    let mut clients: Vec<Raw> = (0..COUNT).map(|_| proxy.connect()).collect();
+    for client in &mut clients {
+        client.send(chat_request("", chat(MODEL).as_bytes()));
+    }
+    upstream.wait_requests(COUNT);
+    pause(1500);
+    assert!(proxy.rss() < RSS_MAX, "{}", proxy.rss());
+    gate.open();
+    for client in &mut clients {
+        let response = client.response();
+        assert!(response.complete, "{}", response.status);
+        assert_eq!((response.status, response.body.len()), (200, 4_500_000));
+    }
+}
