@@ -7,7 +7,7 @@ use std::process::ExitCode;
 
 use ai_proxy::config::Config;
 use ai_proxy::program::cli::{self, Action};
-use ai_proxy::program::{print, rlimit, run, Source};
+use ai_proxy::program::{memory, print, rlimit, run, Source};
 use ai_proxy::report::logging;
 
 const DEFAULT_FILE: &str = "config.json";
@@ -34,7 +34,8 @@ fn start() -> Result<(), (u8, String)> {
             let addresses = (config.host.as_str(), config.port).to_socket_addrs();
             let addresses: Vec<_> = addresses.map(Iterator::collect).unwrap_or_default();
             config.warnings.extend(config.warnings(&addresses, rlimit::clients_max()));
-            show(&config.describe(&file.display().to_string()))
+            let memory = memory::describe(&config, rlimit::clients_max());
+            show(&(config.describe(&file.display().to_string()) + &memory))
         }
         Action::Run => {
             let source = match arguments.config {

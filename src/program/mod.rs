@@ -3,6 +3,7 @@
 pub mod cli;
 pub mod demo;
 mod listen;
+pub mod memory;
 pub mod rlimit;
 pub mod signals;
 

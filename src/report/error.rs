@@ -85,7 +85,7 @@ impl Error {
             }
             Error::ModelNotFound(_) => (404, "model_not_found", None, false),
             Error::Upstream(_, error) => match **error {
-                ExchangeError::Busy(..) => (503, "busy", RETRY, false),
+                ExchangeError::Busy(..) | ExchangeError::Memory(_) => (503, "busy", RETRY, false),
                 ExchangeError::Timeout(_) | ExchangeError::Connect(ConnectError::Timeout(_)) => {
                     (504, "upstream_timeout", None, false)
                 }

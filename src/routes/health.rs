@@ -129,7 +129,7 @@ fn trouble(result: &Result<Listing, ExchangeError>) -> Option<String> {
         Ok(Listing { status: 200, is_page: true, .. }) => Some(
             "返回的是网页，不是接口，请检查 baseurl (a page, not an API: check baseurl)".to_owned(),
         ),
-        Ok(_) | Err(ExchangeError::TooLarge(_)) => None,
+        Ok(_) | Err(ExchangeError::TooLarge(_) | ExchangeError::Memory(_)) => None,
         Err(error) => Some(error.to_string()),
     }
 }
@@ -184,7 +184,9 @@ mod tests {
             (400, true),
             (500, false),
         ] {
-            let answer = |is_page| Ok(Listing { status, is_page, body: Vec::new() });
+            let share = || crate::runtime::Budget::new(0).share();
+            let answer =
+                |is_page| Ok(Listing { status, is_page, body: Vec::new(), share: share() });
             assert_eq!(trouble(&answer(false)).is_none(), healthy, "{status}");
             assert_eq!(trouble(&answer(true)).is_none(), healthy && status != 200, "{status}");
         }

@@ -18,6 +18,9 @@ const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
 /// Numbers up to this are exact in every JSON reader.
 const WHOLE_MAX: f64 = 9_007_199_254_740_991.0;
 
+/// Models of one provider. The largest marketplaces list some hundred.
+const MODELS_MAX: usize = 20_000;
+
 /// Why an answer is of no use.
 #[derive(Debug, PartialEq, Eq)]
 pub enum ListError {
@@ -25,12 +28,17 @@ pub enum ListError {
     NotAList,
     /// It is longer than so many bytes once it is decompressed.
     TooLarge(usize),
+    /// It names more than so many models.
+    TooMany(usize),
 }
 
 impl fmt::Display for ListError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             ListError::NotAList => f.write_str("不是模型列表 (not a model list)"),
+            ListError::TooMany(limit) => {
+                write!(f, "模型过多，上限 {limit} 个 (more than {limit} models)")
+            }
             ListError::TooLarge(limit) => {
                 write!(f, "响应过大，上限 {limit} 字节 (answer over {limit} bytes)")
             }
@@ -49,7 +57,7 @@ pub fn is_compressed(body: &[u8]) -> bool {
 /// See [`ListError`].
 pub fn read(body: &[u8], limit: usize) -> Result<Vec<Listed>, ListError> {
     if !is_compressed(body) {
-        return parse(body).ok_or(ListError::NotAList);
+        return checked(parse(body));
     }
     let mut text = Vec::new();
     let decoder = MultiGzDecoder::new(body);
@@ -57,7 +65,15 @@ pub fn read(body: &[u8], limit: usize) -> Result<Vec<Listed>, ListError> {
     if text.len() > limit {
         return Err(ListError::TooLarge(limit));
     }
-    parse(&text).ok_or(ListError::NotAList)
+    checked(parse(&text))
+}
+
+fn checked(models: Option<Vec<Listed>>) -> Result<Vec<Listed>, ListError> {
+    match models {
+        None => Err(ListError::NotAList),
+        Some(models) if models.len() > MODELS_MAX => Err(ListError::TooMany(MODELS_MAX)),
+        Some(models) => Ok(models),
+    }
 }
 
 /// `{"data": […]}`, `{"models": […]}` or a bare array, of strings or of objects. The first array
@@ -98,6 +114,10 @@ struct Entries {
 impl Entries {
     fn add(&mut self, entry: &RawValue) {
         self.count += 1;
+        // One more shows that there are too many.
+        if self.objects.len().max(self.strings.len()) > MODELS_MAX {
+            return;
+        }
         match entry.get().as_bytes().first() {
             Some(b'{') => self.objects.extend(model(entry)),
             Some(b'"') => {
@@ -210,6 +230,16 @@ mod tests {
             "[\"\"]",
         ] {
             assert!(parse(body.as_bytes()).is_none(), "{body}");
+        }
+    }
+
+    #[test]
+    fn an_absurdly_long_list_is_refused_and_not_kept() {
+        let list = |count: usize| format!("[{}\"a\"]", "\"b\",".repeat(count - 1));
+        assert_eq!(read(list(MODELS_MAX).as_bytes(), 0).map(|models| models.len()), Ok(MODELS_MAX));
+        for count in [MODELS_MAX + 1, 3 * MODELS_MAX] {
+            let error = read(list(count).as_bytes(), 0).err();
+            assert_eq!(error, Some(ListError::TooMany(MODELS_MAX)), "{count}");
         }
     }
 

@@ -7,11 +7,14 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use serde::Serialize;
 
 use super::model_list;
-use super::query;
+use super::query::{self, Listing};
 use crate::report::to_json;
-use crate::runtime::{label, offload, Wait, IN_PLACE_BYTES_MAX};
+use crate::runtime::{label, offload, Share, Wait, IN_PLACE_BYTES_MAX};
 use crate::state::{Catalogue, Listed, Models, Settings, State};
+use crate::upstream::ExchangeError;
 
+/// What a model takes beside its name, here or rendered.
+const AROUND_NAME_BYTES: usize = 100;
 /// How long a caller waits for a list that could not be fetched before.
 const RETRY_MAX: Duration = Duration::from_secs(1);
 
@@ -110,16 +113,17 @@ struct Model<'a> {
 async fn fetch(state: Rc<State>, models: Rc<Models>) {
     let name = models.provider.name();
     let found = match query::models(&state, &models.provider).await {
-        Ok(listing) if listing.status == 200 => read(listing.body).await,
+        Ok(listing) if listing.status == 200 => read(listing).await,
         Ok(listing) => Err(format!("状态 {0} (status {0})", listing.status)),
         Err(error) => Err(error.to_string()),
     };
     let now = state.clock().now();
     match found {
-        Ok(list) => {
+        Ok((list, share)) => {
             log::info!("提供商 {name} 模型列表: {} 个 (models fetched)", list.len());
             if **models.list.borrow() != list {
                 models.list.replace(Rc::new(list));
+                models.share.replace(Some(share));
                 state.catalogue.rendered.replace(None);
             }
             models.fetched_at.set(Some(now));
@@ -134,13 +138,22 @@ async fn fetch(state: Rc<State>, models: Rc<Models>) {
     state.catalogue.waiting.notify(usize::MAX);
 }
 
-/// What is long, or may be once it is decompressed, is read off the event loop.
-async fn read(body: Vec<u8>) -> Result<Vec<Listed>, String> {
+/// What is long, or may be once it is decompressed, is read off the event loop. Returns the memory that
+/// the list takes, too.
+async fn read(listing: Listing) -> Result<(Vec<Listed>, Share), String> {
     const LIMIT: usize = query::LIST_BYTES_MAX as usize;
+    let Listing { body, mut share, .. } = listing;
     let list = if body.len() <= IN_PLACE_BYTES_MAX && !model_list::is_compressed(&body) {
         model_list::read(&body, LIMIT)
     } else {
         offload(move || model_list::read(&body, LIMIT)).await.map_err(|error| error.to_string())?
     };
-    list.map_err(|error| error.to_string())
+    let list = list.map_err(|error| error.to_string())?;
+    // Once here and once more in what is rendered, each with what stands around a name.
+    let bytes = list.iter().map(|model| 2 * (model.id.len() + AROUND_NAME_BYTES)).sum();
+    if share.resize(bytes) {
+        Ok((list, share))
+    } else {
+        Err(ExchangeError::Memory(share.budget().limit()).to_string())
+    }
 }

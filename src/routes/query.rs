@@ -8,7 +8,7 @@ use futures_lite::future::block_on;
 use futures_lite::io::AsyncReadExt;
 use http_types::{Method, Request, Url};
 
-use crate::runtime::{label, Wait};
+use crate::runtime::{label, Share, Wait};
 use crate::state::State;
 use crate::upstream::{authorization, exchange, ExchangeError, Message, Patience, Provider};
 
@@ -30,6 +30,8 @@ pub struct Listing {
     pub body: Vec<u8>,
     /// Whether it is a page for people.
     pub is_page: bool,
+    /// The memory of its body.
+    pub share: Share,
 }
 
 /// Asks a provider for its models.
@@ -38,6 +40,7 @@ pub struct Listing {
 /// See [`ExchangeError`]; all of it takes [`QUERY_MAX`] at most.
 pub async fn models(state: &State, provider: &Provider) -> Result<Listing, ExchangeError> {
     let message = Message::new(request_head(provider), Vec::new(), None);
+    let mut share = state.budget.share();
     let (outer, inner) = (state.timer(), state.timer());
     let wait = Wait::new(label::WHOLE_ANSWER, outer.now(), QUERY_MAX);
     // Without a permit: there is one of these per provider.
@@ -47,8 +50,8 @@ pub async fn models(state: &State, provider: &Provider) -> Result<Listing, Excha
             let response =
                 exchange(&state.pool, &provider.origin, message, patience, &inner).await?;
             let (status, html) = (response.head.status, says_html(&response.head.relayed));
-            let body = response.collect(LIST_BYTES_MAX).await?;
-            Ok(Listing { status, is_page: html || looks_like_html(&body), body })
+            let body = response.collect(LIST_BYTES_MAX, &mut share).await?;
+            Ok(Listing { status, is_page: html || looks_like_html(&body), body, share })
         })
         .await
         .map_err(ExchangeError::Timeout)?

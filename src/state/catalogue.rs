@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use event_listener::Event;
 
+use crate::runtime::Share;
 use crate::upstream::Provider;
 
 /// A list older than this is fetched again while it is served.
@@ -28,6 +29,8 @@ pub struct Models {
     pub provider: Rc<Provider>,
     /// The last good list.
     pub list: RefCell<Rc<Vec<Listed>>>,
+    /// Its memory.
+    pub share: RefCell<Option<Share>>,
     /// When the last fetch succeeded.
     pub fetched_at: Cell<Option<Instant>>,
     /// When the last one ended.
@@ -43,6 +46,7 @@ impl Models {
         Rc::new(Models {
             provider: provider.clone(),
             list: RefCell::new(list),
+            share: RefCell::new(known.and_then(|known| known.share.take())),
             fetched_at: Cell::new(None),
             tried_at: Cell::new(None),
             fetching: Cell::new(false),

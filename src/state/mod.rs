@@ -77,7 +77,7 @@ impl State {
             catalogue: Catalogue::default(),
             probes: Probes::default(),
             stats: Rc::default(),
-            budget: Budget::new(settings.memory_max()),
+            budget: Budget::new(Settings::memory_max(&settings)),
             admission: Admission::new(settings.max_client_connections.min(clients_max)),
             parsers: Semaphore::new(PARSERS_MAX),
             reloading: Semaphore::new(1),
@@ -98,7 +98,7 @@ impl State {
     pub fn replace_settings(&self, new: &Rc<Settings>) -> Rc<Settings> {
         self.pool.configure(new.pool_limits(), &new.origins());
         self.admission.set_limit(new.max_client_connections.min(self.clients_max));
-        self.budget.set_limit(new.memory_max());
+        self.budget.set_limit(Settings::memory_max(new));
         self.settings.replace(new.clone())
     }
 

@@ -29,6 +29,8 @@ pub enum ExchangeError {
     Redirect(u16, Option<Box<str>>),
     /// The answer is larger than allowed, in bytes.
     TooLarge(u64),
+    /// All that is kept at once would be over so many bytes.
+    Memory(usize),
 }
 
 impl ExchangeError {
@@ -70,6 +72,9 @@ impl fmt::Display for ExchangeError {
                     f,
                     "状态 {status} 重定向到 {target}，请修改 baseurl (redirected to {target}: change baseurl)"
                 )
+            }
+            ExchangeError::Memory(limit) => {
+                write!(f, "合计内存上限 {limit} 字节已用完 (memory of {limit} bytes is used up)")
             }
             ExchangeError::TooLarge(limit) => {
                 write!(f, "响应过大，上限 {limit} 字节 (answer over {limit} bytes)")

@@ -6,7 +6,7 @@ use std::io;
 use std::task::{Context, Poll};
 use std::time::Instant;
 
-use crate::runtime::{offload, IN_PLACE_BYTES_MAX};
+use crate::runtime::{offload, Share, IN_PLACE_BYTES_MAX};
 use crate::wire::{Decoder, Framing, ResponseHead};
 
 use super::error::ExchangeError;
@@ -110,11 +110,15 @@ impl UpstreamResponse {
         Ok(bytes)
     }
 
-    /// The whole body, at most `limit` bytes. Returns the connection.
+    /// The whole body, at most `limit` bytes, whose memory comes out of `share`. Returns the connection.
     ///
     /// # Errors
     /// See [`ExchangeError`]; time is for the caller to limit.
-    pub async fn collect(mut self, limit: u64) -> Result<Vec<u8>, ExchangeError> {
+    pub async fn collect(
+        mut self,
+        limit: u64,
+        share: &mut Share,
+    ) -> Result<Vec<u8>, ExchangeError> {
         let mut body = Vec::new();
         loop {
             let done = match poll_fn(|context| self.poll_body(context, &mut body)).await {
@@ -123,6 +127,9 @@ impl UpstreamResponse {
             };
             if body.len() as u64 > limit {
                 return Err(ExchangeError::TooLarge(limit));
+            }
+            if !share.resize(body.capacity()) {
+                return Err(ExchangeError::Memory(share.budget().limit()));
             }
             if done {
                 self.finish();

@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use futures_lite::future::{block_on, poll_once};
 
-use crate::runtime::{label, Reactor, Socket, Timer, Watched};
+use crate::runtime::{label, Budget, Reactor, Share, Socket, Timer, Watched};
 
 use super::connect::{Connect, ConnectError, Connected, Connecting, Origin};
 use super::exchange::{exchange, ExchangeError, Message, Patience, UpstreamResponse};
@@ -215,7 +215,7 @@ pub(super) fn good(outcome: Outcome) -> UpstreamResponse {
 /// Leaves an idle connection behind.
 pub(super) fn warm_up(bench: &Bench) -> Peer {
     let (outcome, peer) = answered(bench, ANSWER, false);
-    assert_eq!(bench.finish(good(outcome).collect(10)).unwrap(), b"ok");
+    assert_eq!(bench.finish(good(outcome).collect(10, &mut share())).unwrap(), b"ok");
     assert_eq!(bench.pool.idle(), 1);
     peer.unwrap()
 }
@@ -235,4 +235,9 @@ pub(super) fn drain<T>(
         found.extend(piece);
         assert!(bench.poll(&mut future).is_none());
     }
+}
+
+/// Memory without end.
+pub(super) fn share() -> Share {
+    Budget::new(usize::MAX).share()
 }

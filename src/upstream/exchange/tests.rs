@@ -1,8 +1,8 @@
 use super::*;
 use crate::upstream::pool::PoolLimits;
 use crate::upstream::testing::{
-    answered, begin, drain, good, refused, warm_up, with_body, Bench, ANSWER, HEAD, LONG, PATIENCE,
-    REQUEST, SECOND, WIDE,
+    answered, begin, drain, good, refused, share, warm_up, with_body, Bench, ANSWER, HEAD, LONG,
+    PATIENCE, REQUEST, SECOND, WIDE,
 };
 
 #[test]
@@ -45,7 +45,7 @@ fn interim_answers_are_skipped_however_they_arrive() {
     peer.send(&ANSWER[2..]);
     let answer = good(bench.finish(running));
     assert_eq!(answer.head.status, 200);
-    assert_eq!(bench.finish(answer.collect(10)).unwrap(), b"ok");
+    assert_eq!(bench.finish(answer.collect(10, &mut share())).unwrap(), b"ok");
     assert_eq!(bench.pool.idle(), 1);
 }
 
@@ -77,7 +77,7 @@ fn a_refusal_may_come_before_the_end_of_the_request_which_then_is_not_sent() {
     let answer = good(bench.finish(running));
     assert_eq!(answer.head.status, 413);
     assert!(answer.unsent.is_none());
-    assert_eq!(bench.finish(answer.collect(10)).unwrap(), b"no");
+    assert_eq!(bench.finish(answer.collect(10, &mut share())).unwrap(), b"no");
     assert_eq!(bench.pool.idle(), 0);
     assert!(peer.drain().len() < LONG);
     assert!(peer.is_closed());

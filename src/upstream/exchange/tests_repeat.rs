@@ -1,7 +1,7 @@
 use super::*;
 use crate::upstream::pool::PoolLimits;
 use crate::upstream::testing::{
-    begin, good, origin, refused, warm_up, Bench, ANSWER, HEAD, PATIENCE, REQUEST, WIDE,
+    begin, good, origin, refused, share, warm_up, Bench, ANSWER, HEAD, PATIENCE, REQUEST, WIDE,
 };
 
 #[test]
@@ -69,7 +69,7 @@ fn the_repeat_of_an_exchange_is_answered_like_any_other() {
     peer.send(ANSWER);
     let answer = good(bench.finish(running));
     assert!(!answer.lease.reused);
-    assert_eq!(bench.finish(answer.collect(10)).unwrap(), b"ok");
+    assert_eq!(bench.finish(answer.collect(10, &mut share())).unwrap(), b"ok");
     assert!(bench.poll(&mut other).is_some());
 }
 
@@ -81,8 +81,8 @@ fn the_repeat_of_an_exchange_takes_no_idle_connection() {
     let (mut living, mut dead) = (bench.peer(), bench.peer());
     living.send(ANSWER);
     dead.send(ANSWER);
-    bench.finish(good(bench.finish(first)).collect(10)).unwrap();
-    bench.finish(good(bench.finish(second)).collect(10)).unwrap();
+    bench.finish(good(bench.finish(first)).collect(10, &mut share())).unwrap();
+    bench.finish(good(bench.finish(second)).collect(10, &mut share())).unwrap();
     assert_eq!(bench.pool.idle(), 2);
     let mut running = begin(&bench);
     drop(dead);

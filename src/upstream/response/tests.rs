@@ -1,7 +1,9 @@
 use std::mem::size_of;
 
 use super::*;
-use crate::upstream::testing::{answered, drain, good, with_body, Bench, ANSWER, HEAD, LONG, WIDE};
+use crate::upstream::testing::{
+    answered, drain, good, share, with_body, Bench, ANSWER, HEAD, LONG, WIDE,
+};
 use crate::wire::BodyError;
 
 #[test]
@@ -14,7 +16,8 @@ fn the_rest_of_a_request_goes_out_while_an_early_answer_is_read() {
     peer.send("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n");
     let answer = good(bench.finish(running));
     assert!(answer.unsent.is_some());
-    let mut reading = Box::pin(answer.collect(10));
+    let mut share = share();
+    let mut reading = Box::pin(answer.collect(10, &mut share));
     let length = drain(&bench, &mut peer, &mut reading).len();
     peer.send("ok");
     assert_eq!(bench.finish(reading).unwrap(), b"ok");
@@ -34,14 +37,14 @@ fn a_body_that_is_not_what_its_framing_says_is_an_error() {
     ] {
         let bench = Bench::new(WIDE);
         let (outcome, _peer) = answered(&bench, &format!("HTTP/1.1 200 OK\r\n{answer}"), closes);
-        let body = bench.finish(good(outcome).collect(100));
+        let body = bench.finish(good(outcome).collect(100, &mut share()));
         assert!(matches!(body, Err(ExchangeError::Body(_))), "{answer}");
         assert_eq!(bench.pool.idle(), 0);
     }
     // The kind of error, for one.
     let bench = Bench::new(WIDE);
     let (outcome, _) = answered(&bench, "HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nok", true);
-    let body = bench.finish(good(outcome).collect(100));
+    let body = bench.finish(good(outcome).collect(100, &mut share()));
     assert!(matches!(body, Err(ExchangeError::Body(BodyError::Truncated))));
 }
 
@@ -73,7 +76,7 @@ fn only_a_connection_whose_answer_was_framed_and_read_to_its_end_serves_again() 
     ] {
         let bench = Bench::new(WIDE);
         let (outcome, _peer) = answered(&bench, answer, closes);
-        let found = bench.finish(good(outcome).collect(10)).unwrap();
+        let found = bench.finish(good(outcome).collect(10, &mut share())).unwrap();
         assert_eq!(String::from_utf8(found).unwrap(), body, "{answer}");
         assert_eq!(bench.pool.idle(), usize::from(kept), "{answer}");
         assert_eq!(bench.pool.permits.taken(), 0);
@@ -101,7 +104,7 @@ fn an_answer_given_up_before_its_end_closes_its_connection() {
 fn an_answer_over_its_limit_is_refused() {
     let bench = Bench::new(WIDE);
     let (outcome, peer) = answered(&bench, ANSWER, false);
-    let body = bench.finish(good(outcome).collect(1));
+    let body = bench.finish(good(outcome).collect(1, &mut share()));
     assert!(matches!(body, Err(ExchangeError::TooLarge(1))));
     assert!(peer.unwrap().is_closed());
 }
