@@ -124,6 +124,11 @@ impl Connection {
         self.may_persist() && self.can_discard() && !self.slot.is_wanted(self.timer.now())
     }
 
+    /// Whether more is to be done at the end of a response than to write it.
+    pub fn is_unfinished(&self) -> bool {
+        self.unread.is_some() || self.resets
+    }
+
     /// Takes note of how the response ended: whether another request can follow it.
     pub fn set_reusable(&mut self, reusable: bool) {
         self.reusable = reusable;

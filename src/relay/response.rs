@@ -1,5 +1,8 @@
 //! A client's response, ready to be sent: the value that every endpoint returns.
 
+use std::future::poll_fn;
+use std::task::{Context, Poll};
+
 use super::end_head;
 use super::stream::Stream;
 use crate::downstream::Connection;
@@ -76,14 +79,34 @@ impl Response {
     pub async fn send(self, connection: &mut Connection, entry: &mut Entry) -> Outcome {
         match self {
             Response::Stream(stream) => stream.send(connection, entry).await,
-            // Boxed: an open stream must not keep the room for it.
-            Response::Whole(whole) => Box::pin(whole.send(connection)).await,
+            Response::Whole(mut whole) => {
+                let at_once = |context: &mut Context<'_>| whole.write_at_once(context, connection);
+                if poll_fn(at_once).await {
+                    connection.set_reusable(whole.keep_alive);
+                    return whole.outcome;
+                }
+                // Boxed: an open stream must not keep the room for it.
+                Box::pin(whole.send(connection)).await
+            }
             Response::Nothing => Outcome::ClientGone,
         }
     }
 }
 
 impl Whole {
+    /// Writes what the client takes without being waited for. Ready with whether that is all there is
+    /// to do, as it mostly is.
+    fn write_at_once(&mut self, context: &Context<'_>, connection: &mut Connection) -> Poll<bool> {
+        if self.ours || !self.rest.is_empty() || connection.is_unfinished() {
+            return Poll::Ready(false);
+        }
+        let written = connection.poll_write(context, &self.head);
+        if let Poll::Ready(Ok(count)) = written {
+            self.head.drain(..count);
+        }
+        Poll::Ready(self.head.is_empty())
+    }
+
     async fn send(self: Box<Self>, connection: &mut Connection) -> Outcome {
         if self.ours {
             connection.begin_reply();
