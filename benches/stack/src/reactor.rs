@@ -82,12 +82,14 @@ impl Server {
 
     /// Ends it, and waits for the tool that runs it.
     fn quit(mut self) -> Result<()> {
+        // First the one that needs the other.
         load::quit(self.address)?;
+        self.child.wait()?;
         if let Some((child, address)) = &mut self.upstream {
             load::quit(*address)?;
             child.wait()?;
         }
-        self.child.wait()
+        Ok(())
     }
 }
 
