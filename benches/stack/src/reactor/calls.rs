@@ -1,5 +1,5 @@
 //! System calls per message, by perf's tracepoints where the kernel lets us (the server runs at its own
-//! speed), else by strace (which slows it down, so that nobody finds anything ready).
+//! speed), else by strace (which slows it down, so that more is ready whenever it looks).
 
 use std::fmt::Write;
 use std::fs;
