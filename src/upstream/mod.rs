@@ -23,3 +23,4 @@ pub use self::pool::{Pool, PoolLimits};
 pub use self::provider::{authorization, Provider};
 pub use self::response::UpstreamResponse;
 pub use self::timeouts::Timeouts;
+pub use self::tls::Tls;

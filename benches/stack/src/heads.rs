@@ -12,7 +12,7 @@ use http_types::{Method, Request, Response, Url};
 
 use crate::child::{self, Child, Cpu, TempFile};
 use crate::memory::{End, Memory};
-use crate::ours::{push_field, AnswerHead, Decoder, HeadScanner, RequestHead};
+use crate::ours::{push_field, Decoder, HeadScanner, RequestHead, ResponseHead};
 use crate::stats::{self, Row};
 use crate::Result;
 use messages::{ANSWER, FIRST_CHUNK, KEY, NOT_IN_ANSWERS, NOT_IN_REQUESTS, REQUEST};
@@ -173,8 +173,8 @@ fn our_request(bytes: &[u8]) -> Result<Vec<u8>> {
 
 fn our_answer(bytes: &[u8]) -> Result<(Vec<u8>, Decoder)> {
     let length = HeadScanner::default().scan(bytes).map_err(|error| error.to_string())?;
-    let mut head =
-        AnswerHead::parse(&bytes[..length.ok_or("no head")?]).map_err(|error| error.to_string())?;
+    let mut head = ResponseHead::parse(&bytes[..length.ok_or("no head")?])
+        .map_err(|error| error.to_string())?;
     push_field(&mut head.relayed, "Transfer-Encoding", b"chunked");
     head.relayed.extend_from_slice(b"\r\n");
     Ok((head.relayed, Decoder::new(head.framing)))

@@ -10,14 +10,12 @@ use std::time::Duration;
 
 use smol::LocalExecutor;
 
-pub use ai_proxy::body::Decoder;
-pub use ai_proxy::head::{push_field, AnswerHead, HeadError, HeadScanner, RequestHead};
-pub use ai_proxy::reactor::Reactor;
-pub use ai_proxy::tls::Tls;
+pub use ai_proxy::runtime::Reactor;
+pub use ai_proxy::upstream::Tls;
+pub use ai_proxy::wire::{push_field, Decoder, HeadError, HeadScanner, RequestHead, ResponseHead};
 
-use ai_proxy::clock::Alarm;
+use ai_proxy::runtime::{Listener, Socket, Timer, Watched};
 use ai_proxy::server::drive;
-use ai_proxy::socket::{Listener, Socket, Watched};
 
 /// Runs `future` and the tasks of `executor`, as the program does.
 pub fn block_on<T>(
@@ -91,12 +89,12 @@ fn watch(reactor: &Rc<Reactor>, address: SocketAddr) -> io::Result<Watched> {
 }
 
 /// The one deadline that a task waits under at a time.
-pub struct Deadline(Alarm);
+pub struct Deadline(Timer);
 
 impl Deadline {
     /// One that is not set.
     pub fn new(reactor: &Rc<Reactor>) -> Deadline {
-        Deadline(Alarm::new(reactor))
+        Deadline(Timer::new(&reactor.clock))
     }
 
     /// Waits for `work`, but not longer than `length`.

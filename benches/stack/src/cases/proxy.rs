@@ -2,7 +2,7 @@
 
 use super::{Case, Outcome};
 use crate::memory::End;
-use crate::ours::{AnswerHead, Decoder, HeadError, HeadScanner, RequestHead};
+use crate::ours::{Decoder, HeadError, HeadScanner, RequestHead, ResponseHead};
 
 /// A head's short form, its body's decoder, and whether another head follows.
 type Parsed = (String, Decoder, bool);
@@ -20,7 +20,7 @@ pub fn request(case: &Case) -> Outcome {
 /// What becomes of an answer.
 pub fn answer(case: &Case) -> Outcome {
     run(case, |bytes| {
-        let head = AnswerHead::parse(bytes)?;
+        let head = ResponseHead::parse(bytes)?;
         let relayed = String::from_utf8_lossy(&head.relayed);
         let text = relayed.trim_start_matches("HTTP/1.1 ").trim_end().replace("\r\n", ", ");
         // Interim answers are skipped (RFC 9110 §15.2).
