@@ -61,8 +61,7 @@ pub async fn respond(
     };
     // Boxed, like all that is over before the response streams: an open stream stays small.
     let timer = Timer::new(state.clock());
-    let exchange =
-        Box::pin(exchange(&state.pool, &provider.origin, message, timeouts.patience(), &timer));
+    let exchange = Box::pin(exchange(&state.pool, &provider.origin, message, timeouts, &timer));
     let mut early =
         timeouts.early_after.map(|after| Box::new(Early::new(after, &terms, connection)));
     let response = match &mut early {

@@ -10,7 +10,7 @@ use http_types::{Method, Request, Url};
 
 use crate::runtime::{label, Share, Wait};
 use crate::state::State;
-use crate::upstream::{authorization, exchange, ExchangeError, Message, Patience, Provider};
+use crate::upstream::{authorization, exchange, ExchangeError, Message, Provider, Timeouts};
 
 /// How long a provider may take for its model list or a probe.
 pub const QUERY_MAX: Duration = Duration::from_secs(5);
@@ -43,12 +43,11 @@ pub async fn models(state: &State, provider: &Provider) -> Result<Listing, Excha
     let mut share = state.budget.share();
     let (outer, inner) = (state.timer(), state.timer());
     let wait = Wait::new(label::WHOLE_ANSWER, outer.now(), QUERY_MAX);
-    // Without a permit: there is one of these per provider.
-    let patience = Patience { queue: None, answer: QUERY_MAX, label: label::WHOLE_ANSWER };
+    let timeouts = Timeouts::query(QUERY_MAX);
     outer
         .within(wait, async {
             let response =
-                exchange(&state.pool, &provider.origin, message, patience, &inner).await?;
+                exchange(&state.pool, &provider.origin, message, &timeouts, &inner).await?;
             let (status, html) = (response.head.status, says_html(&response.head.relayed));
             let body = response.collect(LIST_BYTES_MAX, &mut share).await?;
             Ok(Listing { status, is_page: html || looks_like_html(&body), body, share })

@@ -23,6 +23,7 @@ impl Settings {
         let providers: Vec<Entry> = config.providers.clone();
         let timeouts = |streams| {
             Rc::new(Timeouts {
+                queue: Some(config.non_stream_timeout),
                 streams,
                 stream: config.stream_timeout,
                 whole: config.non_stream_timeout,

@@ -20,9 +20,10 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use crate::runtime::{label, Label, Permit, Timer, Wait, QUIET_MAX, UNACKNOWLEDGED_MAX};
+use crate::runtime::{label, Permit, Timer, Wait, QUIET_MAX, UNACKNOWLEDGED_MAX};
 use crate::upstream::connect::Origin;
 use crate::upstream::pool::{Lease, Pool};
+use crate::upstream::timeouts::Timeouts;
 use crate::wire::{Decoder, HeadError, HeadScanner, ResponseHead};
 
 pub use super::error::ExchangeError;
@@ -47,18 +48,6 @@ const INTERIM_BYTES_MAX: usize = 64 * 1024;
 /// Read at once: a head and a small body. What follows of a stream then goes through no buffer.
 const READ_BYTES: usize = 16 * 1024;
 
-/// How long an exchange may wait.
-#[derive(Clone, Copy, Debug)]
-pub struct Patience {
-    /// For a permit to have a connection; `None` for requests that need none: probes and listings, of
-    /// which there is one per provider.
-    pub queue: Option<Duration>,
-    /// From sending the request to its answer.
-    pub answer: Duration,
-    /// How running out of the latter is named.
-    pub label: Label,
-}
-
 /// Sends `message` to `origin` and waits for the head of the answer.
 ///
 /// # Errors
@@ -67,10 +56,10 @@ pub async fn exchange(
     pool: &Rc<Pool>,
     origin: &Rc<Origin>,
     message: Message,
-    patience: Patience,
+    timeouts: &Timeouts,
     timer: &Timer,
 ) -> Result<UpstreamResponse, ExchangeError> {
-    let mut permit = wait_for_permit(pool, patience.queue, timer).await?;
+    let mut permit = wait_for_permit(pool, timeouts.queue, timer).await?;
     let mut attempt = 0;
     // The repeat has no more time than the first attempt.
     let mut first_sent = None;
@@ -79,7 +68,7 @@ pub async fn exchange(
         let lease = lease.map_err(ExchangeError::Connect)?;
         let (sent_at, really) = *first_sent.get_or_insert((timer.now(), timer.real_now()));
         let mut sending = Sending::new(lease, sent_at);
-        let error = match sending.head(&message, &patience, timer).await {
+        let error = match sending.head(&message, timeouts, timer).await {
             Ok((head, _)) if head.is_redirect() => {
                 return Err(ExchangeError::Redirect(head.status, head.location));
             }
@@ -163,25 +152,26 @@ impl Sending {
         }
     }
 
-    /// Sends the request and waits for the head of its answer, for as long as `patience` says.
+    /// Sends the request and waits for the head of its answer, in time.
     async fn head(
         &mut self,
         message: &Message,
-        patience: &Patience,
+        timeouts: &Timeouts,
         timer: &Timer,
     ) -> Result<Head, ExchangeError> {
         if message.len() > UNREAD_BYTES_MAX && self.lease.was_alive(self.sent_at) {
             self.lease.be_patient(None);
         }
-        let mut length = patience.answer.min(ACKNOWLEDGED_AFTER);
+        let all = timeouts.head(self.sent_at);
+        let mut wait = all;
+        wait.until = wait.until.min(self.sent_at + ACKNOWLEDGED_AFTER);
         loop {
-            let wait = Wait::new(patience.label, self.sent_at, length);
             let head = poll_fn(|context| self.poll_head(context, message));
             match timer.within(wait, head).await {
                 Ok(head) => return head,
-                Err(_) if length < patience.answer => {
+                Err(_) if wait.until < all.until => {
                     self.lease.be_patient(Some(QUIET_MAX));
-                    length = patience.answer;
+                    wait = all;
                 }
                 Err(wait) => return Err(ExchangeError::Timeout(wait)),
             }

@@ -17,7 +17,7 @@ mod testing;
 
 pub use self::connect::{ConnectError, Origin};
 pub use self::error::ExchangeError;
-pub use self::exchange::{exchange, Patience};
+pub use self::exchange::exchange;
 pub use self::message::Message;
 pub use self::pool::{Pool, PoolLimits};
 pub use self::provider::{authorization, Provider};

@@ -14,11 +14,12 @@ use std::time::Duration;
 
 use futures_lite::future::{block_on, poll_once};
 
-use crate::runtime::{label, Budget, Reactor, Share, Socket, Timer, Watched};
+use crate::runtime::{Budget, Reactor, Share, Socket, Timer, Watched};
 
 use super::connect::{Connect, ConnectError, Connected, Connecting, Origin};
-use super::exchange::{exchange, ExchangeError, Message, Patience, UpstreamResponse};
+use super::exchange::{exchange, ExchangeError, Message, UpstreamResponse};
 use super::pool::{Lease, Pool, PoolLimits};
+use super::timeouts::Timeouts;
 
 /// Limits under which nothing is in the way of a test.
 pub(super) const WIDE: PoolLimits =
@@ -166,8 +167,14 @@ pub(super) const REQUEST: &str = "POST /v1/chat/completions HTTP/1.1\r\n\r\n{\"n
 pub(super) const ANSWER: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
 /// More than the kernel takes for one who does not read.
 pub(super) const LONG: usize = 1_000_000;
-pub(super) const PATIENCE: Patience =
-    Patience { queue: Some(SECOND), answer: Duration::from_secs(60), label: label::FIRST_BYTE };
+pub(super) const TIMEOUTS: Timeouts = Timeouts {
+    queue: Some(SECOND),
+    streams: true,
+    stream: Duration::from_secs(60),
+    whole: SECOND,
+    comment_after: None,
+    early_after: None,
+};
 
 pub(super) type Outcome = Result<UpstreamResponse, ExchangeError>;
 pub(super) type Running<'b> = Pin<Box<dyn Future<Output = Outcome> + 'b>>;
@@ -176,7 +183,7 @@ pub(super) type Running<'b> = Pin<Box<dyn Future<Output = Outcome> + 'b>>;
 pub(super) fn with_body<'b>(bench: &'b Bench, body: &[u8]) -> Running<'b> {
     let message = Message::new(HEAD.into(), body.to_vec(), None);
     Box::pin(
-        async move { exchange(&bench.pool, &origin("a"), message, PATIENCE, &bench.timer).await },
+        async move { exchange(&bench.pool, &origin("a"), message, &TIMEOUTS, &bench.timer).await },
     )
 }
 

@@ -2,18 +2,19 @@
 
 use std::time::{Duration, Instant};
 
-use super::exchange::Patience;
 use crate::runtime::{label, Wait};
 
-/// The configured time-outs, as they are for a request that streams, or for one that does not.
+/// The time-outs of a request that streams, or of one that does not.
 #[derive(Clone, Copy, Debug)]
 pub struct Timeouts {
+    /// For a permit to have a connection; `None` for requests that need none: probes and listings, of
+    /// which there is one per provider.
+    pub queue: Option<Duration>,
     /// Whether the request asked to stream: then only progress counts.
     pub streams: bool,
     /// The longest wait for a stream's head, and between two of its pieces.
     pub stream: Duration,
-    /// From sending the request to the end of a response that does not stream. So long, too, a request
-    /// waits for a free connection.
+    /// From sending the request to the end of a response that does not stream.
     pub whole: Duration,
     /// After this much silence an event stream gets a comment line.
     pub comment_after: Option<Duration>,
@@ -22,14 +23,25 @@ pub struct Timeouts {
 }
 
 impl Timeouts {
-    /// How long an exchange may wait, first for a connection, then for the response's head.
-    pub fn patience(&self) -> Patience {
-        let (answer, label) = if self.streams {
-            (self.stream, label::FIRST_BYTE)
+    /// For a request of our own that must be over after `whole`.
+    pub fn query(whole: Duration) -> Timeouts {
+        Timeouts {
+            queue: None,
+            streams: false,
+            stream: whole,
+            whole,
+            comment_after: None,
+            early_after: None,
+        }
+    }
+
+    /// Until when the head of the response to a request sent then must be there.
+    pub fn head(&self, sent_at: Instant) -> Wait {
+        if self.streams {
+            Wait::new(label::FIRST_BYTE, sent_at, self.stream)
         } else {
-            (self.whole, label::WHOLE_ANSWER)
-        };
-        Patience { queue: Some(self.whole), answer, label }
+            Wait::new(label::WHOLE_ANSWER, sent_at, self.whole)
+        }
     }
 
     /// Until when the response to a request sent then must be whole; `None` when only progress counts.
@@ -50,26 +62,16 @@ mod tests {
     #[test]
     fn a_stream_must_go_on_and_anything_else_must_end_in_time() {
         let second = Duration::from_secs(1);
-        let timeouts = |streams| Timeouts {
-            streams,
-            stream: 9 * second,
-            whole: 5 * second,
-            comment_after: None,
-            early_after: None,
-        };
+        let whole = Timeouts { stream: 9 * second, ..Timeouts::query(5 * second) };
+        let streams = Timeouts { streams: true, ..whole };
         let now = Instant::now();
-        let (streams, whole) = (timeouts(true), timeouts(false));
-        assert_eq!(
-            (streams.patience().answer, streams.patience().queue),
-            (9 * second, Some(5 * second))
-        );
-        assert_eq!(
-            (whole.patience().answer, whole.patience().queue),
-            (5 * second, Some(5 * second))
-        );
-        assert!(streams.whole(now).is_none());
-        assert_eq!(whole.whole(now).map(|wait| wait.until), Some(now + 5 * second));
-        assert_eq!(streams.next_bytes(now).until, now + 9 * second);
-        assert_eq!(whole.next_bytes(now).until, now + 9 * second);
+        let until = |wait: Wait| (wait.label, wait.until - now);
+        assert_eq!(until(streams.head(now)), (label::FIRST_BYTE, 9 * second));
+        assert_eq!(until(whole.head(now)), (label::WHOLE_ANSWER, 5 * second));
+        assert_eq!(streams.whole(now), None);
+        assert_eq!(whole.whole(now).map(until), Some((label::WHOLE_ANSWER, 5 * second)));
+        for timeouts in [streams, whole] {
+            assert_eq!(until(timeouts.next_bytes(now)), (label::NEXT_BYTES, 9 * second));
+        }
     }
 }

@@ -2,7 +2,7 @@ use super::*;
 use crate::upstream::pool::PoolLimits;
 use crate::upstream::testing::{
     answered, begin, drain, good, refused, share, warm_up, with_body, Bench, ANSWER, HEAD, LONG,
-    PATIENCE, REQUEST, SECOND, WIDE,
+    REQUEST, SECOND, TIMEOUTS, WIDE,
 };
 
 #[test]
@@ -102,7 +102,7 @@ fn each_wait_that_runs_out_has_its_name() {
     }
     bench.pass(SECOND);
     let error = refused(bench.poll(&mut first).unwrap());
-    assert!(matches!(&error, ExchangeError::Timeout(wait) if wait.length == PATIENCE.answer));
+    assert!(matches!(&error, ExchangeError::Timeout(wait) if wait.length == TIMEOUTS.stream));
     assert_eq!(error.to_string(), "等待首字节 (first byte)超时 (timed out after 60 s)");
     assert!(bench.peer().is_closed());
     assert_eq!(bench.pool.permits.taken(), 0);

@@ -1,7 +1,7 @@
 use super::*;
 use crate::upstream::pool::PoolLimits;
 use crate::upstream::testing::{
-    begin, good, origin, refused, share, warm_up, Bench, ANSWER, HEAD, PATIENCE, REQUEST, WIDE,
+    begin, good, origin, refused, share, warm_up, Bench, ANSWER, HEAD, REQUEST, TIMEOUTS, WIDE,
 };
 
 #[test]
@@ -136,7 +136,7 @@ fn the_repeat_has_what_is_left_of_the_time() {
     drop(dead);
     assert!(bench.poll(&mut running).is_none());
     let _peer = bench.peer();
-    bench.pass(PATIENCE.answer - REPEAT_WITHIN_MIN / 2);
+    bench.pass(TIMEOUTS.stream - REPEAT_WITHIN_MIN / 2);
     assert!(matches!(bench.poll(&mut running), Some(Err(ExchangeError::Timeout(_)))));
 }
 
@@ -145,9 +145,9 @@ fn an_exchange_whose_time_ran_out_is_not_repeated() {
     let bench = Bench::new(WIDE);
     let _peer = warm_up(&bench);
     let answer = REPEAT_WITHIN_MIN / 2;
-    let patience = Patience { answer, ..PATIENCE };
+    let timeouts = Timeouts { stream: answer, ..TIMEOUTS };
     let (origin, message) = (origin("a"), Message::new(HEAD.into(), Vec::new(), None));
-    let mut running = Box::pin(exchange(&bench.pool, &origin, message, patience, &bench.timer));
+    let mut running = Box::pin(exchange(&bench.pool, &origin, message, &timeouts, &bench.timer));
     assert!(bench.poll(&mut running).is_none());
     bench.pass(answer);
     assert!(matches!(bench.poll(&mut running), Some(Err(ExchangeError::Timeout(_)))));
