@@ -12,8 +12,8 @@ pub struct Timeouts {
     pub streams: bool,
     /// The longest wait for a stream's head, and between two of its pieces.
     pub stream: Duration,
-    /// From sending the request to the end of a response that does not stream. So long, too, a request
-    /// waits for a free connection.
+    /// From sending the request to the end of a response that does not stream. So long, too, a
+    /// request waits for a free connection.
     pub whole: Duration,
     /// After this much silence an event stream gets a comment line.
     pub comment_after: Option<Duration>,
@@ -24,15 +24,16 @@ pub struct Timeouts {
 impl Timeouts {
     /// How long an exchange may wait, first for a connection, then for the response's head.
     pub fn patience(&self) -> Patience {
-        let (answer, label) = if self.streams {
+        let (response, label) = if self.streams {
             (self.stream, label::FIRST_BYTE)
         } else {
             (self.whole, label::WHOLE_ANSWER)
         };
-        Patience { queue: Some(self.whole), answer, label }
+        Patience { queue: Some(self.whole), response, label }
     }
 
-    /// Until when the response to a request sent then must be whole; `None` when only progress counts.
+    /// Until when the response to a request sent then must be whole; `None` when only progress
+    /// counts.
     pub fn whole(&self, sent_at: Instant) -> Option<Wait> {
         (!self.streams).then(|| Wait::new(label::WHOLE_ANSWER, sent_at, self.whole))
     }
@@ -60,11 +61,11 @@ mod tests {
         let now = Instant::now();
         let (streams, whole) = (timeouts(true), timeouts(false));
         assert_eq!(
-            (streams.patience().answer, streams.patience().queue),
+            (streams.patience().response, streams.patience().queue),
             (9 * second, Some(5 * second))
         );
         assert_eq!(
-            (whole.patience().answer, whole.patience().queue),
+            (whole.patience().response, whole.patience().queue),
             (5 * second, Some(5 * second))
         );
         assert!(streams.whole(now).is_none());

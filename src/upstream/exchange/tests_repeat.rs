@@ -1,13 +1,13 @@
 use super::*;
 use crate::upstream::pool::PoolLimits;
 use crate::upstream::testing::{
-    begin, good, origin, refused, warm_up, Bench, ANSWER, HEAD, PATIENCE, REQUEST, WIDE,
+    begin, good, origin, refused, warm_up, Bench, HEAD, PATIENCE, REQUEST, RESPONSE, WIDE,
 };
 
 #[test]
 fn an_exchange_is_repeated_once_after_an_early_idle_death_and_never_else() {
     let ms = Duration::from_millis;
-    for (attempt, reused, answer_bytes, age, tcp_took, repeats) in [
+    for (attempt, reused, response_bytes, age, tcp_took, repeats) in [
         (0, true, 0, ms(0), ms(0), true),
         (0, true, 0, ms(19), ms(0), true),
         (0, true, 0, ms(20), ms(0), false),
@@ -19,8 +19,8 @@ fn an_exchange_is_repeated_once_after_an_early_idle_death_and_never_else() {
         (0, false, 0, ms(0), ms(0), false),
         (1, true, 0, ms(0), ms(0), false),
     ] {
-        let may = may_repeat(attempt, reused, answer_bytes, age, tcp_took);
-        assert_eq!(may, repeats, "{attempt} {reused} {answer_bytes} {age:?} {tcp_took:?}");
+        let may = may_repeat(attempt, reused, response_bytes, age, tcp_took);
+        assert_eq!(may, repeats, "{attempt} {reused} {response_bytes} {age:?} {tcp_took:?}");
     }
 }
 
@@ -66,10 +66,10 @@ fn the_repeat_of_an_exchange_is_answered_like_any_other() {
     assert!(bench.poll(&mut other).is_none());
     let mut peer = bench.peer();
     peer.expect(REQUEST);
-    peer.send(ANSWER);
-    let answer = good(bench.finish(running));
-    assert!(!answer.lease.reused);
-    assert_eq!(bench.finish(answer.collect(10)).unwrap(), b"ok");
+    peer.send(RESPONSE);
+    let response = good(bench.finish(running));
+    assert!(!response.lease.reused);
+    assert_eq!(bench.finish(response.collect(10)).unwrap(), b"ok");
     assert!(bench.poll(&mut other).is_some());
 }
 
@@ -79,15 +79,15 @@ fn the_repeat_of_an_exchange_takes_no_idle_connection() {
     let bench = Bench::new(WIDE);
     let (first, second) = (begin(&bench), begin(&bench));
     let (mut living, mut dead) = (bench.peer(), bench.peer());
-    living.send(ANSWER);
-    dead.send(ANSWER);
+    living.send(RESPONSE);
+    dead.send(RESPONSE);
     bench.finish(good(bench.finish(first)).collect(10)).unwrap();
     bench.finish(good(bench.finish(second)).collect(10)).unwrap();
     assert_eq!(bench.pool.idle(), 2);
     let mut running = begin(&bench);
     drop(dead);
     assert!(bench.poll(&mut running).is_none());
-    bench.peer().send(ANSWER);
+    bench.peer().send(RESPONSE);
     assert!(!good(bench.finish(running)).lease.reused);
     assert_eq!(bench.pool.idle(), 1);
 }
@@ -114,7 +114,7 @@ fn an_exchange_that_may_have_begun_is_not_repeated() {
 }
 
 #[test]
-fn an_exchange_is_not_repeated_after_a_byte_of_its_answer() {
+fn an_exchange_is_not_repeated_after_a_byte_of_its_response() {
     for byte in ["H", "HTTP/1.1 100 Continue\r\n\r\n"] {
         let bench = Bench::new(WIDE);
         let mut peer = warm_up(&bench);
@@ -136,7 +136,7 @@ fn the_repeat_has_what_is_left_of_the_time() {
     drop(dead);
     assert!(bench.poll(&mut running).is_none());
     let _peer = bench.peer();
-    bench.pass(PATIENCE.answer - REPEAT_WITHIN_MIN / 2);
+    bench.pass(PATIENCE.response - REPEAT_WITHIN_MIN / 2);
     assert!(matches!(bench.poll(&mut running), Some(Err(ExchangeError::Timeout(_)))));
 }
 
@@ -144,12 +144,12 @@ fn the_repeat_has_what_is_left_of_the_time() {
 fn an_exchange_whose_time_ran_out_is_not_repeated() {
     let bench = Bench::new(WIDE);
     let _peer = warm_up(&bench);
-    let answer = REPEAT_WITHIN_MIN / 2;
-    let patience = Patience { answer, ..PATIENCE };
+    let response = REPEAT_WITHIN_MIN / 2;
+    let patience = Patience { response, ..PATIENCE };
     let (origin, message) = (origin("a"), Message::new(HEAD.into(), Vec::new(), None));
     let mut running = Box::pin(exchange(&bench.pool, &origin, message, patience, &bench.timer));
     assert!(bench.poll(&mut running).is_none());
-    bench.pass(answer);
+    bench.pass(response);
     assert!(matches!(bench.poll(&mut running), Some(Err(ExchangeError::Timeout(_)))));
     assert_eq!(bench.pool.reuse_counts(), (1, 1));
 }
