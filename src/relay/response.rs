@@ -11,13 +11,13 @@ use crate::wire::{Framing, Reply, ReplyBody};
 /// A whole body up to this goes out in one write with its head.
 const JOINED_BYTES_MAX: usize = 64 * 1024;
 
-/// What a client is answered.
+/// What a client gets.
 pub enum Response {
     /// All of it is here.
     Whole(Box<Whole>),
     /// A provider's, which comes while it goes out: all that an open stream keeps.
     Stream(Box<Stream>),
-    /// Nobody is there to read one.
+    /// The client has left: there is none.
     Nothing,
 }
 
@@ -30,7 +30,8 @@ pub struct Whole {
     outcome: Outcome,
     /// Whether its head says that another request can follow.
     keep_alive: bool,
-    /// Whether it is one of ours: then a client that does not read it may have to leave for others.
+    /// Whether it is one of ours: then a client that does not read it may have to leave for a
+    /// newcomer.
     ours: bool,
     /// Its memory.
     _share: Option<Share>,
@@ -76,7 +77,7 @@ impl Response {
     pub async fn send(self, connection: &mut Connection, entry: &mut Entry) -> Outcome {
         match self {
             Response::Stream(stream) => stream.send(connection, entry).await,
-            // Boxed: an open stream must not keep the room for it.
+            // Boxed: an open stream must not keep room for it.
             Response::Whole(whole) => Box::pin(whole.send(connection)).await,
             Response::Nothing => Outcome::ClientGone,
         }
@@ -114,7 +115,7 @@ fn join(head: &mut Vec<u8>, rest: &mut ReplyBody) {
 }
 
 /// A provider's whole response. The provider's connection is returned before the client is served:
-/// whoever waits for one need not wait for the client.
+/// an exchange that waits for one need not wait for this client.
 pub(super) fn whole(
     mut response: UpstreamResponse,
     body: Vec<u8>,

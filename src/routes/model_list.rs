@@ -1,5 +1,4 @@
-//! A provider's answer to `GET /models`, read: compressed or not, of every shape that is in use.
-//! Knows nothing of providers.
+//! Reads a provider's response to `GET /models`: compressed or not, of every shape that is in use.
 
 use std::fmt;
 use std::io::Read;
@@ -18,7 +17,7 @@ const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
 /// Numbers up to this are exact in every JSON reader.
 const WHOLE_MAX: f64 = 9_007_199_254_740_991.0;
 
-/// Why an answer is of no use.
+/// Why a response is of no use.
 #[derive(Debug, PartialEq, Eq)]
 pub enum ListError {
     /// It is none of the known shapes, or names nothing.
@@ -43,7 +42,7 @@ pub fn is_compressed(body: &[u8]) -> bool {
     body.starts_with(&GZIP_MAGIC)
 }
 
-/// The models in an answer's body; one that is compressed may hold `limit` bytes.
+/// The models in a response's body; one that is compressed may hold `limit` bytes.
 ///
 /// # Errors
 /// See [`ListError`].
