@@ -12,20 +12,20 @@
 //!                  └─▶ report: one line in the log, counters
 //! ```
 //!
-//! | room | what it is for | must not know |
+//! | room | what it is for | must not know, beside the rooms above it |
 //! | --- | --- | --- |
 //! | [`program`] | the process: start, command line, signals, descriptors, the demo | – |
-//! | [`server`] | listen, accept, one task per connection, drain | providers |
-//! | [`routes`] | what each endpoint answers; one table | sockets |
-//! | [`relay`] | an upstream response becomes a client's | routing, state |
-//! | [`routing`] | which provider and model; pure | sockets, time, state |
-//! | [`state`] | what all tasks share: settings, providers, catalogue; data, no deeds | routes, relay |
-//! | [`report`] | what became of a request: error, outcome, log line, counters | relay, state |
-//! | [`upstream`] | one exchange with a provider: pool, connect, DNS, TLS, send, read | clients |
-//! | [`downstream`] | one client's connection: requests in, bytes out | providers |
-//! | [`wire`] | HTTP/1.1 bytes: heads, bodies, chunks, events; no I/O | sockets, time |
-//! | [`runtime`] | one thread's event loop: readiness, timers, sockets, locks | HTTP |
-//! | [`config`] | the file, checked once, and in words | sockets, exchanges |
+//! | [`server`] | listen, accept, one task per connection, drain | upstream |
+//! | [`routes`] | what each endpoint answers; one table | – |
+//! | [`relay`] | an upstream response becomes a client's | routing, state, config |
+//! | [`routing`] | which provider and model; pure | relay, state, report, downstream, runtime, wire |
+//! | [`state`] | data that all tasks share: settings, providers, catalogue | relay, routing |
+//! | [`report`] | what became of a request: error, outcome, log line, counters | – |
+//! | [`upstream`] | one exchange with a provider: pool, connect, DNS, TLS, send, read | downstream |
+//! | [`downstream`] | one client's connection: requests in, bytes out | upstream |
+//! | [`wire`] | HTTP/1.1 bytes: heads, bodies, chunks, events; no I/O | runtime, config |
+//! | [`runtime`] | one thread's event loop: readiness, timers, sockets, locks | wire, config |
+//! | [`config`] | the file, checked once, and in words | wire, runtime |
 //!
 //! A room imports from rooms further down only, never from its neighbour:
 //! `program → server → routes → {relay · routing · state} → report → {upstream · downstream} →

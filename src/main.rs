@@ -51,7 +51,7 @@ fn start() -> Result<(), (u8, String)> {
     }
 }
 
-/// Prints what was asked for. Whoever closed the pipe has read enough.
+/// Prints what was asked for. A reader that closed the pipe has read enough.
 fn show(text: &str) -> Result<(), (u8, String)> {
     match print(text) {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {

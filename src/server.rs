@@ -1,4 +1,5 @@
-//! Accepting, one task per client, and the end of it all. It must not know providers.
+//! Accepting connections, one task for each, and the drain at shut-down. It must not know
+//! providers.
 
 use std::future::poll_fn;
 use std::io;
@@ -16,7 +17,7 @@ use crate::routes;
 use crate::runtime::{Listener, Socket, Timer, Watched};
 use crate::state::State;
 
-/// Connections accepted in a row before other tasks get their turn.
+/// Connections accepted in a row before other tasks run.
 const ACCEPTS_MAX: u32 = 64;
 /// How long to wait when the kernel has no descriptor for a new connection.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -24,7 +25,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 const HANDSHAKE_MAX: Duration = Duration::from_millis(50);
 /// Tasks run between two visits to the kernel: few, so that no socket waits long.
 const TASKS_PER_VISIT: u32 = 16;
-/// How long answers in flight may take once the program is told to stop.
+/// How long responses in flight may take once the program is told to stop.
 pub const DRAIN_MAX: Duration = Duration::from_secs(10);
 
 /// Runs tasks for ever, visiting the kernel between every few of them.
@@ -42,7 +43,8 @@ pub async fn drive(executor: &LocalExecutor<'_>) {
 }
 
 /// Accepts connections until the program shuts down, and then those that were already made.
-/// `ours` is a socket that nobody listens on after us.
+/// `ours`: the program opened the socket itself, so that no other process takes over its queue, as
+/// systemd does with one that it handed over.
 pub async fn accept(state: Rc<State>, listener: TcpListener, ours: bool) {
     let listener = match Listener::new(&state.reactor, listener) {
         Ok(listener) => listener,
@@ -75,8 +77,8 @@ pub async fn accept(state: Rc<State>, listener: TcpListener, ours: bool) {
 
 type Accepted = (TcpStream, SocketAddr, Slot);
 
-/// The next connection, once there is a place for it, which an idle one may have to make; `None` at
-/// shut-down.
+/// The next connection, once there is a slot for it, which an idle connection may have to give up;
+/// `None` at shut-down.
 async fn next(
     state: &Rc<State>,
     listener: &Listener,
@@ -87,9 +89,9 @@ async fn next(
         if slot.is_none() {
             slot = state.admission.take(state.reactor.clock.now(), context.waker());
         }
-        // The start of the shut-down wakes whoever has an timer.
+        // The start of the shut-down wakes every task that has polled a timer.
         timer.poll_due(context);
-        let Some(place) = slot.take() else {
+        let Some(free) = slot.take() else {
             // At the limit connections wait in the kernel's queue.
             if listener.poll_newcomer(context).is_ready() {
                 let again = state.admission.make_room(state.reactor.clock.now());
@@ -100,11 +102,11 @@ async fn next(
         };
         match listener.poll_accept(context) {
             Poll::Ready(Ok((stream, peer))) => {
-                return Poll::Ready(Ok(Some((stream, peer, place))));
+                return Poll::Ready(Ok(Some((stream, peer, free))));
             }
-            Poll::Ready(Err(error)) if is_of_one_connection(&error) => slot = Some(place),
+            Poll::Ready(Err(error)) if is_of_one_connection(&error) => slot = Some(free),
             Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
-            // At shut-down whoever has already connected is still served.
+            // At shut-down clients that have already connected are still served.
             Poll::Pending if state.shutdown.has_begun() => return Poll::Ready(Ok(None)),
             Poll::Pending => return Poll::Pending,
         }
@@ -134,8 +136,8 @@ fn serve(state: &Rc<State>, stream: TcpStream, peer: SocketAddr, slot: Slot) {
     state.spawn(live(state.clone(), connection));
 }
 
-/// The whole life of a client's connection. Every step is boxed, so that an open stream keeps nothing
-/// but itself of what led to it.
+/// The whole life of a client's connection. Each step is boxed, so that an open stream keeps no
+/// room for the steps before it.
 async fn live(state: Rc<State>, mut connection: Connection) {
     let is_secret = |value: &[u8]| state.holds_token(value);
     while let Some(request) = Box::pin(connection.next_request(&is_secret)).await {
@@ -146,7 +148,7 @@ async fn live(state: Rc<State>, mut connection: Connection) {
         if !connection.may_reuse() {
             break;
         }
-        // Pipelined requests wait their turn behind other clients'.
+        // Other clients' requests come before the next one of this client's pipeline.
         if connection.has_more() {
             yield_now().await;
         }
@@ -154,7 +156,8 @@ async fn live(state: Rc<State>, mut connection: Connection) {
     Box::pin(connection.close()).await;
 }
 
-/// Waits until whoever has connected is accepted and has the answer, for [`DRAIN_MAX`] at most.
+/// Waits until every client that has connected is accepted and has its response, for [`DRAIN_MAX`]
+/// at most.
 pub async fn drained(state: &State, accepting: Vec<Task<()>>) {
     let timer = state.timer();
     let end = timer.now() + DRAIN_MAX;

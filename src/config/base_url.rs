@@ -1,5 +1,4 @@
-//! A provider's base URL, taken apart once so that nobody parses it again. It knows URLs, and
-//! nothing about providers or connections.
+//! A provider's base URL, taken apart once, so that it is never parsed again.
 
 use std::fmt;
 
@@ -9,7 +8,7 @@ use percent_encoding::percent_decode_str;
 use crate::config::Secret;
 
 /// Where a provider is and what stands before its endpoints. `Display` and `Debug` show neither
-/// credentials nor query, for both may hold keys. The default leads nowhere and only fills a place.
+/// credentials nor query, for both may hold keys. The default leads nowhere and is never used.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct BaseUrl {
     /// Whether to speak TLS.
@@ -27,7 +26,8 @@ pub struct BaseUrl {
 }
 
 impl BaseUrl {
-    /// Checks a URL and takes it apart. Spaces around it and slashes at the end of its path go away.
+    /// Checks a URL and takes it apart. Spaces around it and slashes at the end of its path go
+    /// away.
     ///
     /// # Errors
     ///

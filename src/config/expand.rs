@@ -1,6 +1,5 @@
-//! `${NAME}` and `${NAME:-default}` inside one string. It asks a look-up function for values, so
-//! that it knows neither the environment nor the configuration. Its errors name a variable, never
-//! a piece of the text around it, for that may be a secret.
+//! `${NAME}` and `${NAME:-default}` inside one string; a look-up function gives the values. Errors
+//! name a variable, never a piece of the text around it, for that may be a secret.
 
 /// Replaces every reference in `text`:
 ///
@@ -13,7 +12,8 @@
 ///
 /// # Errors
 ///
-/// The reason, in one line: an unset variable without a default, or a `${` that begins no reference.
+/// The reason, in one line: an unset variable without a default, or a `${` that begins no
+/// reference.
 pub(super) fn expand(
     text: &str,
     lookup: &dyn Fn(&str) -> Option<String>,

@@ -1,4 +1,4 @@
-//! The names of the log's levels. It knows nothing about the log.
+//! The names of the log's levels.
 
 use std::fmt;
 
@@ -9,7 +9,7 @@ use super::ConfigError;
 /// The least severe level that is logged; `Debug` logs everything.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum LogLevel {
-    /// Details for whoever looks for a fault.
+    /// Details for the search for a fault.
     Debug,
     /// One line per request.
     Info,

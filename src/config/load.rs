@@ -1,5 +1,4 @@
-//! From a file or a text to a checked [`Config`]; after this, nothing needs checking again. It knows
-//! files and what stands in none of the tables of keys.
+//! From a file or a text to a checked [`Config`]; after this, nothing needs checking again.
 
 use std::fs::{File, Metadata, OpenOptions};
 use std::io::{self, Read};
@@ -119,7 +118,7 @@ pub(super) fn is_replaced(file: &Metadata) -> bool {
     file.is_file() && file.nlink() == 0
 }
 
-/// Opens a regular file. Neither this nor a read of it waits for anybody, as it would for a FIFO.
+/// Opens a regular file. Neither this nor a read of it waits, as for the other end of a FIFO.
 pub(super) fn open_regular(path: &Path) -> io::Result<File> {
     let flags = OFlags::NONBLOCK.bits() as i32;
     let file = OpenOptions::new().read(true).custom_flags(flags).open(path)?;

@@ -1,5 +1,5 @@
-//! The configuration file, checked once: whoever holds a [`Config`] may trust every value in it.
-//! It knows files and keys, and must not know sockets or HTTP exchanges.
+//! The configuration file, checked once: every value of a [`Config`] is valid. It must not know
+//! sockets or HTTP.
 //!
 //! A new key is a field with its default here, a row of `keys` with its range and its texts, and
 //! whatever uses it; `tests_documents` writes it into the schema and the tables of the READMEs.
@@ -87,9 +87,9 @@ with_defaults! {
         pub keepalive_expiry: Duration = Duration::from_secs(30),
         /// Streaming: longest wait for the next bytes; at least 1 ms, at most a year.
         pub stream_timeout: Duration = Duration::from_secs(300),
-        /// Non-streaming: from sending the request to the end of the answer; 1 ms to a year.
+        /// Non-streaming: from sending the request to the end of the response; 1 ms to a year.
         pub non_stream_timeout: Duration = Duration::from_secs(30),
-        /// Non-streaming: largest body of an answer, in bytes, at least 1.
+        /// Non-streaming: largest body of a response, in bytes, at least 1.
         pub max_response_size: u64 = 10_485_760,
         /// Largest body of a request, in bytes, at least 1.
         pub max_request_size: u64 = 33_554_432,
@@ -97,8 +97,8 @@ with_defaults! {
         pub max_client_connections: usize = 1024,
         /// Silence after which a stream's client gets an SSE comment; `None`: never.
         pub sse_keepalive: Option<Duration> = None,
-        /// Streaming: silence before the provider's head after which an event stream is opened all the
-        /// same; `None`: never.
+        /// Streaming: silence before the provider's head after which an event stream is opened all
+        /// the same; `None`: never.
         pub early_keepalive: Option<Duration> = None,
         /// Whether several processes may share the port (`SO_REUSEPORT`).
         pub reuse_port: bool = false,

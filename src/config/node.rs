@@ -1,5 +1,5 @@
-//! One JSON value beside the key path that leads to it, and typed readers for it. It knows types
-//! and ranges, and nothing about the keys' meaning. No message holds a value: it may be a secret.
+//! One JSON value beside the key path that leads to it, and typed readers for it. No message holds
+//! a value: it may be a secret.
 
 use std::cell::{Cell, RefCell};
 use std::time::Duration;

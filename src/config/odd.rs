@@ -1,5 +1,5 @@
-//! What looks wrong about a key or token although it may be meant. It sees the text and says so in
-//! words that hold no piece of it.
+//! What looks wrong about a key or token although it may be meant, in words that hold no piece of
+//! it.
 
 /// `docker --env-file` and `EnvironmentFile` dialects keep the quotes that a shell takes away.
 const QUOTED: &str = "首尾有引号，会被当作密钥的一部分；docker --env-file 里的值不要加引号 \

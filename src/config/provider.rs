@@ -1,5 +1,4 @@
-//! A provider, in both of its forms, and where its key comes from. It knows what a provider needs,
-//! and nothing about the other keys of the file.
+//! A provider, in both of its forms, and where its key comes from.
 
 use std::io::{self, Read};
 use std::path::Path;

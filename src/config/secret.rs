@@ -1,5 +1,4 @@
 //! Text that must never be printed: client tokens, provider keys, a URL's `user:password`.
-//! It knows how to hide and compare itself, and nothing about where it came from.
 
 use std::fmt;
 
@@ -21,7 +20,7 @@ impl Secret {
     }
 
     /// Whether `candidate` is this secret. The time taken depends on the two lengths only, never
-    /// on the bytes (subtle 2.6 answers at once when the lengths differ).
+    /// on the bytes (subtle 2.6 returns at once when the lengths differ).
     pub fn matches(&self, candidate: &[u8]) -> bool {
         self.0.as_bytes().ct_eq(candidate).into()
     }

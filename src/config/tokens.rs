@@ -1,4 +1,4 @@
-//! The `tokens` list. It knows what a client's token needs, and nothing about providers.
+//! The `tokens` list: what a client's token needs.
 
 use super::keys::{Kind, Value};
 use super::node::Node;

@@ -1,5 +1,5 @@
 //! Text to JSON: byte-order mark, comments and trailing commas go away, then the syntax is
-//! checked and the values are listed once. It knows JSON, and nothing about keys.
+//! checked and the values are listed once.
 
 use serde_json::value::RawValue;
 

@@ -1,4 +1,4 @@
-//! The plain types of fields: how each is read and shown. It knows types, and no keys.
+//! The plain types of fields: how each is read and shown.
 
 use std::time::Duration;
 

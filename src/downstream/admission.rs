@@ -1,5 +1,5 @@
-//! Places for clients' connections: how many there are, and who leaves for a newcomer when all are
-//! taken. Knows nothing of sockets.
+//! Slots for clients' connections: how many there are, and which connection leaves for a newcomer
+//! when all are taken.
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -10,14 +10,13 @@ use slab::Slab;
 
 use crate::runtime::set_waker;
 
-/// A connection that began what it is doing so recently does not leave: its next bytes may be on their
-/// way.
+/// A connection does not leave before its activity is this old: its next bytes may be on their way.
 const STAYS_MIN: Duration = Duration::from_millis(500);
 
 /// What a client's connection is doing, in the order in which connections leave for newcomers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Activity {
-    /// It has its last answer, and is only given time to read it.
+    /// It was sent its last response, and is only given time to read it.
     Closing,
     /// It has never sent a byte.
     Fresh,
@@ -25,7 +24,7 @@ pub enum Activity {
     Idle,
     /// It has sent a part of a head.
     Head,
-    /// It is sent an answer of ours.
+    /// It is sent a response of ours.
     Reply,
     /// It has sent a request. It does not leave.
     Busy,
@@ -39,18 +38,18 @@ struct Entry {
     waker: Option<Waker>,
 }
 
-/// All places.
+/// All slots.
 pub struct Admission {
     limit: Cell<usize>,
     entries: RefCell<Slab<Entry>>,
-    /// Tasks that wait for a place.
+    /// Tasks that wait for a slot.
     waiting: RefCell<Vec<Waker>>,
-    /// Since when somebody waits, and nobody could leave.
+    /// Since when a newcomer has waited; `None` once a slot was taken.
     wanted_since: Cell<Option<Instant>>,
 }
 
 impl Admission {
-    /// Places for `limit` connections.
+    /// Slots for `limit` connections.
     pub fn new(limit: usize) -> Rc<Admission> {
         let (entries, waiting, wanted_since) = Default::default();
         Rc::new(Admission { limit: Cell::new(limit), entries, waiting, wanted_since })
@@ -61,14 +60,14 @@ impl Admission {
         self.entries.borrow().len()
     }
 
-    /// Changes the limit; nobody has to leave for that.
+    /// Changes the limit; no connection has to leave for that.
     pub fn set_limit(&self, limit: usize) {
         self.limit.set(limit);
         self.wake_waiting();
     }
 
-    /// A place for one more connection, if there is one; if not, `waker` is woken when there is one or
-    /// somebody could leave.
+    /// A slot for one more connection, if one is free; if not, `waker` is woken when one is, or
+    /// when a connection could leave.
     pub fn take(self: &Rc<Self>, now: Instant, waker: &Waker) -> Option<Slot> {
         if self.taken() >= self.limit.get() {
             let mut waiting = self.waiting.borrow_mut();
@@ -83,9 +82,9 @@ impl Admission {
         Some(Slot { admission: self.clone(), key })
     }
 
-    /// Asks the connection to leave that is the least loss, unless somebody is leaving already or all
-    /// have sent a request. Returns when to ask again if all who could leave are too young for it;
-    /// whoever has waited as long as that for a place need not mind.
+    /// Asks the connection to leave that is the least loss, unless one is leaving already or all
+    /// have sent a request. Returns when to ask again if all that could leave are younger than
+    /// `STAYS_MIN`; once the newcomer has waited for as long as that, their age does not count.
     pub fn make_room(&self, now: Instant) -> Option<Instant> {
         let mut entries = self.entries.borrow_mut();
         if entries.iter().any(|(_, entry)| entry.leaves) {
@@ -98,7 +97,8 @@ impl Admission {
         let idle =
             idle.filter(|entry| entry.activity != Activity::Busy && entry.since <= since_max);
         let Some(entry) = idle.min_by_key(|entry| (entry.activity, entry.since)) else {
-            // Whoever ends what it does wakes the newcomer; for the young ones a time is needed.
+            // A busy connection wakes the newcomer when it ends; for the young ones a time is
+            // needed.
             let young = entries.iter().any(|(_, entry)| entry.activity != Activity::Busy);
             return (young && again > now).then_some(again);
         };
@@ -109,28 +109,28 @@ impl Admission {
         None
     }
 
-    /// Whether a newcomer has waited for a place for longer than anybody may keep one by being young: who
-    /// has an answer of ours then had better not ask again on the same connection.
+    /// Whether a newcomer has waited for longer than a connection may stay for being young: then
+    /// one that gets a response of ours is closed behind it.
     pub fn are_wanted(&self, now: Instant) -> bool {
         self.taken() >= self.limit.get()
             && self.wanted_since.get().is_some_and(|since| since + STAYS_MIN <= now)
     }
 
-    /// Lets everybody look again who waits for a place.
+    /// Wakes all tasks that wait for a slot.
     pub fn wake_waiting(&self) {
         self.waiting.take().into_iter().for_each(Waker::wake);
     }
 }
 
-/// One connection's place; free again when dropped.
+/// One connection's slot; free again when dropped.
 pub struct Slot {
     admission: Rc<Admission>,
     key: usize,
 }
 
 impl Slot {
-    /// Takes note of what the connection is doing now. Whoever was asked to leave and has just sent
-    /// something stays.
+    /// Takes note of what the connection is doing now. One that was asked to leave and has just
+    /// sent something stays.
     pub fn set(&self, activity: Activity, now: Instant) {
         let mut entries = self.admission.entries.borrow_mut();
         let entry = &mut entries[self.key];
@@ -138,7 +138,8 @@ impl Slot {
         entry.since = now;
         let stays = std::mem::take(&mut entry.leaves);
         drop(entries);
-        // A newcomer may have found nobody who could leave, or has just lost the one who should.
+        // A newcomer may have found no connection that could leave, or waits for this one, which
+        // stays.
         if (stays || activity != Activity::Busy) && !self.admission.waiting.borrow().is_empty() {
             self.admission.wake_waiting();
         }

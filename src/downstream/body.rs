@@ -9,13 +9,14 @@ use super::{Connection, Error};
 use crate::runtime::{label, reserve, Share, Wait};
 use crate::wire::{Decoder, Framing};
 
-/// Without a byte of a body.
+/// The longest wait for the next byte of a body.
 const BODY_PROGRESS_MAX: Duration = Duration::from_secs(30);
-/// For so long a body may come as slowly as it likes, but for that.
+/// For this long a body may come at any rate that keeps within the wait above.
 const BODY_GRACE: Duration = Duration::from_secs(20);
-/// After that, on average since its beginning: a body that comes byte by byte would live for ever.
+/// After that, on average since its beginning: a body that comes byte by byte would never end.
 const BODY_BYTES_PER_SECOND_MIN: u64 = 500;
-/// An unread request body of a known length up to this is read and thrown away to save the connection.
+/// An unread request body of a known length up to this is read and thrown away to save the
+/// connection.
 const DISCARD_BYTES_MAX: u64 = 256 * 1024;
 
 const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
@@ -24,8 +25,8 @@ impl Connection {
     /// Reads the body of the current request, whose memory comes out of `share`.
     ///
     /// # Errors
-    /// A body that is over `limit` bytes, malformed or too slow, a client that left, or a budget that
-    /// is used up.
+    /// A body that is over `limit` bytes, malformed or too slow, a client that left, or a budget
+    /// that is used up.
     pub async fn read_body(
         &mut self,
         framing: Framing,
@@ -37,7 +38,7 @@ impl Connection {
             Framing::Length(length) => length,
             _ => limit,
         };
-        // Nothing is taken for what is only announced.
+        // No memory is taken for what is only announced.
         let capacity_max = usize::try_from(length).unwrap_or(usize::MAX);
         let mut body = Vec::new();
         if self.expects_continue && self.read_buffer.is_empty() {

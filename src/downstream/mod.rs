@@ -1,4 +1,4 @@
-//! One client's connection: heads and bodies come in, bytes go out, and somebody watches whether the
+//! One client's connection: requests come in, bytes go out, and every wait also watches whether the
 //! client is still there. Only this room writes to a client. It must not know providers or routes.
 
 mod admission;
@@ -25,17 +25,18 @@ pub(crate) use self::writing::write_progress;
 
 /// From the first byte of a head to its last.
 const HEAD_MAX: Duration = Duration::from_secs(10);
-/// Between two requests: longer than the fronts that are in use keep theirs, so that it is they who
-/// close, and no request of theirs meets a close of ours.
+/// Between two requests: longer than reverse proxies in use keep their connections, so that they
+/// close first and no request of theirs meets a close of ours.
 const KEEP_ALIVE_MAX: Duration = Duration::from_secs(180);
 /// A connection that is younger than this, or was used since, may have a request on its way.
 const IN_USE_MAX: Duration = Duration::from_secs(1);
-/// Read at once while nothing is known of who sends, and kept of what comes while a response is on its
-/// way; more waits in the kernel.
+/// Read at once from a client that has shown no token, and kept of what comes while a response is
+/// on its way; more waits in the kernel.
 pub(crate) const READ_AHEAD_BYTES_MAX: usize = 16 * 1024;
-/// The same for whoever has shown a token, while the budget has room: as long as bytes wait in the
-/// kernel, a client that leaves behind them may not be noticed, and its provider works in vain.
+/// The same once the client has shown a token, while the budget has room: as long as bytes wait in
+/// the kernel, the end-of-file behind them may not be noticed, and the provider works in vain.
 const AUTHENTICATED_READ_AHEAD_BYTES_MAX: usize = 256 * 1024;
+
 /// A client's connection, and what is known of its current request.
 pub struct Connection {
     socket: Socket,
@@ -44,11 +45,11 @@ pub struct Connection {
     shutdown: Shutdown,
     /// Memory beyond [`READ_AHEAD_BYTES_MAX`]: long heads, and bytes read ahead.
     share: Share,
-    /// Where it comes from.
+    /// The client's address.
     pub peer: SocketAddr,
-    /// What the client sent beyond what was used so far.
+    /// Bytes that were read and not used yet.
     read_buffer: Vec<u8>,
-    /// How much of that is read while a response is on its way.
+    /// How much may be there while a response is on its way.
     read_ahead_max: usize,
     /// The body that follows the current head, as far as it was not read.
     unread: Option<Decoder>,
@@ -61,9 +62,11 @@ pub struct Connection {
     head_only: bool,
     /// Whether the response is out and framed such that another may follow.
     reusable: bool,
+    /// The client has ended its side, or the connection broke.
     gone: bool,
     /// Nothing was on its way when the wait for a request ended: a close will not reset.
     idle: bool,
+    /// Whether a close would be a reset.
     resets: bool,
 }
 
@@ -119,7 +122,7 @@ impl Connection {
     }
 
     /// The same for a response that needs none of the request's body: what is left of that must be
-    /// little enough to be thrown away, and no newcomer must wait for this connection's slot.
+    /// little enough to be thrown away, and no newcomer may be waiting for a slot.
     pub fn may_persist_unread(&self) -> bool {
         self.may_persist() && self.can_discard() && !self.slot.is_wanted(self.timer.now())
     }
@@ -139,8 +142,8 @@ impl Connection {
         self.reusable && !self.shutdown.has_begun()
     }
 
-    /// Takes note that a response of ours is next: a client that does not read it may have to leave for
-    /// others.
+    /// Takes note that a response of ours is next: a client that does not read it may have to leave
+    /// for a newcomer.
     pub fn begin_reply(&self) {
         self.slot.set(Activity::Reply, self.timer.now());
     }
@@ -184,8 +187,8 @@ impl Connection {
         Poll::Pending
     }
 
-    /// How much may be read while a response is on its way. Beyond the first part, it comes out of the
-    /// budget.
+    /// How much may be read while a response is on its way. Beyond the first part, it comes out of
+    /// the budget.
     fn read_ahead_room(&mut self) -> usize {
         let length = self.read_buffer.len();
         if length < READ_AHEAD_BYTES_MAX {

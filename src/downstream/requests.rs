@@ -58,8 +58,8 @@ impl Connection {
         !self.read_buffer.is_empty()
     }
 
-    /// Waits for the first bytes of a request. A shut-down cuts the wait short, but not so short that
-    /// a request is lost that may be on its way.
+    /// Waits for the first bytes of a request. A shut-down cuts the wait short, but not so short
+    /// that a request is lost that may be on its way.
     async fn wait_for_request(&mut self) -> bool {
         let began = self.timer.now();
         self.slot.wait(began);
@@ -105,8 +105,8 @@ impl Connection {
         some
     }
 
-    /// Waits for a complete head and returns its length; `None` when the client left before, or must
-    /// leave.
+    /// Waits for a complete head and returns its length; `None` when the client left before, or
+    /// must leave.
     async fn head_length(&mut self, wait: Wait) -> Result<Option<usize>, Error> {
         let mut scanner = HeadScanner::default();
         let begun = self.timer.now();
@@ -143,8 +143,8 @@ impl Connection {
         }
     }
 
-    /// Takes memory for a long head of so many bytes so far: for its buffer, which grows by doubling,
-    /// and for what is kept of it while it is worked on.
+    /// Takes memory for a long head of so many bytes so far: for its buffer, which grows by
+    /// doubling, and for what is kept of it while it is worked on.
     fn take_memory(&mut self, length: usize) -> Result<(), Error> {
         if length <= READ_AHEAD_BYTES_MAX / 2 || self.share.grow_to(4 * length) {
             return Ok(());

@@ -8,8 +8,8 @@ use super::admission::Activity;
 use super::{Connection, Error};
 use crate::runtime::{label, Wait};
 
-/// A client that takes no byte of its response for so long is given up: its connection, and the provider's
-/// that waits behind it, would be held for ever.
+/// A client that takes no byte of its response for so long is given up: its connection, and the
+/// provider's that waits behind it, would be held for ever.
 const WRITE_PROGRESS_MAX: Duration = Duration::from_secs(60);
 /// A blocked write is tried again this often: the kernel reports room only when a third of its
 /// buffer is free, which takes a slow reader minutes and would look like no progress at all.
@@ -76,8 +76,8 @@ impl Connection {
         outcome
     }
 
-    /// Waits for room after a write that found none. Ready when the client has to leave, or took its
-    /// last byte, at `taken_at`, too long ago.
+    /// Waits for room after a write that found none. Ready when the client has to leave, or took
+    /// its last byte, at `taken_at`, too long ago.
     fn poll_room(&mut self, context: &Context<'_>, taken_at: Instant) -> Poll<Error> {
         if self.slot.poll_leave(context) {
             self.reset_on_close(true);
@@ -122,7 +122,7 @@ impl Connection {
         }
     }
 
-    /// Takes note that what was written ends as it should: the close will be none that looks like a cut.
+    /// Takes note that what was written is complete: the close must not be a reset.
     pub fn end_cleanly(&mut self) {
         if self.resets {
             self.reset_on_close(false);

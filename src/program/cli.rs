@@ -1,5 +1,4 @@
-//! The command line: what was asked for, and the help. It knows words and text, and must not know
-//! files or sockets.
+//! The command line: what was asked for, and the help.
 
 use std::path::PathBuf;
 

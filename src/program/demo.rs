@@ -63,13 +63,13 @@ async fn serve(reactor: Rc<Reactor>, stream: TcpStream, peer: SocketAddr, slot: 
     let socket = Socket::plain(watched);
     let mut connection = Connection::new(socket, peer, slot, timer, Shutdown::default(), &budget);
     while let Some(Ok(head)) = connection.next_request(&|_| false).await {
-        if answer(&mut connection, &head, &budget).await.is_err() {
+        if respond(&mut connection, &head, &budget).await.is_err() {
             return;
         }
     }
 }
 
-async fn answer(
+async fn respond(
     connection: &mut Connection,
     head: &RequestHead,
     budget: &Rc<Budget>,
@@ -125,17 +125,17 @@ fn frame(object: &str) -> Value {
 
 fn whole(request: &Value) -> Value {
     let words = last_words(request);
-    let mut answer = frame("chat.completion");
-    answer["usage"] = usage(request, &words);
-    answer["choices"] = json!([{
+    let mut response = frame("chat.completion");
+    response["usage"] = usage(request, &words);
+    response["choices"] = json!([{
         "index": 0,
         "message": {"role": "assistant", "content": words},
         "finish_reason": "stop",
     }]);
-    answer
+    response
 }
 
-/// The answer word by word, each an event of its own.
+/// The response word by word, each an event of its own.
 async fn stream(connection: &mut Connection, request: &Value) -> Result<(), Error> {
     let head = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\
                 transfer-encoding: chunked\r\n\r\n";

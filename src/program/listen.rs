@@ -10,6 +10,7 @@ use crate::runtime::probe_when_quiet;
 
 /// Connections the kernel keeps for us while we are busy or at our limit.
 const BACKLOG: i32 = 1024;
+
 /// The sockets that systemd opened for us (`LISTEN_FDS`, sd_listen_fds(3)), so that no connection
 /// is refused while the program restarts.
 ///

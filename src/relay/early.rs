@@ -1,5 +1,6 @@
-//! A head that goes out before the provider's: fronts give up on a connection that says nothing while a
-//! model thinks. What the provider then says can only be told within the event stream.
+//! A head that goes out before the provider's: reverse proxies give up on a connection that is
+//! silent while a model thinks. What the provider then says can only be told within the event
+//! stream.
 
 use std::future::{poll_fn, Future};
 use std::pin::pin;
@@ -20,7 +21,7 @@ use crate::wire::{
 
 /// How much of a refusal is read, in case that it is JSON.
 const REFUSAL_BYTES_MAX: u64 = 64 * 1024;
-/// How much of one is told that is no JSON.
+/// How much of a refusal that is no JSON is told.
 const REFUSAL_BYTES_SHOWN: usize = 4 * 1024;
 
 /// A response that may begin before its provider's.
@@ -40,9 +41,9 @@ impl<'t> Early<'t> {
         Early { terms, after, framing: framing_for(connection), opened: false }
     }
 
-    /// Waits for `future` while the client is there. Whenever it has been silent for long, the client
-    /// gets a comment, and before the first one the head of an event stream: the one case in which
-    /// something of a response goes out before all that is known of it.
+    /// Waits for `future` while the client is there. Whenever it has been silent for long, the
+    /// client gets a comment, and before the first one the head of an event stream: the one case in
+    /// which something of a response goes out before all that is known of it.
     ///
     /// # Errors
     /// [`downstream::Error::Gone`], also for a client that does not read.
@@ -202,8 +203,8 @@ impl<'t> Early<'t> {
     }
 }
 
-/// Reads a body to its end, which is `true`, beyond `limit` bytes, or until it shows that it streams or
-/// memory is used up.
+/// Reads a body to its end, which is `true`, beyond `limit` bytes, or until it shows that it
+/// streams or memory is used up.
 async fn read(
     response: &mut UpstreamResponse,
     body: &mut Vec<u8>,

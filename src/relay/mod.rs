@@ -1,7 +1,8 @@
-//! How a provider's response becomes a client's: held until it is whole, or let through as it comes.
+//! How a provider's response becomes a client's: held until it is whole, or let through as it
+//! comes.
 //!
 //! Nothing is read from the provider before the client has taken the previous piece, and a buffer
-//! is kept only while the client is slow. It must not know routing.
+//! is kept only while the client is slow. It must not know routing, state or the configuration.
 
 mod early;
 mod response;
@@ -21,15 +22,16 @@ pub use response::Response;
 pub use stream::Stream;
 
 /// A body that does not stream is held back until it is whole: until then a provider that dies, or
-/// sends too much, gives the client an honest error in place of half a response. One whose length is
-/// known, and is more than this, is let go as soon as some has come.
+/// sends too much, gives the client an error response in place of half of its own. One whose length
+/// is known, and is more than this, is let go as soon as some has come.
 const HOLD_BYTES_MAX: u64 = 1024 * 1024;
-/// What is enough of a body of known length: whoever sends so much means to send the rest.
+/// What is enough of a body of known length: a provider that has sent so much means to send the
+/// rest.
 const ENOUGH_BYTES: usize = 64 * 1024;
 
 /// What a response is relayed under.
 pub struct Terms<'t> {
-    /// Whose response it is.
+    /// The provider whose response it is.
     pub provider: &'t Rc<Provider>,
     /// Its deadlines, and whether the request asked to stream.
     pub timeouts: &'t Rc<Timeouts>,
@@ -52,7 +54,7 @@ pub async fn relay(
     let upstream = |error| Error::of_exchange(terms.provider, error);
     let asked = terms.timeouts.streams;
     let head = &mut response.head;
-    // A response of no known type and length streams only to those who asked for it.
+    // A response of no known type and length streams only when the request asked for that.
     if head.content == Content::Other && !asked {
         head.content = Content::Whole;
     }
@@ -73,7 +75,7 @@ pub async fn relay(
             response.head.content = if events { Content::Events } else { Content::Other };
         }
     } else {
-        // What came with the head can still be refused with an honest error.
+        // What came with the head can still be refused with an error response.
         held = response.take_buffer().map_err(upstream)?;
         if !asked && held.len() as u64 > terms.body_bytes_max {
             return Err(upstream(ExchangeError::TooLarge(terms.body_bytes_max)));
@@ -125,14 +127,14 @@ fn is_let_go(framing: Framing, held: &[u8], asked: bool) -> bool {
     means_the_rest || streams_all_the_same(framing, held, asked)
 }
 
-/// Whether a body that calls itself JSON is none, and its client asked for a stream: it goes out as it
-/// comes. Known as soon as its first byte is there.
+/// Whether a body that calls itself JSON is none, and its client asked for a stream: it goes out as
+/// it comes. Known as soon as its first byte is there.
 fn streams_all_the_same(framing: Framing, held: &[u8], asked: bool) -> bool {
     let unknown_length = matches!(framing, Framing::Chunked | Framing::UntilClose);
     asked && unknown_length && !matches!(held.first(), None | Some(b'{' | b'['))
 }
 
-/// How the client is told where a stream ends whose length nobody knows: HTTP/1.0 has no chunks.
+/// How the client is told where a stream of unknown length ends: HTTP/1.0 has no chunks.
 fn framing_for(connection: &Connection) -> Framing {
     if connection.minor() > 0 {
         Framing::Chunked

@@ -14,13 +14,13 @@ use crate::wire::{Framing, Reply, ReplyBody};
 /// A whole body up to this goes out in one write with its head.
 const JOINED_BYTES_MAX: usize = 64 * 1024;
 
-/// What a client is answered.
+/// What a client gets.
 pub enum Response {
     /// All of it is here.
     Whole(Box<Whole>),
     /// A provider's, which comes while it goes out: all that an open stream keeps.
     Stream(Box<Stream>),
-    /// Nobody is there to read one.
+    /// The client has left: there is none.
     Nothing,
 }
 
@@ -33,7 +33,8 @@ pub struct Whole {
     outcome: Outcome,
     /// Whether its head says that another request can follow.
     keep_alive: bool,
-    /// Whether it is one of ours: then a client that does not read it may have to leave for others.
+    /// Whether it is one of ours: then a client that does not read it may have to leave for a
+    /// newcomer.
     ours: bool,
     /// Its memory.
     _share: Option<Share>,
@@ -137,7 +138,7 @@ fn join(head: &mut Vec<u8>, rest: &mut ReplyBody) {
 }
 
 /// A provider's whole response. The provider's connection is returned before the client is served:
-/// whoever waits for one need not wait for the client.
+/// an exchange that waits for one need not wait for this client.
 pub(super) fn whole(
     mut response: UpstreamResponse,
     body: Vec<u8>,

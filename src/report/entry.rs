@@ -13,16 +13,16 @@ use crate::upstream::Provider;
 /// What kind of line a request has in the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
-    /// A line for everybody, and counts of its own.
+    /// A chat: a line at the level of its outcome, and counts of its own.
     Chat,
-    /// An endpoint of ours: a line for whoever looks for a fault.
+    /// An endpoint of ours: a line at DEBUG.
     Other,
-    /// No request at all.
+    /// What came is no request: a line at WARNING.
     Refused,
 }
 
-/// What is remembered of one request. Closed once, by [`Entry::close`] or, whatever ends the request
-/// otherwise, when it is dropped.
+/// What is remembered of one request. Closed once, by [`Entry::close`] or, whatever ends the
+/// request otherwise, when it is dropped.
 pub struct Entry {
     kind: Kind,
     /// The request's id.
@@ -32,7 +32,7 @@ pub struct Entry {
     pub client: String,
     /// `provider/model`, once known.
     pub model: String,
-    /// Who was asked, once known.
+    /// The provider that was asked, once known.
     pub provider: Option<Rc<Provider>>,
     /// The status the client got; 0 when it got none.
     pub status: u16,

@@ -1,4 +1,5 @@
-//! Every error that the program itself tells a client: its words, and in one table what follows from it.
+//! Every error that the program itself tells a client: its words, and in one table what follows
+//! from it.
 
 use std::fmt;
 use std::rc::Rc;
@@ -61,8 +62,8 @@ impl Error {
         Error::Upstream(provider.clone(), Box::new(error))
     }
 
-    /// Status, counter, field, and whether the connection must be closed; `None` when the client has
-    /// left and nobody can be answered.
+    /// Status, counter, field, and whether the connection must be closed; `None` when the client
+    /// has left, so that there is no response.
     pub fn consequence(&self) -> Option<Consequence> {
         use downstream::Error as Client;
         const RETRY: Option<(&str, &str)> = Some(("retry-after", "1"));
@@ -96,7 +97,7 @@ impl Error {
         Some(Consequence { status, kind, field, closes })
     }
 
-    /// The HTTP status; `None` when the client has left and nobody can be answered.
+    /// The HTTP status; `None` when the client has left.
     pub fn status(&self) -> Option<u16> {
         self.consequence().map(|consequence| consequence.status)
     }
@@ -106,7 +107,7 @@ impl Error {
         self.consequence().map_or("client_gone", |consequence| consequence.kind)
     }
 
-    /// The response of the contract; `None` when nobody is there to read it.
+    /// The response that says so; `None` when the client has left.
     pub fn reply(&self) -> Option<Reply> {
         let Consequence { status, field, .. } = self.consequence()?;
         // `code` equals the HTTP status.

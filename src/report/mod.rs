@@ -1,4 +1,4 @@
-//! What became of a request: its error, its line in the log, its counts. It must not know sockets.
+//! What became of a request: its error, its outcome, its line in the log, its counts.
 
 mod entry;
 mod error;

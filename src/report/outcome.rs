@@ -28,7 +28,8 @@ pub enum Outcome {
 }
 
 impl Outcome {
-    /// What an error is that nobody may be left to read.
+    /// The outcome of a request that ended with this error, whether or not its client is still
+    /// there.
     pub fn of(error: Error) -> Outcome {
         match error {
             Error::Client(downstream::Error::Gone) => Outcome::ClientGone,

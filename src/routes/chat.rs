@@ -89,7 +89,8 @@ fn refused(refusal: Refusal, entry: &Entry) -> Error {
     }
 }
 
-/// Reads the body; a large one off the event loop, which it would hold up, and a few at a time.
+/// Reads the body; a large one on a thread of its own, a few at a time: it would hold up the event
+/// loop.
 async fn parse(
     state: &State,
     body: Vec<u8>,
@@ -104,7 +105,7 @@ async fn parse(
         let theirs = body.clone();
         let request = match offload(move || ChatRequest::parse(&theirs)).await {
             Ok(request) => request,
-            // No thread to be had: better late than not at all.
+            // The system has no thread to give: it is read here, though it holds up the event loop.
             Err(_) => ChatRequest::parse(&body),
         };
         (request, Arc::unwrap_or_clone(body))

@@ -1,8 +1,8 @@
 //! `GET /health`: all providers probed at the same time.
 //!
 //! It needs no token, and each round costs every provider one request with its owner's key. So a
-//! report is served again while it is young, and whoever asks and leaves brings no round forward.
-//! A new configuration knows nothing of old reports and rounds.
+//! report is served again while it is young, and a caller that leaves does not bring the next round
+//! forward. Reports and rounds of an older configuration do not count.
 
 use std::rc::Rc;
 use std::time::Duration;
@@ -67,7 +67,7 @@ fn begin(state: &Rc<State>) {
     drop(older);
 }
 
-/// One who waits for the round; the last one who leaves ends it.
+/// A caller that waits for the round; the last one to leave ends it.
 struct Caller<'p>(&'p Probes);
 
 impl<'p> Caller<'p> {
@@ -121,8 +121,8 @@ async fn probe(state: Rc<State>, provider: Rc<Provider>) -> bool {
     trouble.is_none()
 }
 
-/// Why chats would fail, as far as an answer to a probe tells. Whoever answers otherwise is there,
-/// with a list or without one (404, 405).
+/// Why chats would fail, as far as the response to a probe tells. A provider that responds
+/// otherwise is reachable, with a list or without one (404, 405).
 fn trouble(result: &Result<Listing, ExchangeError>) -> Option<String> {
     match result {
         Ok(Listing { status: status @ (401 | 403 | 500..), .. }) => Some(format!("状态 {status}")),

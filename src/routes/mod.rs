@@ -1,4 +1,4 @@
-//! What each endpoint answers. It must not know sockets.
+//! What each endpoint answers; one table says which there are.
 
 pub mod chat;
 pub mod health;
@@ -37,8 +37,8 @@ const ENDPOINTS: [(&str, &str, Endpoint); 5] = [
     ("/v1/chat/completions", "POST", Endpoint::Chat),
 ];
 
-/// The response to one request, and its entry, which is closed once the response is out. The body of a
-/// response that streams is still to come.
+/// The response to one request, and its entry, which is closed once the response is out. The body
+/// of a response that streams is still to come.
 pub async fn respond(
     state: &Rc<State>,
     request: Request,

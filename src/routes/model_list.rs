@@ -1,5 +1,4 @@
-//! A provider's answer to `GET /models`, read: compressed or not, of every shape that is in use.
-//! Knows nothing of providers.
+//! Reads a provider's response to `GET /models`: compressed or not, of every shape that is in use.
 
 use std::fmt;
 use std::io::Read;
@@ -51,7 +50,7 @@ pub fn is_compressed(body: &[u8]) -> bool {
     body.starts_with(&GZIP_MAGIC)
 }
 
-/// The models in an answer's body; one that is compressed may hold `limit` bytes.
+/// The models in a response's body; one that is compressed may hold `limit` bytes.
 ///
 /// # Errors
 /// See [`ListError`].

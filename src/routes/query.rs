@@ -1,5 +1,5 @@
-//! The one request we make on our own behalf: `GET baseurl/models`, for the list and as a probe,
-//! which spends no tokens. Knows nothing of clients.
+//! The one request that is not a client's: `GET baseurl/models`, for the list and as a probe, which
+//! spends no tokens.
 
 use std::time::Duration;
 
@@ -18,17 +18,17 @@ pub const QUERY_MAX: Duration = Duration::from_secs(5);
 pub const LIST_BYTES_MAX: u64 = 4 * 1024 * 1024;
 /// UTF-8's; some write it in front of a text.
 pub const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
-/// Anthropic answers `/models` only in its own manner.
+/// Anthropic wants fields of its own for `/models`, and lists few models unless asked for more.
 const ANTHROPIC_HOST: &str = "api.anthropic.com";
 const ANTHROPIC_VERSION: &str = "2023-06-01";
 
-/// What a provider answered.
+/// A provider's response.
 pub struct Listing {
     /// Its status.
     pub status: u16,
     /// Its body, as it came.
     pub body: Vec<u8>,
-    /// Whether it is a page for people.
+    /// Whether it is an HTML page.
     pub is_page: bool,
     /// The memory of its body.
     pub share: Share,

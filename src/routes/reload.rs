@@ -1,5 +1,6 @@
 //! `POST /v1/reload` and SIGHUP: the configuration file is read again and put in force, or nothing
-//! changes. It is read by another thread: a mount that hangs holds up nobody but who asks for this.
+//! changes. It is read by another thread: a mount that hangs holds up only those that wait for
+//! this.
 
 use std::rc::Rc;
 use std::time::Duration;
@@ -15,7 +16,7 @@ use crate::runtime::{label, offload, Wait};
 use crate::state::{Settings, State};
 use crate::wire::{Reply, RequestHead};
 
-/// How long whoever asks waits for the file, and for those who asked before.
+/// How long a caller waits for the file, and for reloads that were asked for before.
 const RELOAD_MAX: Duration = Duration::from_secs(30);
 
 /// Open to this machine; others need a token, and so does a reverse proxy on this machine.
@@ -44,8 +45,8 @@ pub async fn respond(
     Ok(Reply::json(200, to_json(&reloaded).into_bytes()))
 }
 
-/// Reads the configuration file again and puts it in force, or changes nothing. Goes on when nobody
-/// waits for it any more; those that overlap are one after the other. Returns what changed, one line
+/// Reads the configuration file again and puts it in force, or changes nothing. Goes on when its
+/// caller has left; reloads that overlap run one after the other. Returns what changed, one line
 /// each.
 ///
 /// # Errors

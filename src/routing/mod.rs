@@ -1,16 +1,15 @@
-//! Which provider and model a request goes to. Pure: it must not know sockets, time or HTTP.
+//! Which provider and model a request goes to. Pure: it must not know sockets, timers or HTTP.
 
 mod splice;
 
 use std::rc::Rc;
 
 use crate::config::Filter;
-
 use crate::upstream::Provider;
 
 pub use self::splice::ChatRequest;
 
-/// Nobody has a model with a longer name, which would be kept as long as its response streams.
+/// No model has a longer name, which would be kept for as long as its response streams.
 const MODEL_BYTES_MAX: usize = 4 * 1024;
 /// How much of such a name stands in the error.
 const MODEL_CHARS_SHOWN: usize = 100;

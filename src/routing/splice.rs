@@ -45,7 +45,8 @@ impl ChatRequest {
         }
         if !json.trim_ascii_start().starts_with('{') {
             serde_json::from_str::<IgnoredAny>(json).map_err(|error| not_json(&error))?;
-            // serde's own refusal would write the value down: half a gigabyte for a string of 30 MB.
+            // serde's own refusal would write the value down: half a gigabyte for a string of 30
+            // MB.
             let blank = &json[..json.len() - json.trim_ascii_start().len()];
             let line = 1 + blank.matches('\n').count();
             let column = blank.len() - blank.rfind('\n').map_or(0, |at| at + 1) + 1;

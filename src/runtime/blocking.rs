@@ -1,7 +1,7 @@
 //! Work that would hold up the event loop: a thread for each piece, gone when it is done.
 //!
 //! Not `smol::unblock`: blocking 1.7.0 grows to 500 threads and keeps every one of them for ever,
-//! awake twice a second. Knows nothing of what it runs.
+//! awake twice a second.
 
 use std::io;
 use std::thread;
@@ -13,7 +13,7 @@ pub const IN_PLACE_BYTES_MAX: usize = 64 * 1024;
 /// Room for getaddrinfo(3) and OpenSSL; pages that are not touched cost nothing.
 const STACK_BYTES: usize = 512 * 1024;
 
-/// Runs `work` on a thread of its own. The thread finishes it even when nobody waits any more.
+/// Runs `work` on a thread of its own. The thread finishes it even when the caller was dropped.
 ///
 /// # Errors
 /// When the system has no thread to give, or `work` panics.

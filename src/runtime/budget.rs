@@ -1,5 +1,6 @@
 //! Memory that all requests together may take beyond what each connection keeps anyway. Each client
-//! has limits of its own; this one keeps a thousand of them from adding up to more than the machine has.
+//! has limits of its own; this one keeps a thousand of them from adding up to more than the machine
+//! has.
 
 use std::cell::Cell;
 use std::rc::Rc;
@@ -70,8 +71,8 @@ impl Drop for Share {
     }
 }
 
-/// Makes room for `more` bytes behind those that are there: twice as much as before, but no more than
-/// `length_max` where that is enough. Returns the capacity.
+/// Makes room for `more` bytes behind those that are there: twice as much as before, but no more
+/// than `length_max` where that is enough. Returns the capacity.
 pub fn reserve(bytes: &mut Vec<u8>, more: usize, length_max: usize) -> usize {
     let needed = bytes.len() + more;
     if needed > bytes.capacity() {

@@ -1,4 +1,4 @@
-//! A listening socket, which others may share. Knows nothing of what is accepted.
+//! A listening socket, which other processes may share.
 
 use std::io;
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -29,7 +29,7 @@ impl Listener {
         Ok(Listener { registration, listener })
     }
 
-    /// Makes the kernel drop the SYN of whoever connects from now on, so that the queue can be
+    /// Makes the kernel drop the SYN of every new connection from now on, so that the queue can be
     /// emptied before the close, which resets all that it holds. Dropped ones come again after a
     /// second. Holds for every process that has this socket. Does nothing where the kernel refuses.
     pub fn ignore_newcomers(&self) {
@@ -46,7 +46,8 @@ impl Listener {
         let _ = SockRef::from(&self.listener).attach_filter(&drop_syn);
     }
 
-    /// Whether somebody waits to be accepted. Asks the kernel: another process may have been faster.
+    /// Whether a connection waits to be accepted. Asks the kernel: another process may have been
+    /// faster.
     pub fn poll_newcomer(&self, context: &Context<'_>) -> Poll<()> {
         self.registration.wake_reader(context.waker());
         let mut waiting = [PollFd::new(&self.listener, PollFlags::IN)];
@@ -68,8 +69,8 @@ impl Listener {
     }
 }
 
-/// Others may have the same open socket: systemd, which handed it over, and children. Then our close is
-/// not the last, and does not take the socket out of the epoll set (epoll(7)).
+/// Other processes may have the same open socket: systemd, which handed it over, and children. Then
+/// our close is not the last, and does not take the socket out of the epoll set (epoll(7)).
 impl Drop for Listener {
     fn drop(&mut self) {
         self.registration.unwatch(&self.listener);

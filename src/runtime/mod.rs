@@ -1,5 +1,5 @@
-//! One thread's event loop: readiness, timers, sockets, locks, and work for other threads. It must not
-//! know HTTP.
+//! One thread's event loop: readiness, timers, sockets, locks, and work for other threads. It must
+//! not know HTTP.
 
 mod blocking;
 mod budget;

@@ -10,7 +10,7 @@ use rustix::event::{eventfd, EventfdFlags};
 
 /// Wakes the thread, through the eventfd only when it sleeps.
 pub(super) struct Parker {
-    /// Readable when somebody woke the thread while it slept.
+    /// Readable when the thread was woken while it slept.
     pub(super) event: OwnedFd,
     woken: AtomicBool,
     asleep: AtomicBool,
@@ -22,7 +22,7 @@ impl Parker {
         Ok(Parker { event, woken: AtomicBool::new(true), asleep: AtomicBool::new(false) })
     }
 
-    /// Whether somebody woke the thread since [`Parker::clear`].
+    /// Whether the thread was woken since [`Parker::clear`].
     pub(super) fn is_woken(&self) -> bool {
         self.woken.load(Ordering::SeqCst)
     }
@@ -32,8 +32,8 @@ impl Parker {
         self.woken.store(false, Ordering::SeqCst);
     }
 
-    /// Whether a wake-up has to go through the eventfd. Look at [`Parker::is_woken`] once more after
-    /// setting it: an earlier one did not.
+    /// Whether a wake-up has to go through the eventfd. Look at [`Parker::is_woken`] once more
+    /// after setting it: an earlier one did not.
     pub(super) fn set_asleep(&self, asleep: bool) {
         self.asleep.store(asleep, Ordering::SeqCst);
     }

@@ -4,7 +4,6 @@
 //! re-arms each socket after every event, and spends five system calls on every visit
 //! (`timerfd_settime`, `epoll_ctl`, `epoll_wait`, `read`, `epoll_ctl`) and keeps a second thread;
 //! here a socket is registered once in its life and a visit is one `epoll_wait`.
-//! Knows nothing of HTTP.
 
 use std::cell::Cell;
 use std::future::Future;
@@ -26,8 +25,9 @@ use crate::runtime::timer::Clock;
 const EVENTS_MAX: usize = 128;
 /// How often more are taken at once when there were that many.
 const COLLECTS_MAX: u32 = 100;
-/// Busy-poll this long before blocking, once `SHORT_WAITS_MIN` waits in a row were shorter: falling asleep
-/// and being woken takes longer, and is most of what a request costs that has the program to itself.
+/// Busy-poll this long before blocking, once `SHORT_WAITS_MIN` waits in a row were shorter: falling
+/// asleep and being woken takes longer, and is most of what a request costs that has the program to
+/// itself.
 const BUSY_POLL_MAX: Duration = Duration::from_micros(60);
 /// So many short waits in a row make another one likely. What is wasted when it is not, is little
 /// beside what all of them took.
@@ -95,7 +95,7 @@ impl Reactor {
         }
     }
 
-    /// One visit to the kernel: waits only when nothing is due and nobody was woken.
+    /// One visit to the kernel: waits only when nothing is due and no task was woken.
     fn wait(&self, events: &mut Vec<epoll::Event>) {
         let (complete, asked) = if self.parker.is_woken() {
             (self.collect(events, Some(Duration::ZERO)), Duration::ZERO)
@@ -110,9 +110,9 @@ impl Reactor {
         self.settle(events, complete);
     }
 
-    /// Moves the time on after a visit. Only when all that has come until then was delivered may a
-    /// deadline blame anybody: what came while the process was stopped, or waited for its turn to
-    /// run on the way back from the kernel, is not late.
+    /// Moves the time on after a visit. A deadline passes only when all that has come until then
+    /// was delivered: what came while the process was stopped, or was not scheduled on the way back
+    /// from the kernel, is not late.
     fn settle(&self, events: &mut Vec<epoll::Event>, complete: bool) {
         if complete && (!self.clock.is_due() || self.collect(events, Some(Duration::ZERO))) {
             self.clock.advance();
@@ -151,7 +151,7 @@ impl Reactor {
             events.clear();
             let room = rustix::buffer::spare_capacity(events);
             let waited = epoll::wait(&self.sources.epoll, room, timeout.as_ref());
-            // Before anybody is woken by us: that must not cost a write to the eventfd.
+            // Before this thread wakes a task: that must not cost a write to the eventfd.
             self.parker.set_asleep(false);
             // The only error, but for misuse, is EINTR: the next visit does the work.
             if waited.is_err() {
@@ -178,7 +178,7 @@ impl Reactor {
         let flags = event.flags;
         let mut sources = self.sources.slab.borrow_mut();
         // A key may name a socket closed, or opened in its place, since the kernel queued the
-        // event: then nobody waits yet, or a read that finds nothing clears the flag.
+        // event: then no task waits yet, or a read that finds nothing clears the flag.
         let Some(source) = usize::try_from(key).ok().and_then(|key| sources.get_mut(key)) else {
             return;
         };

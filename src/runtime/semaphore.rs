@@ -1,8 +1,8 @@
-//! Permits: a limit that can change, and a queue in which the first to come is the first to be served.
-//! Knows nothing of what they are for.
+//! Permits: a limit that can change, and a queue in which the first to come is the first to be
+//! served.
 //!
-//! Not async-lock's (3.5.0): its number of permits can only grow (`add_permits`), and a newcomer may
-//! take one before those who wait.
+//! Not async-lock's (3.5.0): its number of permits can only grow (`add_permits`), and a newcomer
+//! may take one before the tasks that wait.
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
@@ -24,7 +24,7 @@ struct Inner {
     waiting: VecDeque<Rc<Waiter>>,
 }
 
-/// The permits that there are, and those who wait for one.
+/// The permits that there are, and the tasks that wait for one.
 pub struct Semaphore(RefCell<Inner>);
 
 impl Semaphore {
@@ -51,14 +51,14 @@ impl Semaphore {
 
     /// Waits for a permit, in order.
     pub async fn take(self: &Rc<Self>) -> Permit {
-        if let Some(place) = self.queue() {
-            place.wait().await;
+        if let Some(queued) = self.queue() {
+            queued.wait().await;
         }
         Permit(self.clone())
     }
 
-    /// Takes a permit at once, or a place in the queue.
-    fn queue(&self) -> Option<Place<'_>> {
+    /// Takes a permit at once, or joins the queue.
+    fn queue(&self) -> Option<Queued<'_>> {
         let mut state = self.0.borrow_mut();
         if state.waiting.is_empty() && state.taken < state.limit {
             state.taken += 1;
@@ -66,7 +66,7 @@ impl Semaphore {
         }
         let waiter = Rc::new(Waiter::default());
         state.waiting.push_back(waiter.clone());
-        Some(Place { semaphore: self, waiter })
+        Some(Queued { semaphore: self, waiter })
     }
 
     fn give_back(&self) {
@@ -74,7 +74,7 @@ impl Semaphore {
         self.grant();
     }
 
-    /// Gives free permits to those who wait longest.
+    /// Gives free permits to the tasks that have waited longest.
     fn grant(&self) {
         let mut woken = Vec::new();
         let mut state = self.0.borrow_mut();
@@ -98,13 +98,13 @@ impl Drop for Permit {
     }
 }
 
-/// A place in the queue; leaving it with a permit granted passes that on.
-struct Place<'a> {
+/// A task in the queue; leaving it with a permit granted passes that on.
+struct Queued<'a> {
     semaphore: &'a Semaphore,
     waiter: Rc<Waiter>,
 }
 
-impl Place<'_> {
+impl Queued<'_> {
     async fn wait(self) {
         poll_fn(|context| {
             set_waker(&mut self.waiter.waker.borrow_mut(), context.waker());
@@ -120,7 +120,7 @@ impl Place<'_> {
     }
 }
 
-impl Drop for Place<'_> {
+impl Drop for Queued<'_> {
     fn drop(&mut self) {
         if self.waiter.granted.get() {
             self.semaphore.give_back();

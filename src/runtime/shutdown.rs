@@ -3,12 +3,12 @@
 use std::cell::Cell;
 use std::rc::Rc;
 
-/// A handle that all share who act differently from then on.
+/// A handle, shared by all tasks that act differently from then on.
 #[derive(Clone, Default)]
 pub struct Shutdown(Rc<Cell<bool>>);
 
 impl Shutdown {
-    /// No new connections, and no further request on those there are. Wakes nobody.
+    /// No new connections, and no further request on those there are. Wakes no task.
     pub fn begin(&self) {
         self.0.set(true);
     }

@@ -1,4 +1,4 @@
-//! One TCP connection, plain or under TLS, that never blocks. Knows nothing of HTTP.
+//! One TCP connection, plain or under TLS, that never blocks.
 //!
 //! Readiness is remembered, so that no read is made that is bound to find nothing.
 
@@ -25,7 +25,7 @@ pub struct Watched {
     registration: Registration,
     stream: TcpStream,
     /// Whether the end of the TCP stream is an error: under TLS only `close_notify` ends a
-    /// conversation, and anybody on the way can send a FIN (RFC 8446 §6.1).
+    /// conversation, and any host on the way can send a FIN (RFC 8446 §6.1).
     under_tls: bool,
 }
 

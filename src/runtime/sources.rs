@@ -1,4 +1,4 @@
-//! Watched descriptors: what each is ready for, and who waits for that.
+//! Watched descriptors: what each is ready for, and which task waits for that.
 
 use std::cell::{Cell, RefCell};
 use std::io;
@@ -17,7 +17,7 @@ pub const SCRATCH_BYTES: usize = 64 * 1024;
 /// Reads from one socket between two visits to the kernel.
 const READS_PER_VISIT: u32 = 8;
 
-/// What one socket is ready for, and who waits for it.
+/// What one socket is ready for, and which tasks wait for it.
 #[derive(Default)]
 pub(super) struct Source {
     pub(super) readable: bool,
@@ -73,7 +73,8 @@ impl Sources {
     }
 }
 
-/// A watched descriptor. Dropping it forgets the socket; the last close of the socket tells the kernel.
+/// A watched descriptor. Dropping it forgets the socket; the last close of the socket tells the
+/// kernel.
 pub struct Registration {
     sources: Rc<Sources>,
     key: usize,
@@ -84,8 +85,8 @@ impl Registration {
         work(&mut self.sources.slab.borrow_mut()[self.key])
     }
 
-    /// Takes `descriptor`, the one that was registered, out of the epoll set. Needed only before the
-    /// close of a socket that others have open, too.
+    /// Takes `descriptor`, the one that was registered, out of the epoll set. Needed only before
+    /// the close of a socket that others have open, too.
     pub(super) fn unwatch(&self, descriptor: impl AsFd) {
         // It cannot fail for a descriptor that is in the set.
         let _ = epoll::delete(&self.sources.epoll, descriptor);
@@ -130,8 +131,8 @@ impl Registration {
         self.with(|source| source.readable = false);
     }
 
-    /// Takes note that a read found less than it had room for. The end-of-file behind it would raise
-    /// no second edge.
+    /// Takes note that a read found less than it had room for. The end-of-file behind it would
+    /// raise no second edge.
     pub fn clear_readable_unless_hung_up(&self) {
         self.with(|source| source.readable = source.hung_up);
     }

@@ -2,10 +2,10 @@
 //!
 //! All timers share one coarse tick: the reactor sleeps until the earliest of them and then looks
 //! through them all. Moving a deadline further away, which every byte of a stream does, costs
-//! nothing. Knows nothing of sockets.
+//! nothing.
 //!
-//! The clock counts only the time in which this process could run: nobody else is to blame for the
-//! rest (SIGSTOP, an overloaded machine).
+//! The clock counts only the time in which this process could run: no peer is to blame for the rest
+//! (SIGSTOP, an overloaded machine).
 
 use std::cell::{Cell, RefCell};
 use std::future::{poll_fn, Future};
@@ -20,8 +20,8 @@ use super::waker::set_waker;
 
 /// The timers are looked through no more often than this.
 const TICK: Duration = Duration::from_millis(5);
-/// Between two looks at the time may pass this much more than was asked for. What is beyond that, the
-/// process did not run, or had more to do than it can.
+/// Between two looks at the time may pass this much more than was asked for. What is beyond that,
+/// the process did not run, or had more to do than it can.
 const LATE_MAX: Duration = Duration::from_millis(100);
 
 #[derive(Default)]
@@ -100,9 +100,9 @@ impl Clock {
 
     fn lose(&self, passed: Duration, asked: Duration) {
         if passed > LATE_MAX && passed - LATE_MAX > asked {
-            // Nobody knows how much of it was before the stop. Half of what was asked for leaves the
-            // peer whose deadline was next some time for what it could not do meanwhile, and lets
-            // every deadline come on a machine on which each wait takes too long.
+            // It is unknown how much of it was before the stop. Half of what was asked for leaves
+            // the peer whose deadline was next some time for what it could not do meanwhile, and
+            // lets every deadline come on a machine on which each wait takes too long.
             self.lost.set(self.lost.get() + (passed - LATE_MAX.max(asked / 2)));
         }
     }
@@ -134,7 +134,7 @@ impl Clock {
         woken.into_iter().for_each(Waker::wake);
     }
 
-    /// Wakes every task that waits for anything (at shut-down).
+    /// Wakes every task that has polled a timer (at shut-down).
     pub fn wake_all(&self) {
         let wakers: Vec<_> =
             self.slots.borrow_mut().iter_mut().filter_map(|(_, slot)| slot.waker.take()).collect();
@@ -190,7 +190,8 @@ impl Timer {
         slot.due.is_some_and(|at| at <= now)
     }
 
-    /// Waits for `future`, but not beyond `wait`, nor beyond a wait of the same timer around this one.
+    /// Waits for `future`, but not beyond `wait`, nor beyond a wait of the same timer around this
+    /// one.
     ///
     /// # Errors
     /// `wait` itself, when its time ran out first.
@@ -224,8 +225,8 @@ impl Timer {
     }
 }
 
-/// A deadline in force. Those of one timer lie within each other: the slot holds the earliest, and each
-/// looks at the time for itself. Dropping one puts back what was there before.
+/// A deadline in force. Those of one timer lie within each other: the slot holds the earliest, and
+/// each looks at the time for itself. Dropping one puts back what was there before.
 struct Deadline<'t> {
     timer: &'t Timer,
     outer: Option<Instant>,
@@ -266,7 +267,8 @@ impl Drop for Timer {
     }
 }
 
-/// What is waited for, in the words of errors and of the log. One pointer wide: an open stream keeps two.
+/// What is waited for, in the words of errors and of the log. One pointer wide: an open stream
+/// keeps two.
 pub type Label = &'static &'static str;
 
 /// All labels.
@@ -279,11 +281,11 @@ pub mod label {
     pub const CONNECT: Label = &"建立连接 (connect)";
     /// The TLS handshake.
     pub const TLS: Label = &"TLS握手 (TLS handshake)";
-    /// The first byte of the provider's answer.
+    /// The first byte of the provider's response.
     pub const FIRST_BYTE: Label = &"等待首字节 (first byte)";
     /// The next bytes of a stream.
     pub const NEXT_BYTES: Label = &"等待后续数据 (next bytes)";
-    /// The end of an answer that does not stream.
+    /// The end of a response that does not stream.
     pub const WHOLE_ANSWER: Label = &"等待完整响应 (whole answer)";
     /// A request head from a client.
     pub const REQUEST_HEAD: Label = &"读取请求头 (request head)";
@@ -292,7 +294,7 @@ pub mod label {
     /// A request body that comes too slowly on average.
     pub const SLOW_REQUEST_BODY: Label =
         &"读取请求体过慢，平均不足500字节/秒 (request body slower than 500 bytes a second)";
-    /// A client that does not read its answer.
+    /// A client that does not read its response.
     pub const WRITE_TO_CLIENT: Label = &"发送给客户端 (write to client)";
     /// The configuration file, and reloads that were asked for before.
     pub const RELOAD: Label = &"读取配置文件 (reading the configuration)";

@@ -1,4 +1,4 @@
-//! A place for the waker of a task that waits.
+//! Where the waker of a waiting task is kept.
 
 use std::task::Waker;
 

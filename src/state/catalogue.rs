@@ -25,7 +25,7 @@ pub struct Listed {
 
 /// What is known of one provider's models.
 pub struct Models {
-    /// Who is asked for them.
+    /// The provider that is asked for them.
     pub provider: Rc<Provider>,
     /// The last good list.
     pub list: RefCell<Rc<Vec<Listed>>>,

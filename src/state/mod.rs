@@ -1,4 +1,4 @@
-//! What all tasks share. Data, no deeds: what is done with it stands in routes/.
+//! What all tasks share: data, and nothing that waits. What is done with it stands in routes/.
 
 mod catalogue;
 mod probes;
@@ -28,7 +28,7 @@ const PARSERS_MAX: usize = 2;
 pub struct State {
     /// Sockets and deadlines.
     pub reactor: Rc<Reactor>,
-    /// Where tasks run. Whoever runs it owns it, and ends all tasks by letting it go.
+    /// Where tasks run. `program::run` owns it, and ends all tasks by dropping it.
     executor: Weak<LocalExecutor<'static>>,
     /// Upstream connections.
     pub pool: Rc<Pool>,
@@ -42,14 +42,14 @@ pub struct State {
     pub budget: Rc<Budget>,
     /// Slots for clients' connections.
     pub admission: Rc<Admission>,
-    /// Who may read a large body off the event loop.
+    /// Permits to read a large body off the event loop.
     pub parsers: Rc<Semaphore>,
-    /// Who may read the configuration file again: one after the other.
+    /// The permit to read the configuration file again: one reload after the other.
     pub reloading: Rc<Semaphore>,
     /// Whether the program is about to end.
     pub shutdown: Shutdown,
     settings: RefCell<Rc<Settings>>,
-    /// What the program was started with: some of it waits for a restart.
+    /// What only a restart changes, as the program was started with it.
     pub started: Listening,
     /// Client connections for which there are descriptors.
     pub clients_max: usize,
@@ -117,7 +117,7 @@ impl State {
         Timer::new(&self.reactor.clock)
     }
 
-    /// Begins to shut down: no new connections, no further request on those that are idle.
+    /// Begins to shut down: no new connections, no further request on those that there are.
     pub fn drain(&self) {
         self.shutdown.begin();
         self.admission.wake_waiting();

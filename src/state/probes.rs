@@ -16,7 +16,7 @@ pub struct Probes {
     pub running: RefCell<Option<Task<()>>>,
     /// The configuration of the round that was last begun, and when that was.
     pub begun: RefCell<Option<(Weak<Settings>, Instant)>>,
-    /// Those who wait for the round.
+    /// How many callers wait for the round.
     pub callers: Cell<usize>,
     /// Rounds that ended.
     pub rounds: Cell<u64>,
@@ -24,6 +24,6 @@ pub struct Probes {
     pub report: RefCell<Rc<Vec<u8>>>,
     /// When the report was made, if the configuration was still in force then.
     pub reported: Cell<Option<Instant>>,
-    /// Wakes them.
+    /// Wakes the callers.
     pub waiting: Event,
 }

@@ -1,5 +1,4 @@
 //! New upstream connections: name resolution off the event loop, every address tried, TLS.
-//! Knows nothing of HTTP.
 
 use std::future::{poll_fn, Future};
 use std::io;
@@ -65,7 +64,7 @@ pub struct Connected {
 /// A connection on its way.
 pub type Connecting<'a> = Pin<Box<dyn Future<Output = Result<Connected, ConnectError>> + 'a>>;
 
-/// Whoever opens the pool's connections: [`Network`], or in tests the other end in memory.
+/// Opens the pool's connections: [`Network`], or in tests the other end in memory.
 pub trait Connect {
     /// Opens a connection to `origin`.
     ///
@@ -125,8 +124,8 @@ fn server_name(host: &str) -> &str {
 type Opened = (Watched, Duration);
 type Attempt = Pin<Box<dyn Future<Output = io::Result<Opened>>>>;
 
-/// Tries the addresses in order, the next one as soon as one fails or is slow; the first that
-/// answers wins, the others are closed.
+/// Tries the addresses in order, the next one as soon as one fails or is slow; the first connection
+/// that opens is used, the others are closed.
 async fn connect_any(reactor: &Rc<Reactor>, addresses: &[IpAddr], port: u16) -> io::Result<Opened> {
     let mut waiting = addresses.iter().peekable();
     let mut attempts: Vec<Attempt> = Vec::new();

@@ -12,7 +12,8 @@ use smol::lock::OnceCell;
 
 use crate::runtime::detach;
 
-/// A look-up older than this has failed those who waited for it; the next one may do better.
+/// A look-up older than this has failed the connections that waited for it; a new one may do
+/// better.
 const SHARED_MAX: Duration = Duration::from_secs(10);
 /// Addresses of one name that are used.
 const ADDRESSES_MAX: usize = 16;
@@ -51,7 +52,7 @@ impl Resolver {
         let lookup = Arc::new(Lookup::default());
         lookups.insert(host.to_owned(), (Instant::now(), lookup.clone()));
         let (host, result) = (host.to_owned(), lookup.clone());
-        // Each look-up has one result: nobody else sets it.
+        // Each look-up has one result: only this thread sets it.
         let work = move || drop(result.set_blocking(look_up(&host)));
         if let Err(error) = detach(work) {
             let _ = lookup.set_blocking(Err((error.kind(), error.to_string())));
@@ -105,7 +106,7 @@ mod tests {
             for found in [one.await, two.await] {
                 assert_eq!(found.unwrap_err().to_string(), "nobody");
             }
-            // It is over: whoever asks now has it looked up again.
+            // It is over: the name is looked up again.
             assert!(resolver.resolve("localhost").await.is_ok());
         });
     }

@@ -8,33 +8,33 @@ use crate::upstream::connect::ConnectError;
 use crate::upstream::tls::plain;
 use crate::wire::{BodyError, HeadError};
 
-/// Why there is no usable answer.
+/// Why there is no usable response.
 #[derive(Debug)]
 pub enum ExchangeError {
     /// All of so many connections were taken for so long.
     Busy(usize, Wait),
     /// No connection.
     Connect(ConnectError),
-    /// The answer did not come in time.
+    /// The response did not come in time.
     Timeout(Wait),
     /// The connection broke.
     Io(io::Error),
-    /// The connection was closed; whether part of an answer had come.
+    /// The connection was closed; whether part of a response had come.
     Closed(bool),
-    /// The answer's head is refused.
+    /// The response's head is refused.
     Head(HeadError),
-    /// The answer's body is refused.
+    /// The response's body is refused.
     Body(BodyError),
-    /// The answer is a redirect: its status, and where to.
+    /// The response is a redirect: its status, and where to.
     Redirect(u16, Option<Box<str>>),
-    /// The answer is larger than allowed, in bytes.
+    /// The response is larger than allowed, in bytes.
     TooLarge(u64),
     /// All that is kept at once would be over so many bytes.
     Memory(usize),
 }
 
 impl ExchangeError {
-    /// Whether the connection ended before an answer began, as one does that was dead already.
+    /// Whether the connection ended before a response began, as one does that was dead already.
     pub(super) fn is_death(&self) -> bool {
         matches!(self, ExchangeError::Closed(false) | ExchangeError::Io(_))
     }

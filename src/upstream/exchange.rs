@@ -1,5 +1,4 @@
-//! One exchange with a provider, in the order in which things happen, to the head of its answer. Knows
-//! nothing of clients and of the configuration file.
+//! One exchange with a provider, in the order in which things happen, to the head of its response.
 //!
 //! ```text
 //! Queued ──▶ Leasing ──▶ Sending ──▶ Waiting ──▶ Reading ──▶ Finished
@@ -10,9 +9,9 @@
 //!                       Head, Redirect
 //! ```
 //!
-//! Sending and Waiting are one struct, [`Sending`], that writes and reads at the same time: an answer may
-//! begin before the end of the request. Reading is [`UpstreamResponse`]. Whoever drops an exchange, in any
-//! state, closes its connection and gives back its permit.
+//! Sending and Waiting are one struct, [`Sending`], that writes and reads at the same time: a
+//! response may begin before the end of the request. Reading is [`UpstreamResponse`]. Dropping an
+//! exchange, in any state, closes its connection and gives back its permit.
 
 use std::future::poll_fn;
 use std::io;
@@ -35,15 +34,15 @@ pub use super::response::UpstreamResponse;
 const REPEAT_WITHIN_MIN: Duration = Duration::from_millis(20);
 /// The same, however long TCP took to connect.
 const REPEAT_WITHIN_MAX: Duration = Duration::from_millis(500);
-/// By then all that was sent is acknowledged, or the kernel has ended the connection: the provider is
-/// alive and thinks.
+/// By then all that was sent is acknowledged, or the kernel has ended the connection: the provider
+/// is alive and thinks.
 const ACKNOWLEDGED_AFTER: Duration = Duration::from_secs(31);
 const _: () = assert!(ACKNOWLEDGED_AFTER.as_secs() > UNACKNOWLEDGED_MAX.as_secs());
-/// What every provider's kernel takes before the provider itself reads. A longer request may have to
-/// wait for that: a server that works on one at a time lets the next one lie. Linux counts such a wait,
-/// too, although each probe of it is acknowledged (tcp_probe_timer, Linux 6.18).
+/// What every provider's kernel takes before the provider itself reads. A longer request may have
+/// to wait for that: a server that works on one at a time lets the next one lie. Linux counts such
+/// a wait, too, although each probe of it is acknowledged (tcp_probe_timer, Linux 6.18).
 const UNREAD_BYTES_MAX: usize = 48 * 1024;
-/// All bytes of 1xx answers before the real one: some providers send 102 as a sign of life.
+/// All bytes of 1xx responses before the final one: some providers send 102 as a sign of life.
 const INTERIM_BYTES_MAX: usize = 64 * 1024;
 /// Read at once: a head and a small body. What follows of a stream then goes through no buffer.
 const READ_BYTES: usize = 16 * 1024;
@@ -66,19 +65,19 @@ pub async fn exchange(
     loop {
         let lease = pool.lease(permit, origin, attempt > 0).await;
         let lease = lease.map_err(ExchangeError::Connect)?;
-        let (sent_at, really) = *first_sent.get_or_insert((timer.now(), timer.real_now()));
+        let (sent_at, really_sent_at) = *first_sent.get_or_insert((timer.now(), timer.real_now()));
         let mut sending = Sending::new(lease, sent_at);
         let error = match sending.head(&message, timeouts, timer).await {
             Ok((head, _)) if head.is_redirect() => {
                 return Err(ExchangeError::Redirect(head.status, head.location));
             }
-            Ok((head, decoder)) => return Ok(sending.into_answer(head, decoder, message)),
+            Ok((head, decoder)) => return Ok(sending.into_response(head, decoder, message)),
             Err(error) => error,
         };
-        let age = timer.real_now() - really;
-        let Sending { lease, answer_bytes, .. } = sending;
+        let age = timer.real_now() - really_sent_at;
+        let Sending { lease, response_bytes, .. } = sending;
         if !error.is_death()
-            || !may_repeat(attempt, lease.reused, answer_bytes, age, lease.tcp_took)
+            || !may_repeat(attempt, lease.reused, response_bytes, age, lease.tcp_took)
         {
             return Err(error);
         }
@@ -100,27 +99,27 @@ async fn wait_for_permit(
 }
 
 /// A provider may close an idle connection just as we use it. Anything else is not ours to repeat:
-/// a request that it has begun to work on may cost money (RFC 9110 §9.2.2). `age` is the time from the
-/// request to the news that its connection is dead.
+/// a request that it has begun to work on may cost money (RFC 9110 §9.2.2). `age` is the time from
+/// the request to the news that its connection is dead.
 fn may_repeat(
     attempt: u32,
     reused: bool,
-    answer_bytes: u64,
+    response_bytes: u64,
     age: Duration,
     tcp_took: Duration,
 ) -> bool {
-    attempt == 0 && reused && answer_bytes == 0 && age < repeat_within(tcp_took)
+    attempt == 0 && reused && response_bytes == 0 && age < repeat_within(tcp_took)
 }
 
-/// How soon after the request the news must come that its connection was dead already: a round trip,
-/// which is what TCP took to connect, and as much again for delays.
+/// How soon after the request the news must come that its connection was dead already: a round
+/// trip, which is what TCP took to connect, and as much again for delays.
 fn repeat_within(tcp_took: Duration) -> Duration {
     (2 * tcp_took).clamp(REPEAT_WITHIN_MIN, REPEAT_WITHIN_MAX)
 }
 
 type Head = (ResponseHead, Decoder);
 
-/// An attempt, until the head of its answer is complete.
+/// An attempt, until the head of its response is complete.
 struct Sending {
     lease: Lease,
     sent_at: Instant,
@@ -130,10 +129,10 @@ struct Sending {
     /// Whether a close would be a reset.
     resets: bool,
     buffer: Vec<u8>,
-    /// Bytes of answers so far, interim ones included.
-    answer_bytes: u64,
+    /// Bytes of responses so far, interim ones included.
+    response_bytes: u64,
     scanner: HeadScanner,
-    /// Bytes of interim answers so far.
+    /// Bytes of interim responses so far.
     interim: usize,
 }
 
@@ -146,7 +145,7 @@ impl Sending {
             write_error: None,
             resets: false,
             buffer: Vec::new(),
-            answer_bytes: 0,
+            response_bytes: 0,
             scanner: HeadScanner::default(),
             interim: 0,
         }
@@ -178,7 +177,8 @@ impl Sending {
         }
     }
 
-    /// Writes and reads at the same time: a provider may answer, say 413, while we still send.
+    /// Writes and reads at the same time: a provider may respond, say with 413, while we still
+    /// send.
     fn poll_head(
         &mut self,
         context: &Context<'_>,
@@ -196,11 +196,11 @@ impl Sending {
                 }
                 Poll::Ready(Ok(0)) => {
                     return Poll::Ready(Err(match self.write_error.take() {
-                        Some(error) if self.answer_bytes == 0 => ExchangeError::Io(error),
-                        _ => ExchangeError::Closed(self.answer_bytes > 0),
+                        Some(error) if self.response_bytes == 0 => ExchangeError::Io(error),
+                        _ => ExchangeError::Closed(self.response_bytes > 0),
                     }));
                 }
-                Poll::Ready(Ok(count)) => self.answer_bytes += count as u64,
+                Poll::Ready(Ok(count)) => self.response_bytes += count as u64,
             }
             match self.take_head() {
                 Ok(None) => {}
@@ -223,7 +223,7 @@ impl Sending {
                         self.set_resets(false);
                     }
                 }
-                // An answer may be waiting all the same: reading tells.
+                // A response may have come all the same: reading tells.
                 Poll::Ready(Err(error)) => self.write_error = Some(error),
                 Poll::Pending => {
                     if !self.resets {
@@ -235,14 +235,14 @@ impl Sending {
         }
     }
 
-    /// Whether leaving is a reset: a close would first send what the kernel holds of a request that
-    /// is not wanted any more, to a provider that may not even read.
+    /// Whether a close is a reset: any other close would first send what the kernel holds of a
+    /// request that is not wanted any more, to a provider that may not even read.
     fn set_resets(&mut self, resets: bool) {
         self.resets = resets;
         self.lease.socket.reset_on_close(resets);
     }
 
-    /// The head of the final answer, once it is complete; interim answers are skipped.
+    /// The head of the final response, once it is complete; interim responses are skipped.
     fn take_head(&mut self) -> Result<Option<Head>, HeadError> {
         // A banner or other noise is refused at once, without waiting for the end of a head.
         if !self.buffer.iter().zip(b"HTTP/1.").all(|(byte, wanted)| byte == wanted) {
@@ -255,7 +255,7 @@ impl Sending {
                 let decoder = Decoder::new(head.framing);
                 return Ok(Some((head, decoder)));
             }
-            // It would be the end of HTTP on this connection, and nobody asked for it.
+            // It would be the end of HTTP on this connection, and no request of ours asks for it.
             if head.status == 101 {
                 return Err(HeadError::Malformed("意外的101响应 (101 that nobody asked for)"));
             }
@@ -268,14 +268,14 @@ impl Sending {
         Ok(None)
     }
 
-    fn into_answer(
+    fn into_response(
         self,
         head: ResponseHead,
         decoder: Decoder,
         message: Message,
     ) -> UpstreamResponse {
         let sent = message.rest(self.sent).is_empty();
-        // A refusal does not want the rest of the request; any other early answer may.
+        // A refusal does not want the rest of the request; any other early response may.
         let wanted = !sent && head.status < 400 && self.write_error.is_none();
         let unsent = wanted.then(|| Box::new((message, self.sent)));
         let reusable = head.keep_alive && sent;

@@ -5,7 +5,7 @@ use crate::runtime::Share;
 /// The start of the body that goes out in one write with the head.
 const FIRST_WRITE_BYTES: usize = 16 * 1024;
 
-/// A request, encoded. It is kept until the answer begins, for a retry.
+/// A request, encoded. It is kept until the response begins, for the repeat.
 pub struct Message {
     /// The head and the start of the body.
     first: Vec<u8>,

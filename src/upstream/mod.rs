@@ -1,5 +1,5 @@
-//! One exchange with a provider: a connection from the pool or a new one, the request out, the answer in.
-//! It must not know clients, routes or the configuration file.
+//! One exchange with a provider: a connection from the pool or a new one, the request out, the
+//! response in. It must not know clients or routes.
 
 mod connect;
 mod dns;

@@ -1,7 +1,7 @@
 //! Upstream connections: which idle one is reused, when a new one is made, when one is closed.
 //!
 //! A lease is borrowed for one exchange. Releasing it says that the connection is reusable: another
-//! exchange may follow. Dropping it closes the connection, so that cancel is drop. Knows nothing of HTTP.
+//! exchange may follow. Dropping it closes the connection: an exchange is cancelled by dropping it.
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
@@ -60,7 +60,7 @@ struct Inner {
     limits: PoolLimits,
     /// Where the configuration's providers are.
     origins: Vec<Rc<Origin>>,
-    /// When they came into force: connections that are older serve nobody new.
+    /// When they came into force: connections that are older are not reused.
     since: Instant,
     /// Idle for longest first.
     idle: VecDeque<Idle>,
@@ -80,7 +80,7 @@ pub struct Pool {
     connector: Box<dyn Connect>,
     /// The TLS context of all connections.
     pub tls: Rc<Tls>,
-    /// The right to a connection: whoever leases one for a client takes a permit first.
+    /// The right to a connection: an exchange for a client takes a permit before its lease.
     pub permits: Rc<Semaphore>,
     state: RefCell<Inner>,
     /// When the next idle connection expires.
@@ -91,7 +91,8 @@ pub struct Pool {
 }
 
 impl Pool {
-    /// An empty pool of connections over the network, which keeps nothing before [`Pool::configure`].
+    /// An empty pool of connections over the network, which keeps nothing before
+    /// [`Pool::configure`].
     pub fn new(reactor: &Rc<Reactor>, limits: PoolLimits) -> Rc<Pool> {
         let tls = Rc::default();
         let network = Box::new(Network::new(reactor, &tls));
@@ -133,9 +134,9 @@ impl Pool {
         (self.reused.get(), self.opened.get())
     }
 
-    /// Applies new limits and keeps idle connections to these origins only, from now on. Leases in use
-    /// stay until they are returned; idle connections are closed: what they lead to, and the CA files
-    /// that vouched for it, may have changed.
+    /// Applies new limits and keeps idle connections to these origins only, from now on. Leases in
+    /// use stay until they are returned; idle connections are closed: what they lead to, and the CA
+    /// files that vouched for it, may have changed.
     pub fn configure(&self, limits: PoolLimits, origins: &[Rc<Origin>]) {
         let mut state = self.state.borrow_mut();
         state.limits = limits;
@@ -147,8 +148,8 @@ impl Pool {
         self.permits.set_limit(limits.leases_max);
     }
 
-    /// A connection: the one that became idle last and is still reusable, unless `fresh`, else a new
-    /// one. Probes and listings, of which there is one per provider, come without a permit.
+    /// A connection: the one that became idle last and is still reusable, unless `fresh`, else a
+    /// new one. Probes and listings, of which there is one per provider, come without a permit.
     ///
     /// # Errors
     /// See [`ConnectError`].
@@ -219,7 +220,7 @@ impl Pool {
         if limits.idle_max == 0 || expires_at <= now || outdated {
             return;
         }
-        // What came with the answer's end, a close for instance, raises no second edge.
+        // What came with the response's end, a close for instance, raises no second edge.
         let socket = &mut connection.socket;
         if socket.hung_up() || socket.maybe_readable() && !socket.has_no_input() {
             return;
@@ -298,10 +299,10 @@ impl DerefMut for Lease {
 }
 
 impl Lease {
-    /// Returns the connection for reuse. Call only after the last byte of an answer that was
+    /// Returns the connection for reuse. Call only after the last byte of a response that was
     /// framed and complete; dropping a lease closes its connection.
     pub fn release(self) {
-        // The permit goes back last: whoever gets it finds the connection.
+        // The permit goes back last: the exchange that gets it finds the connection idle.
         let Lease { connection, pool, origin, permit, .. } = self;
         pool.put_idle(origin, connection);
         drop(permit);

@@ -1,5 +1,5 @@
-//! The end of an exchange: an answer whose head has come, its body, and the connection's way back to the
-//! pool. Knows nothing of what the body is for.
+//! The end of an exchange: a response whose head has come, its body, and the connection's way back
+//! to the pool.
 
 use std::future::poll_fn;
 use std::io;
@@ -13,7 +13,7 @@ use super::error::ExchangeError;
 use super::message::Message;
 use super::pool::Lease;
 
-/// The head of an answer, and the connection on which its body follows.
+/// The head of a response, and the connection on which its body follows.
 pub struct UpstreamResponse {
     /// The connection. Dropping it cancels the exchange.
     pub lease: Lease,
@@ -27,7 +27,7 @@ pub struct UpstreamResponse {
     pub sent_at: Instant,
     /// Whether another exchange may follow once the body is complete.
     pub reusable: bool,
-    /// The request, and how much of it was sent, when the answer began before its end.
+    /// The request, and how much of it was sent, when the response began before its end.
     pub(super) unsent: Option<Box<(Message, usize)>>,
 }
 
@@ -52,7 +52,7 @@ impl UpstreamResponse {
                         self.lease.socket.reset_on_close(false);
                     }
                 }
-                // Nobody takes it any more: reading tells how the answer ends.
+                // The provider takes no more of it: reading tells how the response ends.
                 Poll::Ready(Err(_)) => self.unsent = None,
                 Poll::Pending => return,
             }
@@ -103,7 +103,7 @@ impl UpstreamResponse {
         if let Some(error) = self.decoder.failure() {
             return Err(ExchangeError::Body(error));
         }
-        // With something left over, nobody can tell where the next answer begins.
+        // With bytes left over, it is unknown where the next response begins.
         self.reusable &= piece.consumed == bytes.len();
         bytes.truncate(piece.data.end);
         bytes.drain(..piece.data.start);
@@ -138,8 +138,9 @@ impl UpstreamResponse {
         }
     }
 
-    /// Whether a body is complete although TLS was not ended in order (RFC 8446 §6.1), which many
-    /// servers leave out and anybody on the way could have caused: a JSON document shows its own end.
+    /// Whether a body is complete although TLS ended without `close_notify` (RFC 8446 §6.1), which
+    /// many servers leave out and any host on the way could have cut off: a JSON document shows its
+    /// own end.
     pub async fn ends_whole(&mut self, error: &io::Error, body: &mut Vec<u8>) -> bool {
         let cut = error.kind() == io::ErrorKind::UnexpectedEof;
         if !cut || self.head.framing != Framing::UntilClose || self.head.encoded {

@@ -1,5 +1,5 @@
-//! Providers in memory: the other ends of the connections that a pool opens, in the thread of the test.
-//! Nothing moves by itself: the test polls, looks at the kernel and passes the time.
+//! Providers in memory: the other ends of the connections that a pool opens, in the thread of the
+//! test. Nothing moves by itself: the test polls, looks at the kernel and passes the time.
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
@@ -164,7 +164,7 @@ impl Bench {
 pub(super) const SECOND: Duration = Duration::from_secs(1);
 pub(super) const HEAD: &str = "POST /v1/chat/completions HTTP/1.1\r\n\r\n";
 pub(super) const REQUEST: &str = "POST /v1/chat/completions HTTP/1.1\r\n\r\n{\"n\": 1}";
-pub(super) const ANSWER: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
+pub(super) const RESPONSE: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
 /// More than the kernel takes for one who does not read.
 pub(super) const LONG: usize = 1_000_000;
 pub(super) const TIMEOUTS: Timeouts = Timeouts {
@@ -195,9 +195,10 @@ pub(super) fn begin(bench: &Bench) -> Running<'_> {
     running
 }
 
-/// What comes of an exchange that is answered with `bytes`, after which the provider closes or waits.
+/// What comes of an exchange that is answered with `bytes`, after which the provider closes or
+/// waits.
 #[track_caller]
-pub(super) fn answered(bench: &Bench, bytes: &str, closes: bool) -> (Outcome, Option<Peer>) {
+pub(super) fn respond_with(bench: &Bench, bytes: &str, closes: bool) -> (Outcome, Option<Peer>) {
     let running = begin(bench);
     let mut peer = bench.peer();
     peer.expect(REQUEST);
@@ -209,7 +210,7 @@ pub(super) fn answered(bench: &Bench, bytes: &str, closes: bool) -> (Outcome, Op
 #[track_caller]
 pub(super) fn refused(outcome: Outcome) -> ExchangeError {
     match outcome {
-        Ok(answer) => panic!("answered with {}", answer.head.status),
+        Ok(response) => panic!("answered with {}", response.head.status),
         Err(error) => error,
     }
 }
@@ -221,7 +222,7 @@ pub(super) fn good(outcome: Outcome) -> UpstreamResponse {
 
 /// Leaves an idle connection behind.
 pub(super) fn warm_up(bench: &Bench) -> Peer {
-    let (outcome, peer) = answered(bench, ANSWER, false);
+    let (outcome, peer) = respond_with(bench, RESPONSE, false);
     assert_eq!(bench.finish(good(outcome).collect(10, &mut share())).unwrap(), b"ok");
     assert_eq!(bench.pool.idle(), 1);
     peer.unwrap()

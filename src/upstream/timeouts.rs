@@ -44,7 +44,8 @@ impl Timeouts {
         }
     }
 
-    /// Until when the response to a request sent then must be whole; `None` when only progress counts.
+    /// Until when the response to a request sent then must be whole; `None` when only progress
+    /// counts.
     pub fn whole(&self, sent_at: Instant) -> Option<Wait> {
         (!self.streams).then(|| Wait::new(label::WHOLE_ANSWER, sent_at, self.whole))
     }

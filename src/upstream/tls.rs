@@ -2,8 +2,7 @@
 //!
 //! async-native-tls 0.6.0 builds a context, and parses the whole CA bundle twice, for every
 //! connection (40 ms and 0.85 MB each) and offers no way to share one. native-tls, on which it
-//! stands, does: a handshake over a socket that answers `WouldBlock` is all that is missing.
-//! Knows nothing of HTTP.
+//! stands, does: a handshake over a socket that returns `WouldBlock` is all that is missing.
 
 use std::cell::Cell;
 use std::future::poll_fn;
@@ -20,7 +19,7 @@ use crate::runtime::{offload, Watched};
 /// The shared TLS context.
 pub struct Tls {
     /// The context, and the reload for which the CA files were last read. Locked while it is made:
-    /// whoever comes meanwhile waits for the same one.
+    /// connections that need it meanwhile wait for the same one.
     current: Mutex<Option<(u64, TlsConnector)>>,
     /// Reloads so far.
     reloads: Cell<u64>,
@@ -104,7 +103,8 @@ impl Tls {
             }
             (Err(cause), None) => return Err(cause),
         };
-        // Not sooner: whoever waits for this may leave, and the next one has to begin again.
+        // Not sooner: the client that waits for this may leave, and the next one has to begin
+        // again.
         Ok(current.insert((reload, connector)).1.clone())
     }
 }
@@ -118,7 +118,7 @@ fn make() -> Result<TlsConnector, String> {
 }
 
 /// OpenSSL is silent about CA files that are absent, empty, or cannot be opened for want of
-/// descriptors, and a context without roots would refuse everybody from then on: so there must be
+/// descriptors, and a context without roots would refuse all servers from then on: so there must be
 /// some, before and after it looks.
 fn expect_roots() -> Result<(), String> {
     let named = std::env::var_os("SSL_CERT_FILE").map(PathBuf::from);

@@ -1,5 +1,5 @@
 //! Message bodies: where one ends (RFC 9112 §6 and §7). A state machine that can be fed any split
-//! of the same bytes. Knows nothing of sockets.
+//! of the same bytes.
 
 use std::fmt;
 use std::ops::Range;

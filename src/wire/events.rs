@@ -78,8 +78,8 @@ fn says_done(text: &[u8], before: u8) -> bool {
     start.is_some_and(|start| matches!(start.last().unwrap_or(&before), b'\n' | b'\r' | 0))
 }
 
-/// Whether other lines stand at the end of a piece of a stream than those of an event: a final event
-/// may stand before them.
+/// Whether other lines stand at the end of a piece of a stream than those of an event: a final
+/// event may stand before them.
 fn ends_without_data(piece: &[u8]) -> bool {
     let text = trim_line_ends(piece);
     memrchr2(b'\n', b'\r', text).is_some_and(|end| {

@@ -1,5 +1,5 @@
-//! HTTP/1.1 bytes: heads, bodies, chunks, events. Pure: it reads and writes memory only, and must not
-//! know sockets or time.
+//! HTTP/1.1 bytes: heads, bodies, chunks, events. Pure: it reads and writes memory only, and must
+//! not know sockets or timers.
 
 mod body;
 mod chunks;

@@ -12,7 +12,7 @@ use http_types::{Body, Method, Mime, Response, StatusCode};
 pub enum ReplyBody {
     /// One client's.
     Owned(Vec<u8>),
-    /// Everybody's, until there is another one.
+    /// Shared by all clients that are sent it.
     Shared(Rc<Vec<u8>>),
     /// Part of the program.
     Static(&'static [u8]),
@@ -66,7 +66,8 @@ impl Reply {
         self
     }
 
-    /// The bytes of the head, for an HTTP/1.1 or 1.0 client as `minor` says, and the body behind it.
+    /// The bytes of the head, for an HTTP/1.1 or 1.0 client as `minor` says, and the body behind
+    /// it.
     pub fn encode(self, keep_alive: bool, minor: u8) -> (Vec<u8>, ReplyBody) {
         let status = StatusCode::try_from(self.status).unwrap_or(StatusCode::InternalServerError);
         let mut response = Response::new(status);
@@ -79,7 +80,8 @@ impl Reply {
             response.insert_header("connection", option);
         }
         let mut head = Vec::new();
-        // From memory to memory: ready at once, and it cannot fail. As if for `HEAD`: the head alone.
+        // From memory to memory: ready at once, and it cannot fail. As if for `HEAD`: the head
+        // alone.
         let _ = block_on(Encoder::new(response, Method::Head).read_to_end(&mut head));
         (head, self.content)
     }

@@ -1,5 +1,4 @@
-//! The keys of the file, in the order in which they are read and shown. It knows what keys mean, and
-//! nothing about sockets.
+//! The keys of the file, in the order in which they are read and shown.
 
 use std::net::Ipv6Addr;
 

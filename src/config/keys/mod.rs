@@ -1,5 +1,5 @@
 //! What a key is: one row of a table, from which the reader, `--check` and the changes of a reload
-//! follow; the schema and the documentation are tested to agree with it. It knows no key.
+//! follow; the schema and the documentation are tested to agree with it.
 
 mod file;
 mod provider;
@@ -97,8 +97,9 @@ const fn needs_restart<T>(key: Key<T>) -> Key<T> {
     Key { restart: true, ..key }
 }
 
-/// A row: the field of the key's name, its kind, its place in `--check`, then the texts of `Doc`. The
-/// key's name stands first where the field has another; `with` and a reader where it has no field.
+/// A row: the field of the key's name, its kind, its place in `--check`, then the texts of `Doc`.
+/// The key's name stands first where the field has another; `with` and a reader where it has no
+/// field.
 macro_rules! key {
     ($name:expr => with $read:expr, $kind:expr, $english:literal, $chinese:literal
         $(, $schema:literal $(, $rule:literal)?)?) => {

@@ -8,24 +8,24 @@ fn who_never_sent_a_byte_leaves_first_then_who_is_idle_longest_then_who_is_in_a_
     let at = |seconds| start + Duration::from_secs(seconds);
     let (admission, waker) = (Admission::new(6), Waker::noop());
     let context = Context::from_waker(waker);
-    let mut places: Vec<_> =
+    let mut slots: Vec<_> =
         (0..6).map(|second| admission.take(at(second), waker).unwrap()).collect();
     assert!(admission.take(at(9), waker).is_none());
     // Fresh ones of second 4 and 5 stay as they are.
-    places[0].set(Activity::Head, at(10));
-    places[1].set(Activity::Idle, at(30));
-    places[2].set(Activity::Idle, at(20));
-    places[3].set(Activity::Busy, at(1));
+    slots[0].set(Activity::Head, at(10));
+    slots[1].set(Activity::Idle, at(30));
+    slots[2].set(Activity::Idle, at(20));
+    slots[3].set(Activity::Busy, at(1));
     for expected in [4, 5, 2, 1, 0] {
         // One at a time.
         assert_eq!((admission.make_room(at(31)), admission.make_room(at(31))), (None, None));
-        let leaving: Vec<_> = (0..6).filter(|index| places[*index].poll_leave(&context)).collect();
+        let leaving: Vec<_> = (0..6).filter(|index| slots[*index].poll_leave(&context)).collect();
         assert_eq!(leaving, [expected]);
-        places[expected].set(Activity::Busy, at(40));
+        slots[expected].set(Activity::Busy, at(40));
     }
     assert_eq!(admission.make_room(at(50)), None);
-    assert!(!places.iter().any(|place| place.poll_leave(&context)), "all are busy");
-    places.pop();
+    assert!(!slots.iter().any(|slot| slot.poll_leave(&context)), "all are busy");
+    slots.pop();
     assert!(admission.take(at(50), waker).is_some());
 }
 
@@ -34,16 +34,16 @@ fn who_has_just_begun_stays_until_the_newcomer_has_waited_as_long() {
     let start = Instant::now() + Duration::from_secs(1);
     let (admission, waker) = (Admission::new(1), Waker::noop());
     let context = Context::from_waker(waker);
-    let place = admission.take(start, waker).unwrap();
+    let slot = admission.take(start, waker).unwrap();
     let half = STAYS_MIN / 2;
     assert_eq!(admission.make_room(start), Some(start + STAYS_MIN));
     // It always does something, and never for long.
-    place.set(Activity::Idle, start + half);
+    slot.set(Activity::Idle, start + half);
     assert_eq!(admission.make_room(start + half), Some(start + STAYS_MIN));
-    assert!(!place.poll_leave(&context));
-    place.set(Activity::Idle, start + STAYS_MIN);
+    assert!(!slot.poll_leave(&context));
+    slot.set(Activity::Idle, start + STAYS_MIN);
     assert_eq!(admission.make_room(start + STAYS_MIN), None);
-    assert!(place.poll_leave(&context));
+    assert!(slot.poll_leave(&context));
 }
 
 struct Count(std::sync::atomic::AtomicUsize);
@@ -62,18 +62,18 @@ fn a_newcomer_asks_again_when_somebody_could_leave_or_who_should_stays() {
     let waker = Waker::from(count.clone());
     let woken = || count.0.swap(0, std::sync::atomic::Ordering::SeqCst);
     let admission = Admission::new(1);
-    let place = admission.take(now, &waker).unwrap();
-    place.set(Activity::Busy, now);
+    let slot = admission.take(now, &waker).unwrap();
+    slot.set(Activity::Busy, now);
     assert!(admission.take(now, &waker).is_none());
     assert_eq!(admission.make_room(later), None);
     assert_eq!(woken(), 0);
-    place.set(Activity::Idle, now);
+    slot.set(Activity::Idle, now);
     assert_eq!(woken(), 1, "somebody could leave");
     assert!(admission.take(now, &waker).is_none());
     assert_eq!(admission.make_room(later), None);
-    place.set(Activity::Busy, later);
+    slot.set(Activity::Busy, later);
     assert_eq!(woken(), 1, "who should leave stays");
     assert!(admission.take(later, &waker).is_none());
-    drop(place);
-    assert_eq!(woken(), 1, "a place is free");
+    drop(slot);
+    assert_eq!(woken(), 1, "a slot is free");
 }

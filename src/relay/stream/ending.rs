@@ -40,8 +40,8 @@ impl Stream {
         self.forget_pending();
     }
 
-    /// Whether the stream may end here, whatever the provider says: its final event has come, and no
-    /// promised length would be broken.
+    /// Whether the stream may end here, whatever the provider says: its final event has come, and
+    /// no promised length would be broken.
     pub(super) fn may_end(&self) -> bool {
         self.final_seen && (self.abandoned || !matches!(self.framing, Framing::Length(_)))
     }

@@ -7,9 +7,9 @@
 //!          └─ client gone or too slow ─▶ ClientGone, ClientSlow
 //! ```
 //!
-//! Flushing: what the client did not take is pending, and nothing is read. Reading: nothing is pending,
-//! and the provider is waited for. Abandoned: the client has left with all that it wanted, and the
-//! provider's last bytes are read so that its connection can serve again.
+//! Flushing: what the client did not take is pending, and nothing is read. Reading: nothing is
+//! pending, and the provider is waited for. Abandoned: the client has left with all that it wanted,
+//! and the provider's last bytes are read so that its connection can serve again.
 
 mod ending;
 mod opening;
@@ -51,13 +51,13 @@ pub struct Stream {
     tail: Option<EventTail>,
     whole_by: Option<Wait>,
     body_bytes_max: u64,
-    /// When the provider last sent, the client last took, and either got something.
+    /// When the provider last sent something, and when the client last took something.
     heard_at: Instant,
     taken_at: Instant,
     /// Since when the client has kept the provider waiting.
     blocked_at: Option<Instant>,
-    /// Whether the final event has come, and when it was with the client: then the stream is complete,
-    /// however its connection or the client ends.
+    /// Whether the final event has come, and when it was with the client: then the stream is
+    /// complete, however its connection or the client ends.
     final_seen: bool,
     final_out_at: Option<Instant>,
     /// The client left after the final event: only the rest of the provider's response is read.
@@ -66,7 +66,7 @@ pub struct Stream {
 }
 
 impl Stream {
-    /// Relays until the body ends or somebody leaves.
+    /// Relays until the body ends or one side leaves.
     pub(super) async fn send(
         mut self: Box<Self>,
         connection: &mut Connection,

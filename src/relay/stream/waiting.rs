@@ -74,8 +74,9 @@ impl Stream {
         Poll::Pending
     }
 
-    /// When the provider will be quiet. One that is needs patience: what was sent to it was answered, so
-    /// it is acknowledged.
+    /// When the provider will be quiet. From then on its connection gets more time for
+    /// acknowledgements: it has responded to all that was sent, so that only probes can be
+    /// unacknowledged.
     fn quiet_at(&mut self, now: Instant) -> Option<Instant> {
         let quiet_at = self.heard_at + QUIET_AFTER;
         if quiet_at <= now {

@@ -1,4 +1,4 @@
-//! `ai_proxy.log`: fern set-up, level changes, re-opening after logrotate. Knows nothing of HTTP.
+//! `ai_proxy.log`: fern set-up, level changes, re-opening after logrotate.
 //!
 //! Lines are gathered in memory, and a thread of its own writes them: nothing else waits for a disk
 //! or a pipe. It is woken when the event loop is about to sleep, or when many have come, and then
@@ -49,8 +49,8 @@ pub fn init(level: LogLevel) -> Result<(), log::SetLoggerError> {
             }
         }))
         .apply()?;
-    // A log over the process's limit of file sizes (setrlimit(2)) is a full disk, and no reason to be
-    // killed. Where this cannot be had, it is as the system has it.
+    // A log over the process's limit of file sizes (setrlimit(2)) is a full disk, and no reason to
+    // be killed. Where this cannot be had, it is as the system has it.
     let _ = signal_hook::flag::register(SIGXFSZ, Arc::default());
     let sink = SINK.get_or_init(Sink::new);
     if let Err(error) = writer::start(sink) {
@@ -95,8 +95,8 @@ pub fn reopen() {
     }
 }
 
-/// Tells whoever started the program, if anybody still listens: `eprintln!` would panic, and wait
-/// for ever for a pipe that nobody reads.
+/// Says something on standard error, if it can be written: `eprintln!` would panic where it cannot,
+/// and wait for ever for a pipe that is full.
 pub fn say_on_stderr(text: &str) {
     let _ = tell(io::stderr(), &format!("{text}\n"), PATIENCE);
 }

@@ -1,4 +1,4 @@
-//! Where text goes that nobody may wait for: the log's file, pipe or terminal, and the standard
+//! Where text is written without waiting: the log's file, pipe or terminal, and the standard
 //! streams.
 
 use std::fs::{self, File, OpenOptions};
@@ -30,7 +30,7 @@ pub(super) struct Look {
     pub(super) identity: Identity,
     /// No name leads to it any more.
     pub(super) removed: bool,
-    /// Somebody emptied it.
+    /// It was emptied.
     pub(super) empty: bool,
 }
 
@@ -98,11 +98,11 @@ fn standard_stream(path: &Path) -> Option<io::Result<OwnedFd>> {
     }
 }
 
-/// Writes to a standard stream, which may be a pipe that nobody reads: gives up when it takes
-/// nothing for `patience`. Sets no flag, which all that share the stream would see.
+/// Writes to a standard stream, which may be a pipe that is full: gives up when it takes nothing
+/// for `patience`. Sets no flag, which all that share the stream would see.
 ///
 /// # Errors
-/// When it cannot be written, or nobody reads it.
+/// When it cannot be written, or is not read.
 pub fn tell(stream: impl AsFd, text: &str, patience: Duration) -> io::Result<()> {
     let mut rest = text.as_bytes();
     while !rest.is_empty() {

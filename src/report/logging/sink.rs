@@ -1,4 +1,5 @@
-//! What lies between those who log and what writes: lines in memory, their bound, orders.
+//! What lies between the tasks that log and the thread that writes: lines in memory, their limit,
+//! orders.
 
 use std::fmt::{self, Write as _};
 use std::sync::{Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -43,7 +44,7 @@ struct Inner {
     stamp: Stamp,
     writer: Doze,
     orders: Orders,
-    /// Somebody waits until all is written.
+    /// A caller waits until all is written.
     awaited: bool,
 }
 

@@ -120,8 +120,8 @@ impl Writer {
         }
     }
 
-    /// Takes what was gathered when all before it is written, and writes what can be written without
-    /// waiting.
+    /// Takes what was gathered when all before it is written, and writes what can be written
+    /// without waiting.
     pub(super) fn step(&mut self, sink: &Sink) -> Next {
         let orders = sink.hand_over(&mut self.taken, &mut self.stamp);
         self.obey(&orders);
@@ -196,7 +196,7 @@ impl Writer {
     fn open(&mut self) -> io::Result<()> {
         let outlet = Outlet::open(&self.path)?;
         let identity = Some(outlet.look()?.identity);
-        // In another file a line that was torn begins again.
+        // In another file a line that was written in part begins again.
         if self.place != identity {
             self.done = self.line_start();
             self.place = identity;

@@ -1,8 +1,8 @@
 use super::*;
 use crate::upstream::pool::PoolLimits;
 use crate::upstream::testing::{
-    answered, begin, drain, good, refused, share, warm_up, with_body, Bench, ANSWER, HEAD, LONG,
-    REQUEST, SECOND, TIMEOUTS, WIDE,
+    begin, drain, good, refused, respond_with, share, warm_up, with_body, Bench, HEAD, LONG,
+    REQUEST, RESPONSE, SECOND, TIMEOUTS, WIDE,
 };
 
 #[test]
@@ -12,9 +12,9 @@ fn a_request_goes_out_once_and_its_connection_serves_again() {
     assert!(peer.drain().is_empty());
     let running = begin(&bench);
     peer.expect(REQUEST);
-    peer.send(ANSWER);
-    let answer = good(bench.finish(running));
-    assert!(answer.lease.reused && peer.drain().is_empty());
+    peer.send(RESPONSE);
+    let response = good(bench.finish(running));
+    assert!(response.lease.reused && peer.drain().is_empty());
 }
 
 #[test]
@@ -26,13 +26,13 @@ fn a_long_request_goes_out_in_order_and_once_however_slowly_it_is_read() {
     let mut peer = bench.peer();
     let found = drain(&bench, &mut peer, &mut running);
     assert!(found == [HEAD.as_bytes(), &body].concat());
-    peer.send(ANSWER);
-    let answer = good(bench.finish(running));
-    assert!(answer.reusable && peer.drain().is_empty());
+    peer.send(RESPONSE);
+    let response = good(bench.finish(running));
+    assert!(response.reusable && peer.drain().is_empty());
 }
 
 #[test]
-fn interim_answers_are_skipped_however_they_arrive() {
+fn interim_responses_are_skipped_however_they_arrive() {
     let bench = Bench::new(WIDE);
     let mut running = begin(&bench);
     let mut peer = bench.peer();
@@ -42,7 +42,7 @@ fn interim_answers_are_skipped_however_they_arrive() {
         peer.send(piece);
         assert!(bench.poll(&mut running).is_none());
     }
-    peer.send(&ANSWER[2..]);
+    peer.send(&RESPONSE[2..]);
     let answer = good(bench.finish(running));
     assert_eq!(answer.head.status, 200);
     assert_eq!(bench.finish(answer.collect(10, &mut share())).unwrap(), b"ok");
@@ -50,9 +50,9 @@ fn interim_answers_are_skipped_however_they_arrive() {
 }
 
 #[test]
-fn too_many_interim_answers_101_and_noise_are_refused() {
+fn too_many_interim_responses_101_and_noise_are_refused() {
     let interim = "HTTP/1.1 102 Processing\r\n\r\n".repeat(INTERIM_BYTES_MAX / 27 + 1);
-    for answer in [
+    for response in [
         &interim,
         "HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\n\r\n",
         // Without waiting for the end of a head.
@@ -60,7 +60,7 @@ fn too_many_interim_answers_101_and_noise_are_refused() {
         "HTTP/2",
     ] {
         let bench = Bench::new(WIDE);
-        let (outcome, peer) = answered(&bench, answer, false);
+        let (outcome, peer) = respond_with(&bench, response, false);
         assert!(matches!(refused(outcome), ExchangeError::Head(HeadError::Malformed(_))));
         assert!(peer.unwrap().is_closed());
         assert_eq!(bench.pool.permits.taken(), 0);
@@ -121,9 +121,9 @@ fn a_provider_that_cannot_be_reached_is_an_error_and_costs_no_permit() {
 fn a_redirect_is_refused_and_its_connection_closed() {
     for status in [300, 301, 302, 303, 305, 307, 308] {
         let bench = Bench::new(WIDE);
-        let answer =
+        let response =
             format!("HTTP/1.1 {status} Moved\r\nLocation: /v2\r\nContent-Length: 0\r\n\r\n");
-        let (outcome, peer) = answered(&bench, &answer, false);
+        let (outcome, peer) = respond_with(&bench, &response, false);
         let error = refused(outcome);
         assert!(
             matches!(&error, ExchangeError::Redirect(found, Some(to)) if (*found, &**to) == (status, "/v2"))
@@ -141,8 +141,8 @@ fn a_head_that_frames_its_body_twice_is_refused() {
         "Transfer-Encoding: gzip, chunked",
     ] {
         let bench = Bench::new(WIDE);
-        let answer = format!("HTTP/1.1 200 OK\r\n{fields}\r\n\r\nok");
-        let (outcome, peer) = answered(&bench, &answer, false);
+        let response = format!("HTTP/1.1 200 OK\r\n{fields}\r\n\r\nok");
+        let (outcome, peer) = respond_with(&bench, &response, false);
         assert!(matches!(refused(outcome), ExchangeError::Head(_)), "{fields}");
         assert!(peer.unwrap().is_closed());
     }

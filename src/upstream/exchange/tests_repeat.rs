@@ -1,13 +1,13 @@
 use super::*;
 use crate::upstream::pool::PoolLimits;
 use crate::upstream::testing::{
-    begin, good, origin, refused, share, warm_up, Bench, ANSWER, HEAD, REQUEST, TIMEOUTS, WIDE,
+    begin, good, origin, refused, share, warm_up, Bench, HEAD, REQUEST, RESPONSE, TIMEOUTS, WIDE,
 };
 
 #[test]
 fn an_exchange_is_repeated_once_after_an_early_idle_death_and_never_else() {
     let ms = Duration::from_millis;
-    for (attempt, reused, answer_bytes, age, tcp_took, repeats) in [
+    for (attempt, reused, response_bytes, age, tcp_took, repeats) in [
         (0, true, 0, ms(0), ms(0), true),
         (0, true, 0, ms(19), ms(0), true),
         (0, true, 0, ms(20), ms(0), false),
@@ -19,8 +19,8 @@ fn an_exchange_is_repeated_once_after_an_early_idle_death_and_never_else() {
         (0, false, 0, ms(0), ms(0), false),
         (1, true, 0, ms(0), ms(0), false),
     ] {
-        let may = may_repeat(attempt, reused, answer_bytes, age, tcp_took);
-        assert_eq!(may, repeats, "{attempt} {reused} {answer_bytes} {age:?} {tcp_took:?}");
+        let may = may_repeat(attempt, reused, response_bytes, age, tcp_took);
+        assert_eq!(may, repeats, "{attempt} {reused} {response_bytes} {age:?} {tcp_took:?}");
     }
 }
 
@@ -66,7 +66,7 @@ fn the_repeat_of_an_exchange_is_answered_like_any_other() {
     assert!(bench.poll(&mut other).is_none());
     let mut peer = bench.peer();
     peer.expect(REQUEST);
-    peer.send(ANSWER);
+    peer.send(RESPONSE);
     let answer = good(bench.finish(running));
     assert!(!answer.lease.reused);
     assert_eq!(bench.finish(answer.collect(10, &mut share())).unwrap(), b"ok");
@@ -79,15 +79,15 @@ fn the_repeat_of_an_exchange_takes_no_idle_connection() {
     let bench = Bench::new(WIDE);
     let (first, second) = (begin(&bench), begin(&bench));
     let (mut living, mut dead) = (bench.peer(), bench.peer());
-    living.send(ANSWER);
-    dead.send(ANSWER);
+    living.send(RESPONSE);
+    dead.send(RESPONSE);
     bench.finish(good(bench.finish(first)).collect(10, &mut share())).unwrap();
     bench.finish(good(bench.finish(second)).collect(10, &mut share())).unwrap();
     assert_eq!(bench.pool.idle(), 2);
     let mut running = begin(&bench);
     drop(dead);
     assert!(bench.poll(&mut running).is_none());
-    bench.peer().send(ANSWER);
+    bench.peer().send(RESPONSE);
     assert!(!good(bench.finish(running)).lease.reused);
     assert_eq!(bench.pool.idle(), 1);
 }
@@ -114,7 +114,7 @@ fn an_exchange_that_may_have_begun_is_not_repeated() {
 }
 
 #[test]
-fn an_exchange_is_not_repeated_after_a_byte_of_its_answer() {
+fn an_exchange_is_not_repeated_after_a_byte_of_its_response() {
     for byte in ["H", "HTTP/1.1 100 Continue\r\n\r\n"] {
         let bench = Bench::new(WIDE);
         let mut peer = warm_up(&bench);

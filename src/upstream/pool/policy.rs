@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-/// A connection that is older serves nobody new: names move, and would never be looked up again.
+/// A connection that is older is not reused: names move, and would never be looked up again.
 pub(super) const CONNECTION_AGE_MAX: Duration = Duration::from_secs(5 * 60);
 
 /// The configured limits of the pool.

@@ -2,12 +2,12 @@ use std::mem::size_of;
 
 use super::*;
 use crate::upstream::testing::{
-    answered, drain, good, share, with_body, Bench, ANSWER, HEAD, LONG, WIDE,
+    drain, good, respond_with, share, with_body, Bench, HEAD, LONG, RESPONSE, WIDE,
 };
 use crate::wire::BodyError;
 
 #[test]
-fn the_rest_of_a_request_goes_out_while_an_early_answer_is_read() {
+fn the_rest_of_a_request_goes_out_while_an_early_response_is_read() {
     let bench = Bench::new(WIDE);
     let body = vec![b'x'; LONG];
     let mut running = with_body(&bench, &body);
@@ -22,13 +22,14 @@ fn the_rest_of_a_request_goes_out_while_an_early_answer_is_read() {
     peer.send("ok");
     assert_eq!(bench.finish(reading).unwrap(), b"ok");
     assert_eq!((length, peer.drain().len()), (HEAD.len() + body.len(), 0));
-    // The provider did not wait for the request: what comes of it cannot be told from the next answer.
+    // The provider did not wait for the request: what comes of it cannot be told from the next
+    // response.
     assert_eq!(bench.pool.idle(), 0);
 }
 
 #[test]
 fn a_body_that_is_not_what_its_framing_says_is_an_error() {
-    for (answer, closes) in [
+    for (response, closes) in [
         ("Content-Length: 3\r\n\r\nok", true),
         ("Transfer-Encoding: chunked\r\n\r\n2\r\nok\r\n", true),
         ("Transfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n", true),
@@ -36,21 +37,22 @@ fn a_body_that_is_not_what_its_framing_says_is_an_error() {
         ("Transfer-Encoding: chunked\r\n\r\n2\r\nokay\r\n", false),
     ] {
         let bench = Bench::new(WIDE);
-        let (outcome, _peer) = answered(&bench, &format!("HTTP/1.1 200 OK\r\n{answer}"), closes);
+        let (outcome, _peer) =
+            respond_with(&bench, &format!("HTTP/1.1 200 OK\r\n{response}"), closes);
         let body = bench.finish(good(outcome).collect(100, &mut share()));
-        assert!(matches!(body, Err(ExchangeError::Body(_))), "{answer}");
+        assert!(matches!(body, Err(ExchangeError::Body(_))), "{response}");
         assert_eq!(bench.pool.idle(), 0);
     }
     // The kind of error, for one.
     let bench = Bench::new(WIDE);
-    let (outcome, _) = answered(&bench, "HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nok", true);
+    let (outcome, _) = respond_with(&bench, "HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nok", true);
     let body = bench.finish(good(outcome).collect(100, &mut share()));
     assert!(matches!(body, Err(ExchangeError::Body(BodyError::Truncated))));
 }
 
 #[test]
-fn only_a_connection_whose_answer_was_framed_and_read_to_its_end_serves_again() {
-    for (answer, closes, body, kept) in [
+fn only_a_connection_whose_response_was_framed_and_read_to_its_end_serves_again() {
+    for (response, closes, body, kept) in [
         ("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok", false, "ok", true),
         (
             "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n",
@@ -75,25 +77,25 @@ fn only_a_connection_whose_answer_was_framed_and_read_to_its_end_serves_again() 
         ("HTTP/1.1 200 OK\r\n\r\nok", true, "ok", false),
     ] {
         let bench = Bench::new(WIDE);
-        let (outcome, _peer) = answered(&bench, answer, closes);
+        let (outcome, _peer) = respond_with(&bench, response, closes);
         let found = bench.finish(good(outcome).collect(10, &mut share())).unwrap();
-        assert_eq!(String::from_utf8(found).unwrap(), body, "{answer}");
-        assert_eq!(bench.pool.idle(), usize::from(kept), "{answer}");
+        assert_eq!(String::from_utf8(found).unwrap(), body, "{response}");
+        assert_eq!(bench.pool.idle(), usize::from(kept), "{response}");
         assert_eq!(bench.pool.permits.taken(), 0);
     }
 }
 
 #[test]
-fn an_answer_given_up_before_its_end_closes_its_connection() {
+fn a_response_given_up_before_its_end_closes_its_connection() {
     for finishes in [true, false] {
         let bench = Bench::new(WIDE);
         let (outcome, peer) =
-            answered(&bench, "HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nok", false);
-        let answer = good(outcome);
+            respond_with(&bench, "HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nok", false);
+        let response = good(outcome);
         if finishes {
-            answer.finish();
+            response.finish();
         } else {
-            drop(answer);
+            drop(response);
         }
         assert!(peer.unwrap().is_closed());
         assert_eq!((bench.pool.idle(), bench.pool.permits.taken()), (0, 0));
@@ -101,15 +103,15 @@ fn an_answer_given_up_before_its_end_closes_its_connection() {
 }
 
 #[test]
-fn an_answer_over_its_limit_is_refused() {
+fn a_response_over_its_limit_is_refused() {
     let bench = Bench::new(WIDE);
-    let (outcome, peer) = answered(&bench, ANSWER, false);
+    let (outcome, peer) = respond_with(&bench, RESPONSE, false);
     let body = bench.finish(good(outcome).collect(1, &mut share()));
     assert!(matches!(body, Err(ExchangeError::TooLarge(1))));
     assert!(peer.unwrap().is_closed());
 }
 
 #[test]
-fn an_open_answer_is_small() {
+fn an_open_response_is_small() {
     assert!(size_of::<UpstreamResponse>() <= 184);
 }

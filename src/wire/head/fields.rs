@@ -1,4 +1,4 @@
-//! Which fields of a client's request and of a provider's answer stay here. One look at the first
+//! Which fields of a client's request and of a provider's response stay here. One look at the first
 //! letters of a name leaves few rules to compare: this runs for every field of every message.
 
 use Rule::{Name, Start};
@@ -10,10 +10,11 @@ pub(super) enum Stays {
     Ours,
     /// It belongs to the client's connection (RFC 9110 §7.6.1).
     HopByHop,
-    /// A browser says by it whose page asks. Providers refuse pages that they do not know, and who
-    /// asks is ours to decide.
+    /// A browser says by it which page asks. Providers refuse pages that they do not know, and it
+    /// is the proxy that decides who may ask.
     Browser,
-    /// A front says by it for whom it asks: addresses and sign-in tokens of its clients.
+    /// A reverse proxy in front says by it for whom it asks: addresses and sign-in tokens of its
+    /// clients.
     Front,
 }
 
@@ -98,10 +99,11 @@ fn candidates(name: &[u8]) -> &'static [Rule] {
     }
 }
 
-/// Whether an answer's field of this name does not go on to the client: it belongs to the provider's
-/// connection (RFC 9110 §7.6.1), frames the body, or speaks for the provider's origin and would be
-/// taken for ours: other ways to reach it, rules for its host, orders to its pages' browsers.
-pub(super) fn stays_of_answer(name: &str) -> bool {
+/// Whether a response's field of this name does not go on to the client: it belongs to the
+/// provider's connection (RFC 9110 §7.6.1), frames the body, or speaks for the provider's origin
+/// and would be taken for ours: other ways to reach it, rules for its host, orders to its pages'
+/// browsers.
+pub(super) fn stays_of_response(name: &str) -> bool {
     let names: &[&str] = match name.as_bytes().first().map_or(0, u8::to_ascii_lowercase) {
         b'a' => &["alt-svc"],
         b'c' => &["connection", "content-length", "clear-site-data"],
@@ -134,15 +136,15 @@ mod tests {
     ];
 
     #[test]
-    fn what_an_answer_says_of_its_connection_or_origin_stays() {
+    fn what_a_response_says_of_its_connection_or_origin_stays() {
         let of_origin =
             ["Alt-Svc", "STRICT-TRANSPORT-SECURITY", "Clear-Site-Data", "NEL", "Report-To"];
         for name in HOP_BY_HOP.iter().chain(&of_origin).chain(&["Reporting-Endpoints"]) {
-            assert!(stays_of_answer(name), "{name}");
+            assert!(stays_of_response(name), "{name}");
         }
         for name in ["Retry-After", "Set-Cookie", "Server", "Alt-Svc-Used", "X-NEL", "anthropic-x"]
         {
-            assert!(!stays_of_answer(name), "{name}");
+            assert!(!stays_of_response(name), "{name}");
         }
     }
 

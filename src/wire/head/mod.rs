@@ -4,14 +4,13 @@
 //! async-h1 2.3.4 parses heads with the same httparse, but then panics on non-ASCII values, knows
 //! no status beyond its enum (520, 529 …), loses order and spelling in a hash map, takes `%2e%2e`
 //! for a parent folder and keeps 8 KB per message. Heads that we write for ourselves go through it.
-//! Knows nothing of sockets and routes.
 
-mod answer;
 mod fields;
 mod request;
+mod response;
 
-pub use answer::{Content, ResponseHead};
 pub use request::RequestHead;
+pub use response::{Content, ResponseHead};
 
 use std::fmt;
 
@@ -24,7 +23,8 @@ use crate::wire::body::Framing;
 pub const HEAD_BYTES_MAX: usize = 64 * 1024;
 /// Fields of a head.
 pub const FIELDS_MAX: usize = 128;
-/// Fields that `Connection` names. Every field is compared with all of them, and nobody names many.
+/// Fields that `Connection` names. Every field is compared with all of them, and no message names
+/// many.
 const NAMED_MAX: usize = 16;
 
 /// Why a head is refused.

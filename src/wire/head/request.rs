@@ -30,20 +30,23 @@ pub struct RequestHead {
     pub request_id: Option<String>,
     /// The coding of a body that is compressed or otherwise encoded (RFC 9110 §8.4).
     pub coding: Option<String>,
-    /// Whether another proxy, or a browser for a page, says that it asks for somebody else.
+    /// Whether fields say that a reverse proxy asks for a client of its own, or a browser for a
+    /// page.
     pub forwarded: bool,
-    /// Whether the client asks for `/` and names `text/html` in `Accept`, and would not rather have JSON.
+    /// Whether the client asks for `/` and names `text/html` in `Accept`, and would not rather have
+    /// JSON.
     pub prefers_html: bool,
     /// The end-to-end field lines for the provider.
     pub relayed: Vec<u8>,
 }
 
 impl RequestHead {
-    /// Reads a complete head, as [`super::HeadScanner`] found it. Fields whose value `is_secret` stay
-    /// here: some clients send their token in several.
+    /// Reads a complete head, as [`super::HeadScanner`] found it. Fields whose value `is_secret`
+    /// stay here: some clients send their token in several.
     ///
     /// # Errors
-    /// See [`HeadError`]; after any of them the connection cannot be trusted to be in step.
+    /// See [`HeadError`]; after any of them what follows on the connection cannot be trusted to be
+    /// a request.
     pub fn parse(
         bytes: &[u8],
         is_secret: &dyn Fn(&[u8]) -> bool,
@@ -135,8 +138,8 @@ impl RequestHead {
     }
 }
 
-/// Whether `Accept` names `text/html` and ranks it no lower than `application/json`. A wildcard names
-/// nothing: curl and the SDKs send those.
+/// Whether `Accept` names `text/html` and ranks it no lower than `application/json`. A wildcard
+/// names nothing: curl and the SDKs send those.
 fn prefers_html(fields: &[httparse::Header<'_>]) -> bool {
     let accept = fields.iter().filter(|field| field.name.eq_ignore_ascii_case("accept"));
     let (mut html, mut json) = (0.0, 0.0);

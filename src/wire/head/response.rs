@@ -1,13 +1,13 @@
-//! The head of a provider's answer, checked.
+//! The head of a provider's response, checked.
 
-use super::fields::stays_of_answer;
+use super::fields::stays_of_response;
 use super::{push_field, trim, Control, HeadError, FIELDS_MAX};
 use crate::wire::body::Framing;
 
 /// Room behind a relayed head for our own fields and a small body.
 const ROOM_BYTES: usize = 640;
 
-/// What kind of body an answer has.
+/// What kind of body a response has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Content {
     /// `text/event-stream`: relayed as it comes.
@@ -18,7 +18,7 @@ pub enum Content {
     Other,
 }
 
-/// What the program needs to know of an answer head; nothing in it borrows from the wire.
+/// What the program needs to know of a response head; nothing in it borrows from the wire.
 pub struct ResponseHead {
     /// Any three-digit code from 100 up.
     pub status: u16,
@@ -89,15 +89,15 @@ impl ResponseHead {
         head.push_status_line(raw.reason.unwrap_or(""));
         for field in raw.headers.iter() {
             head.take_note(field.name, trim(field.value));
-            if !stays_of_answer(field.name) && !control.names(field.name) {
+            if !stays_of_response(field.name) && !control.names(field.name) {
                 push_field(&mut head.relayed, field.name, trim(field.value));
             }
         }
         Ok(head)
     }
 
-    /// Whether the answer only says where else to ask (RFC 9110 §15.4). An SDK that follows it leaves
-    /// us, with prompt and headers.
+    /// Whether the response only says where else to ask (RFC 9110 §15.4). An SDK that follows it
+    /// leaves us, with prompt and headers.
     pub fn is_redirect(&self) -> bool {
         matches!(self.status, 300..=303 | 305 | 307 | 308)
     }
@@ -158,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_that_can_be_read_in_two_ways_is_refused() {
+    fn a_response_that_can_be_read_in_two_ways_is_refused() {
         for fields in [
             "Content-Length: 1\r\nContent-Length: 2",
             "Content-Length: 2\r\nTransfer-Encoding: chunked",
@@ -171,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn answers_without_body_leave_the_connection_usable() {
+    fn responses_without_body_leave_the_connection_usable() {
         for status in ["204 No Content", "304 Not Modified"] {
             let head = format!("HTTP/1.1 {status}\r\nContent-Length: 5\r\n\r\n");
             let head = parse(head.as_bytes()).ok().unwrap();
