@@ -11,6 +11,8 @@ mod writing;
 pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tests_memory;
 
 use std::future::{poll_fn, Future};
 use std::net::SocketAddr;
