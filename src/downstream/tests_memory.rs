@@ -90,7 +90,16 @@ fn the_memory_of_a_body_is_what_it_takes_and_not_what_was_announced() {
     assert!(bench.reactor.poll(&mut reading).is_none());
     let used = bench.budget.used();
     assert!((10..1000).contains(&used), "{used}");
-    let rest = vec![b'x'; LENGTH - 10];
+    let (half, rest) = (vec![b'x'; LENGTH / 2], vec![b'x'; LENGTH / 2 - 10]);
+    let mut sent = 0;
+    while sent < half.len() {
+        sent += peer.send_some(&half[sent..]);
+        for _ in 0..8 {
+            assert!(bench.reactor.poll(&mut reading).is_none());
+        }
+    }
+    // Beside the body there is the buffer that it is read into.
+    assert!((half.len() + SCRATCH_BYTES..LENGTH + SCRATCH_BYTES).contains(&bench.budget.used()));
     let body = feed(&bench, &mut peer, &rest, reading).unwrap();
     assert_eq!((body.len(), bench.budget.used()), (LENGTH, body.capacity()));
     assert_eq!(connection.read_buffer.capacity(), 0);

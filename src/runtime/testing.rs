@@ -11,7 +11,6 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use futures_lite::future::{block_on, poll_once};
-use socket2::SockRef;
 
 use super::{Reactor, Socket, Watched};
 
@@ -82,11 +81,6 @@ impl Peer {
         let read = self.0.read(&mut [0]);
         self.0.set_nonblocking(false).unwrap();
         !matches!(read, Err(error) if error.kind() == io::ErrorKind::WouldBlock)
-    }
-
-    /// Lets the kernel keep about so many bytes of what this end sends.
-    pub(crate) fn narrow(&self, bytes: usize) {
-        SockRef::from(&self.0).set_send_buffer_size(bytes).unwrap();
     }
 }
 

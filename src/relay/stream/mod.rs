@@ -248,3 +248,6 @@ impl Stream {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
