@@ -137,7 +137,9 @@ fn what_calls_itself_json_but_is_none_streams_to_who_asked_for_that() {
     assert_eq!(client.text(), "");
     provider.send("9\r\ndata: 1\n\n\r\n");
     bench.wait(&mut running);
-    assert!(client.text().ends_with("\r\n\r\n9\r\ndata: 1\n\n\r\n"));
+    let text = client.text();
+    assert!(text.ends_with("\r\n\r\n9\r\ndata: 1\n\n\r\n"), "{text}");
+    assert!(text.contains("x-accel-buffering: no\r\n"), "they are events: {text}");
     provider.send("0\r\n\r\n");
     assert!(matches!(bench.finish(running).result, Ok(Outcome::Complete)));
 }

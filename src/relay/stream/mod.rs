@@ -251,3 +251,5 @@ impl Stream {
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tests_endings;

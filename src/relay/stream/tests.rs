@@ -5,31 +5,42 @@ use super::*;
 use crate::relay::testing::{Bench, Ended, Running, SECOND, STREAMS};
 use crate::relay::{relay, Response};
 use crate::report::Error;
-use crate::runtime::label;
 use crate::runtime::testing::Peer;
 use crate::upstream::Timeouts;
 
 const HEAD: &str = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n";
 const OURS: &str = "cache-control: no-cache\r\nx-accel-buffering: no\r\n";
 const CHUNKED: &str = "Transfer-Encoding: chunked\r\n\r\n";
-const EVENT: &str = "data: {\"a\":1}\n\n";
-const DONE: &str = "data: [DONE]\n\n";
-const LAST: &str = "0\r\n\r\n";
+pub(super) const EVENT: &str = "data: {\"a\":1}\n\n";
+pub(super) const DONE: &str = "data: [DONE]\n\n";
+pub(super) const LAST: &str = "0\r\n\r\n";
 
-fn chunk(data: &str) -> String {
+pub(super) fn chunk(data: &str) -> String {
     format!("{:x}\r\n{data}\r\n", data.len())
 }
 
 /// A stream of which `events` have come and went out.
-fn begin<'b>(bench: &'b Bench, events: &str) -> (Running<'b>, Peer, Peer) {
+pub(super) fn begin<'b>(bench: &'b Bench, events: &str) -> (Running<'b>, Peer, Peer) {
     let (running, mut client, provider) =
         bench.begin(&format!("{HEAD}{CHUNKED}{}", chunk(events)), 1);
     assert!(client.text().ends_with(&chunk(events)));
     (running, client, provider)
 }
 
+type Open = (Box<Stream>, Connection, Box<Entry>, Peer, Peer);
+
+/// A stream that was not polled yet, between its client and its provider.
+fn open(bench: &Bench, framing: &str) -> Open {
+    let (response, provider) = bench.response(&format!("{HEAD}{framing}"));
+    let (mut connection, client) = bench.client(1);
+    let (terms, mut entry) = (bench.terms(), bench.entry(&connection));
+    let relayed = bench.providers.finish(relay(response, &mut connection, &terms, &mut entry));
+    let Ok(Response::Stream(stream)) = relayed else { panic!() };
+    (stream, connection, entry, client, provider)
+}
+
 #[track_caller]
-fn cut(ended: Ended) -> Error {
+pub(super) fn cut(ended: Ended) -> Error {
     match ended.result {
         Ok(Outcome::Cut(error)) => *error,
         other => panic!("{other:?}"),
@@ -101,12 +112,8 @@ fn a_body_for_a_client_that_knows_no_chunks_ends_with_the_connection() {
 #[test]
 fn a_slow_client_holds_up_the_provider_and_not_the_memory() {
     let bench = Bench::new(STREAMS);
-    let (response, mut provider) = bench.response(&format!("{HEAD}\r\n"));
-    let (mut connection, mut client) = bench.client(1);
-    let (terms, mut entry) = (bench.terms(), bench.entry(&connection));
-    let relayed = bench.providers.finish(relay(response, &mut connection, &terms, &mut entry));
-    let Ok(Response::Stream(mut stream)) = relayed else { panic!() };
-    let bytes = vec![b'x'; 4_000_000];
+    let (mut stream, mut connection, mut entry, mut client, mut provider) = open(&bench, "\r\n");
+    let bytes = vec![b'~'; 4_000_000];
     let context = Context::from_waker(Waker::noop());
     let (mut sent, mut quiet) = (0, 0);
     // Until nothing moves any more.
@@ -135,110 +142,7 @@ fn a_slow_client_holds_up_the_provider_and_not_the_memory() {
     found.extend(client.drain());
     assert!(matches!(outcome, Outcome::Complete) && found.ends_with(LAST.as_bytes()));
     assert_eq!((entry.bytes, stream.pending.capacity()), (bytes.len() as u64, 0));
-    let relayed = found.iter().filter(|byte| **byte == b'x').count();
-    // Each head has the `x` of `text/` and that of `x-accel`, and `text/` again.
-    let head = format!("{HEAD}{OURS}").matches('x').count();
-    assert_eq!(relayed - head, bytes.len());
-}
-
-#[test]
-fn a_client_that_takes_nothing_for_a_minute_is_given_up_and_one_that_takes_little_is_not() {
-    let bench = Bench::new(STREAMS);
-    let (mut running, mut client, mut provider) = begin(&bench, EVENT);
-    let bytes = chunk(&"x".repeat(8_000_000));
-    let mut sent = 0;
-    let mut fill = |running: &mut Running<'_>| loop {
-        let more = provider.send_some(&bytes.as_bytes()[sent..]);
-        sent += more;
-        bench.wait(running);
-        if more == 0 {
-            break;
-        }
-    };
-    for _ in 0..3 {
-        fill(&mut running);
-        bench.pass(59 * SECOND, &mut running);
-        assert!(!client.drain().is_empty());
-        bench.wait(&mut running);
-    }
-    fill(&mut running);
-    bench.pass(59 * SECOND, &mut running);
-    bench.providers.pass(SECOND);
-    let ended = bench.finish(running);
-    let Ok(Outcome::ClientSlow(wait)) = ended.result else { panic!("{:?}", ended.result) };
-    assert_eq!((wait.label, wait.length), (label::WRITE_TO_CLIENT, 60 * SECOND));
-    assert!(!ended.connection.may_reuse());
-}
-
-#[test]
-fn silence_cuts_a_stream_and_says_so_between_two_events_only() {
-    for (events, told) in [(EVENT, true), ("data: {\"a\"", false)] {
-        let bench = Bench::new(STREAMS);
-        let (mut running, mut client, mut provider) = begin(&bench, events);
-        bench.pass(299 * SECOND, &mut running);
-        assert_eq!(client.text(), "");
-        bench.providers.pass(SECOND);
-        let ended = bench.finish(running);
-        assert!(!ended.connection.may_reuse());
-        let error = cut(ended);
-        assert_eq!(
-            (error.status(), error.upstream_timeout().unwrap().label),
-            (Some(504), label::NEXT_BYTES)
-        );
-        let last = client.text();
-        assert_eq!(last, if told { chunk(&error.event()) } else { String::new() });
-        assert!(provider.is_closed());
-    }
-}
-
-#[test]
-fn a_provider_that_dies_before_the_final_event_cuts_and_after_it_completes_the_stream() {
-    let bench = Bench::new(STREAMS);
-    let (running, mut client, provider) = begin(&bench, EVENT);
-    drop(provider);
-    let error = cut(bench.finish(running));
-    assert_eq!(error.status(), Some(502));
-    assert_eq!(client.text(), chunk(&error.event()), "and no last chunk");
-    let (running, mut client, provider) = begin(&bench, DONE);
-    drop(provider);
-    let ended = bench.finish(running);
-    assert!(matches!(ended.result, Ok(Outcome::Complete)) && ended.connection.may_reuse());
-    assert_eq!(client.text(), LAST);
-}
-
-#[test]
-fn a_provider_that_lingers_after_the_final_event_is_not_waited_for_long() {
-    let bench = Bench::new(STREAMS);
-    let (mut running, mut client, mut provider) = begin(&bench, DONE);
-    assert_eq!(client.text(), "");
-    bench.pass(SECOND - SECOND / 100, &mut running);
-    bench.providers.pass(SECOND / 100);
-    let ended = bench.finish(running);
-    assert!(matches!(ended.result, Ok(Outcome::Complete)));
-    assert_eq!(client.text(), LAST);
-    assert!(provider.is_closed() && bench.providers.pool.idle() == 0);
-}
-
-#[test]
-fn a_client_that_leaves_before_the_final_event_ends_the_exchange() {
-    let bench = Bench::new(STREAMS);
-    let (running, client, mut provider) = begin(&bench, EVENT);
-    drop(client);
-    assert!(matches!(bench.finish(running).result, Ok(Outcome::ClientGone)));
-    assert!(provider.is_closed());
-}
-
-#[test]
-fn a_client_that_leaves_after_the_final_event_has_had_a_complete_stream() {
-    let bench = Bench::new(STREAMS);
-    let (mut running, client, mut provider) = begin(&bench, DONE);
-    drop(client);
-    // The last bytes are waited for, so that the provider's connection serves again.
-    bench.wait(&mut running);
-    provider.send(LAST);
-    let ended = bench.finish(running);
-    assert!(matches!(ended.result, Ok(Outcome::Complete)) && !ended.connection.may_reuse());
-    assert_eq!((ended.entry.bytes, bench.providers.pool.idle()), (DONE.len() as u64, 1));
+    assert_eq!(found.iter().filter(|byte| **byte == b'~').count(), bytes.len());
 }
 
 #[test]
@@ -259,10 +163,50 @@ fn a_silent_stream_gets_comments_between_two_events_only_and_none_after_the_fina
     assert_eq!(client.text(), chunk(half));
     bench.pass(100 * SECOND, &mut running);
     assert_eq!(client.text(), "", "in the middle of an event");
-    // Comments keep the client, not the provider: its silence has its own end.
-    bench.providers.pass(200 * SECOND);
-    assert!(cut(bench.finish(running)).upstream_timeout().is_some());
+    let bench = Bench::new(Timeouts { comment_after: Some(SECOND / 2), ..STREAMS });
     let (mut running, mut client, _provider) = begin(&bench, DONE);
-    bench.pass(SECOND / 2, &mut running);
-    assert_eq!(client.text(), "");
+    bench.pass(SECOND - SECOND / 100, &mut running);
+    assert_eq!(client.text(), "", "nobody waits any more");
+}
+
+#[test]
+fn comments_keep_the_client_and_not_the_provider() {
+    let bench = Bench::new(Timeouts { comment_after: Some(10 * SECOND), ..STREAMS });
+    let (mut running, mut client, _provider) = begin(&bench, EVENT);
+    for _ in 0..29 {
+        bench.pass(10 * SECOND, &mut running);
+    }
+    assert_eq!(client.text().matches(": keep-alive").count(), 29);
+    bench.providers.pass(10 * SECOND);
+    assert_eq!(cut(bench.finish(running)).status(), Some(504));
+}
+
+#[test]
+fn the_silence_before_a_comment_begins_when_the_client_has_taken_all() {
+    let bench = Bench::new(Timeouts { comment_after: Some(10 * SECOND), ..STREAMS });
+    let (mut stream, mut connection, mut entry, mut client, mut provider) = open(&bench, CHUNKED);
+    let context = Context::from_waker(Waker::noop());
+    let event = chunk(&format!("data: {}\n\n", "x".repeat(30_000)));
+    let mut poll = || {
+        bench.providers.reactor.look();
+        assert!(stream.poll(&context, &mut connection, &mut entry).is_pending());
+        stream.pending.len()
+    };
+    loop {
+        provider.send(&event);
+        if poll() > 0 {
+            break;
+        }
+    }
+    bench.providers.pass(50 * SECOND);
+    assert!(poll() > 0);
+    while !client.drain().is_empty() {
+        poll();
+    }
+    for (seconds, comments) in [(0, 0), (9, 0), (1, 1)] {
+        bench.providers.pass(seconds * SECOND);
+        poll();
+        poll();
+        assert_eq!(client.text().matches(": keep-alive").count(), comments);
+    }
 }
