@@ -144,3 +144,6 @@ async fn read(body: Vec<u8>) -> Result<Vec<Listed>, String> {
     };
     list.map_err(|error| error.to_string())
 }
+
+#[cfg(test)]
+mod tests;
