@@ -6,11 +6,10 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use super::{relay, Terms};
-use crate::config::Config;
 use crate::downstream::{testing::Bench as Clients, Connection};
 use crate::report::{Entry, Error, Outcome, Stats};
 use crate::runtime::testing::Peer;
-use crate::upstream::testing::{Bench as Providers, WIDE};
+use crate::upstream::testing::{provider, Bench as Providers, WIDE};
 use crate::upstream::{exchange, ExchangeError, Message, Provider, Timeouts, UpstreamResponse};
 
 pub(crate) const SECOND: Duration = Duration::from_secs(1);
@@ -50,8 +49,8 @@ type Exchange<'b> = Pin<Box<dyn Future<Output = Result<UpstreamResponse, Exchang
 impl Bench {
     pub(crate) fn new(timeouts: Timeouts) -> Bench {
         let providers = Providers::new(WIDE);
-        let provider = Provider::new(Config::demo(1).providers.remove(0));
-        providers.pool.configure(WIDE, &[provider.origin.clone()]);
+        let provider = provider();
+        providers.pool.configure(WIDE, std::slice::from_ref(&provider.origin));
         let clients = Clients::new(&providers.reactor, MEMORY);
         let (stats, timeouts) = (Rc::default(), Rc::new(timeouts));
         Bench { providers, clients, stats, body_bytes_max: 10_485_760, provider, timeouts }

@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use serde_json::json;
 
 use super::*;
@@ -106,6 +108,7 @@ fn every_refusal_has_its_status_its_words_and_its_count() {
         assert!(text.starts_with(&format!("HTTP/1.1 {status} ")) && text.contains(field), "{text}");
         assert!(error["message"].as_str().unwrap().contains(words), "{text}");
         assert_eq!(connection.may_reuse(), !closes, "{text}");
+        assert_eq!(text.contains("\r\nconnection: close\r\n"), closes, "{text}");
         let report = bench.report();
         assert_eq!((&report["errors"]["-"][kind], &report["chats"]), (&json!(1), &json!(chats)));
         assert_eq!(bench.state.budget.used(), 0, "{text}");
@@ -120,4 +123,25 @@ fn a_clients_own_request_id_is_given_back_and_else_one_is_made() {
     let (text, ..) = answer(&bench, "GET / HTTP/1.1\r\nHost: x\r\n\r\n");
     let id = text.split("\r\nx-request-id: ").nth(1).unwrap().split('\r').next().unwrap();
     assert!(id.len() == 16 && id.bytes().all(|byte| byte.is_ascii_hexdigit()), "{text}");
+}
+
+#[test]
+fn nothing_follows_on_a_connection_whose_request_came_too_slowly() {
+    let bench = Bench::new();
+    let (mut connection, mut client) = bench.connect();
+    let text = chat("", "{\"model\":\"p/m\"}");
+    client.send(&text[..text.len() - 1]);
+    let mut answering = Box::pin(async {
+        let request = connection.next_request(&|_| false).await.expect("no request");
+        let (response, mut entry) = respond(&bench.state, request, &mut connection).await;
+        let outcome = response.send(&mut connection, &mut entry).await;
+        entry.close(&outcome);
+    });
+    assert!(bench.poll(&mut answering).is_none());
+    bench.pass(Duration::from_secs(20));
+    bench.finish(answering);
+    let text = client.text();
+    assert!(text.starts_with("HTTP/1.1 408 ") && text.contains("\r\nconnection: close\r\n"));
+    assert!(!connection.may_reuse());
+    assert_eq!(bench.report()["errors"], json!({"-": {"client_timeout": 1}}));
 }

@@ -8,10 +8,12 @@ use std::io::ErrorKind;
 use std::rc::Rc;
 use std::time::Duration;
 
+use crate::config::Config;
 use crate::runtime::{testing::pair, Reactor, Timer};
 
 use super::connect::{Connect, ConnectError, Connected, Connecting, Origin};
 use super::pool::{Lease, Pool, PoolLimits};
+use super::provider::Provider;
 
 pub(crate) use crate::runtime::testing::Peer;
 
@@ -51,6 +53,11 @@ pub(crate) struct Bench {
 
 pub(crate) fn origin(host: &str) -> Rc<Origin> {
     Rc::new(Origin { https: false, host: host.to_owned(), port: 80 })
+}
+
+/// A provider named `demo`, whose models are not known.
+pub(crate) fn provider() -> Rc<Provider> {
+    Provider::new(Config::demo(1).providers.remove(0))
 }
 
 impl Bench {

@@ -57,7 +57,7 @@ fn reloads_that_overlap_are_one_after_the_other_and_all_succeed() {
 #[test]
 fn other_tasks_run_while_a_long_file_is_read() {
     // Each of them takes a tenth of a second to compile.
-    let filters = vec!["\"^\\\\p{L}{100}$\""; 4].join(",");
+    let filters = ["\"^\\\\p{L}{100}$\""; 4].join(",");
     let file_on_disk = File::new(&file(""));
     let bench = file_on_disk.bench();
     file_on_disk.write(&file(&format!(",\"supported_models\": [{filters}]")));
