@@ -166,3 +166,6 @@ pub async fn drained(state: &State, accepting: Vec<Task<()>>) {
         timer.sleep(Duration::from_millis(10)).await;
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,24 +1,18 @@
 //! From a file or a text to a checked [`Config`]; after this, nothing needs checking again.
 
-use std::fs::{File, Metadata, OpenOptions};
+use std::fs::{File, Metadata};
 use std::io::{self, Read};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
-
-use rustix::fs::OFlags;
 
 use super::keys::{self, KEYS};
 use super::node::{Node, Source};
+use super::regular_file::{is_replaced, open_regular, REPLACED};
 use super::tree::{self, Tree};
 use super::{Config, ConfigError};
 
 /// The longest configuration file that is read, in bytes.
 const FILE_BYTES_MAX: u64 = 16 * 1024 * 1024;
-
-/// Editors and `sed -i` put a new file in the place of the old one; a mount of the single file goes
-/// on showing the old one.
-pub(super) const REPLACED: &str = "读到的是已被替换或删除的旧文件；在容器里请挂载目录，而不是单个文件，然后重新创建容器 \
-    (this is an old file that was replaced or deleted: in a container mount the directory, not the file)";
 
 impl Config {
     /// Reads and checks a file, `${NAME}` references taken from the environment. A file
@@ -111,20 +105,4 @@ fn read_file(file: File) -> io::Result<(Vec<u8>, Metadata)> {
     let mut bytes = Vec::new();
     file.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes)?;
     Ok((bytes, metadata))
-}
-
-/// Whether an open file has no name any more. What is no regular file never had one.
-pub(super) fn is_replaced(file: &Metadata) -> bool {
-    file.is_file() && file.nlink() == 0
-}
-
-/// Opens a regular file. Neither this nor a read of it waits, as for the other end of a FIFO.
-pub(super) fn open_regular(path: &Path) -> io::Result<File> {
-    let flags = OFlags::NONBLOCK.bits() as i32;
-    let file = OpenOptions::new().read(true).custom_flags(flags).open(path)?;
-    if file.metadata()?.is_file() {
-        Ok(file)
-    } else {
-        Err(io::Error::other("不是普通文件 (is not a regular file)"))
-    }
 }

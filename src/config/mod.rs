@@ -15,6 +15,8 @@ mod load;
 mod node;
 mod odd;
 mod provider;
+mod provider_key;
+mod regular_file;
 mod secret;
 #[cfg(test)]
 mod tests;

@@ -7,6 +7,13 @@ mod error;
 mod requests;
 mod writing;
 
+#[cfg(test)]
+pub(crate) mod testing;
+#[cfg(test)]
+mod tests;
+#[cfg(test)]
+mod tests_memory;
+
 use std::future::{poll_fn, Future};
 use std::net::SocketAddr;
 use std::pin::pin;

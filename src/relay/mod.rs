@@ -159,30 +159,8 @@ fn end_head(head: &mut Vec<u8>, framing: Framing, keep_alive: bool, minor: u8) {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn bodies_are_held_until_they_are_whole_or_prove_to_be_long_or_no_json() {
-        let (small, much) = (&b"{\"a\":"[..], &[b'{'; ENOUGH_BYTES][..]);
-        let long = Framing::Length(HOLD_BYTES_MAX + 1);
-        for (framing, held, asked, let_go) in [
-            (Framing::Length(HOLD_BYTES_MAX), much, true, false),
-            (long, &much[1..], true, false),
-            (long, much, true, true),
-            (long, much, false, true),
-            (Framing::Chunked, much, false, false),
-            (Framing::Chunked, much, true, false),
-            (Framing::Chunked, &b""[..], true, false),
-            (Framing::Chunked, small, true, false),
-            (Framing::UntilClose, &b"[1"[..], true, false),
-            (Framing::UntilClose, &b"data: 1"[..], true, true),
-            (Framing::Chunked, &b": hi"[..], true, true),
-            (Framing::Chunked, &b": hi"[..], false, false),
-            (Framing::Length(100), &b": hi"[..], true, false),
-        ] {
-            let start = String::from_utf8_lossy(&held[..held.len().min(9)]).into_owned();
-            assert_eq!(is_let_go(framing, held, asked), let_go, "{framing:?} {start} {asked}");
-        }
-    }
-}
+mod testing;
+#[cfg(test)]
+mod tests;
+#[cfg(test)]
+mod tests_early;

@@ -236,3 +236,6 @@ impl fmt::Display for Plain<'_> {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests;

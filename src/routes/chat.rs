@@ -113,3 +113,6 @@ async fn parse(
     let (request, body) = connection.unless_gone(Box::pin(parsed)).await?;
     Ok((request.map_err(Error::BadRequest)?, body))
 }
+
+#[cfg(test)]
+mod tests;

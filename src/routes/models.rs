@@ -157,3 +157,6 @@ async fn read(listing: Listing) -> Result<(Vec<Listed>, Share), String> {
         Err(ExchangeError::Memory(share.budget().limit()).to_string())
     }
 }
+
+#[cfg(test)]
+mod tests;

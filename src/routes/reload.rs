@@ -106,3 +106,6 @@ pub fn prepare_tls(state: &Rc<State>) {
         });
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -86,6 +86,13 @@ pub fn reserve(bytes: &mut Vec<u8>, more: usize, length_max: usize) -> usize {
 mod tests {
     use super::*;
 
+    impl Budget {
+        /// Bytes in use now.
+        pub(crate) fn used(&self) -> usize {
+            self.used.get()
+        }
+    }
+
     #[test]
     fn shares_fit_together_under_the_limit_and_are_given_back() {
         let budget = Budget::new(100);

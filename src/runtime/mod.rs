@@ -14,6 +14,9 @@ mod sources;
 mod timer;
 mod waker;
 
+#[cfg(test)]
+pub(crate) mod testing;
+
 pub use self::blocking::{detach, offload, IN_PLACE_BYTES_MAX};
 pub use self::budget::{reserve, Budget, Share};
 pub use self::reactor::Reactor;

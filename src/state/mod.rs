@@ -4,6 +4,9 @@ mod catalogue;
 mod probes;
 mod settings;
 
+#[cfg(test)]
+pub(crate) mod testing;
+
 use std::cell::RefCell;
 use std::future::Future;
 use std::path::PathBuf;

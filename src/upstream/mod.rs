@@ -13,7 +13,7 @@ mod timeouts;
 mod tls;
 
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 
 pub use self::connect::{ConnectError, Origin};
 pub use self::error::ExchangeError;

@@ -4,25 +4,24 @@
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::future::Future;
-use std::io::{self, ErrorKind, Read, Write};
-use std::net::TcpStream;
-use std::os::fd::OwnedFd;
-use std::os::unix::net::UnixStream;
-use std::pin::{pin, Pin};
+use std::io::ErrorKind;
+use std::pin::Pin;
 use std::rc::Rc;
 use std::time::Duration;
 
-use futures_lite::future::{block_on, poll_once};
-
-use crate::runtime::{Budget, Reactor, Share, Socket, Timer, Watched};
+use crate::config::Config;
+use crate::runtime::{testing::pair, Budget, Reactor, Share, Timer};
 
 use super::connect::{Connect, ConnectError, Connected, Connecting, Origin};
 use super::exchange::{exchange, ExchangeError, Message, UpstreamResponse};
 use super::pool::{Lease, Pool, PoolLimits};
+use super::provider::Provider;
 use super::timeouts::Timeouts;
 
+pub(crate) use crate::runtime::testing::Peer;
+
 /// Limits under which nothing is in the way of a test.
-pub(super) const WIDE: PoolLimits =
+pub(crate) const WIDE: PoolLimits =
     PoolLimits { leases_max: 10, idle_max: 10, idle_age_max: Duration::from_secs(30) };
 
 /// Opens connections to [`Peer`]s.
@@ -30,80 +29,46 @@ struct Memory {
     reactor: Rc<Reactor>,
     peers: RefCell<VecDeque<Peer>>,
     refuses: Cell<bool>,
+    panics: Cell<bool>,
 }
 
 impl Connect for Rc<Memory> {
     fn connect<'a>(&'a self, _origin: &'a Origin) -> Connecting<'a> {
         Box::pin(async {
+            assert!(!self.panics.get(), "on purpose");
             if self.refuses.get() {
                 return Err(ConnectError::Tcp(ErrorKind::ConnectionRefused.into()));
             }
-            let (ours, theirs) = UnixStream::pair().map_err(ConnectError::Tcp)?;
-            // A wait that should not be ends the test.
-            theirs.set_read_timeout(Some(Duration::from_secs(20))).map_err(ConnectError::Tcp)?;
-            self.peers.borrow_mut().push_back(Peer(theirs));
-            // The descriptor decides what kind of socket it is.
-            let ours = TcpStream::from(OwnedFd::from(ours));
-            let watched = Watched::new(&self.reactor, ours).map_err(ConnectError::Tcp)?;
-            Ok(Connected { socket: Socket::plain(watched), tcp_took: Duration::ZERO })
+            let (socket, peer) = pair(&self.reactor).map_err(ConnectError::Tcp)?;
+            self.peers.borrow_mut().push_back(peer);
+            Ok(Connected { socket, tcp_took: Duration::ZERO })
         })
     }
 }
 
-/// The provider's end of a connection.
-pub(super) struct Peer(UnixStream);
-
-impl Peer {
-    pub(super) fn send(&mut self, bytes: impl AsRef<[u8]>) {
-        self.0.write_all(bytes.as_ref()).unwrap();
-    }
-
-    /// Reads exactly `bytes`.
-    #[track_caller]
-    pub(super) fn expect(&mut self, bytes: impl AsRef<[u8]>) {
-        let mut found = vec![0; bytes.as_ref().len()];
-        self.0.read_exact(&mut found).unwrap();
-        assert_eq!(String::from_utf8_lossy(&found), String::from_utf8_lossy(bytes.as_ref()));
-    }
-
-    /// What has come until now.
-    pub(super) fn drain(&mut self) -> Vec<u8> {
-        let mut found = Vec::new();
-        self.0.set_nonblocking(true).unwrap();
-        // Ends with WouldBlock, or with the connection.
-        let _ = self.0.read_to_end(&mut found);
-        self.0.set_nonblocking(false).unwrap();
-        found
-    }
-
-    /// Whether the proxy has closed the connection. What it sent before is lost.
-    pub(super) fn is_closed(&mut self) -> bool {
-        self.drain();
-        self.0.set_nonblocking(true).unwrap();
-        let read = self.0.read(&mut [0]);
-        self.0.set_nonblocking(false).unwrap();
-        !matches!(read, Err(error) if error.kind() == io::ErrorKind::WouldBlock)
-    }
-}
-
 /// A pool in front of providers in memory.
-pub(super) struct Bench {
-    pub(super) reactor: Rc<Reactor>,
-    pub(super) pool: Rc<Pool>,
-    pub(super) timer: Timer,
+pub(crate) struct Bench {
+    pub(crate) reactor: Rc<Reactor>,
+    pub(crate) pool: Rc<Pool>,
+    pub(crate) timer: Timer,
     memory: Rc<Memory>,
 }
 
-pub(super) fn origin(host: &str) -> Rc<Origin> {
+pub(crate) fn origin(host: &str) -> Rc<Origin> {
     Rc::new(Origin { https: false, host: host.to_owned(), port: 80 })
+}
+
+/// A provider named `demo`, whose models are not known.
+pub(crate) fn provider() -> Rc<Provider> {
+    Provider::new(Config::demo(1).providers.remove(0))
 }
 
 impl Bench {
     /// One whose pool keeps connections to the origins `a` and `b`.
-    pub(super) fn new(limits: PoolLimits) -> Bench {
+    pub(crate) fn new(limits: PoolLimits) -> Bench {
         let reactor = Reactor::new().unwrap();
-        let (peers, refuses) = Default::default();
-        let memory = Rc::new(Memory { reactor: reactor.clone(), peers, refuses });
+        let (peers, refuses, panics) = Default::default();
+        let memory = Rc::new(Memory { reactor: reactor.clone(), peers, refuses, panics });
         let connector = Box::new(memory.clone());
         let pool = Pool::with_connector(&reactor.clock, limits, Rc::default(), connector);
         pool.configure(limits, &[origin("a"), origin("b")]);
@@ -113,49 +78,45 @@ impl Bench {
 
     /// The provider's end of the oldest connection that was not asked for yet.
     #[track_caller]
-    pub(super) fn peer(&self) -> Peer {
+    pub(crate) fn peer(&self) -> Peer {
         self.memory.peers.borrow_mut().pop_front().expect("no connection was opened")
     }
 
     /// Lets providers refuse connections from now on.
-    pub(super) fn refuse(&self) {
+    pub(crate) fn refuse(&self) {
         self.memory.refuses.set(true);
     }
 
+    /// Lets the next connection be a fault of the program itself.
+    pub(crate) fn panic(&self) {
+        self.memory.panics.set(true);
+    }
+
     /// Moves the clock.
-    pub(super) fn pass(&self, length: Duration) {
-        let clock = &self.reactor.clock;
-        clock.pass(clock.real_now() + length, Duration::MAX);
-        clock.advance();
+    pub(crate) fn pass(&self, length: Duration) {
+        self.reactor.pass_time(length);
     }
 
     /// Polls a future after a look at the kernel.
-    pub(super) fn poll<T>(&self, future: impl Future<Output = T> + Unpin) -> Option<T> {
-        self.reactor.look();
-        block_on(poll_once(future))
+    pub(crate) fn poll<T>(&self, future: impl Future<Output = T> + Unpin) -> Option<T> {
+        self.reactor.poll(future)
     }
 
     /// Polls a future to its end, which nothing outside may hold up.
     #[track_caller]
-    pub(super) fn finish<T>(&self, future: impl Future<Output = T>) -> T {
-        let mut future = pin!(future);
-        for _ in 0..1000 {
-            if let Some(value) = self.poll(future.as_mut()) {
-                return value;
-            }
-        }
-        panic!("it waits for ever")
+    pub(crate) fn finish<T>(&self, future: impl Future<Output = T>) -> T {
+        self.reactor.finish(future)
     }
 
     /// A lease without a permit.
     #[track_caller]
-    pub(super) fn lease(&self, host: &str) -> Lease {
+    pub(crate) fn lease(&self, host: &str) -> Lease {
         self.finish(self.pool.lease(None, &origin(host), false)).unwrap()
     }
 
     /// A lease with a permit.
     #[track_caller]
-    pub(super) fn lease_with_permit(&self, host: &str) -> Lease {
+    pub(crate) fn lease_with_permit(&self, host: &str) -> Lease {
         let permit = self.finish(self.pool.permits.take());
         self.finish(self.pool.lease(Some(permit), &origin(host), false)).unwrap()
     }

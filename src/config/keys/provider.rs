@@ -3,7 +3,7 @@
 use super::Kind::{Text, Word, Words};
 use super::Shown::{Elsewhere, Titled};
 use super::{key, required, Key, Presence, Shown, Value};
-use crate::config::provider::{check_name, read_token_file};
+use crate::config::provider_key::{check_name, read_token_file};
 use crate::config::Provider;
 
 pub(in crate::config) const PROVIDER_KEYS: &[Key<Provider>] = &[

@@ -248,3 +248,8 @@ impl Stream {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
+#[cfg(test)]
+mod tests_endings;

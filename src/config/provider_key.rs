@@ -1,0 +1,66 @@
+//! A provider's name and key: what they may hold, and where the key comes from.
+
+use std::io::{self, Read};
+use std::path::Path;
+
+use super::node::{Node, Source};
+use super::regular_file::{is_replaced, open_regular, REPLACED};
+use super::secret::Secret;
+use super::{odd, ConfigError, Provider};
+
+/// No key is longer; a path given by mistake must not fill the memory.
+const TOKEN_FILE_BYTES_MAX: u64 = 64 * 1024;
+
+/// A provider's name, which stands before a slash.
+pub(super) fn check_name(name: &str) -> Result<String, &'static str> {
+    if name.is_empty() || name.contains(|c: char| c == '/' || c.is_control()) {
+        return Err("不能为空，也不能含有 / 或控制字符 \
+                    (must not be empty or contain a slash or control characters)");
+    }
+    Ok(name.to_owned())
+}
+
+/// The key from the file that `token_file` names, read after `token`; an empty name counts as
+/// absent.
+pub(super) fn read_token_file(provider: &mut Provider, node: &Node<'_>) -> Result<(), ConfigError> {
+    let path = node.string()?;
+    if path.is_empty() {
+        return Ok(());
+    }
+    if provider.token.is_some() {
+        return Err(node.error("不能与 token 同时给出 (must not be given beside `token`)"));
+    }
+    let (text, replaced) = token_file(node.source, &path)
+        .map_err(|error| node.error(&format!("无法读取 {path}: {error} (cannot read {path})")))?;
+    if replaced {
+        node.warn(REPLACED);
+    }
+    provider.token = key(text.trim(), node)?;
+    if provider.token.is_none() {
+        return Err(node.error(&format!("文件 {path} 是空的 (the file {path} is empty)")));
+    }
+    Ok(())
+}
+
+/// The text, and whether another file has its name by now. A relative path is taken from the
+/// directory of the configuration file.
+fn token_file(source: &Source<'_>, path: &str) -> io::Result<(String, bool)> {
+    let directory = Path::new(source.file).parent().unwrap_or(Path::new(""));
+    let file = open_regular(&directory.join(path))?;
+    let replaced = is_replaced(&file.metadata()?);
+    let mut text = String::new();
+    file.take(TOKEN_FILE_BYTES_MAX).read_to_string(&mut text)?;
+    Ok((text, replaced))
+}
+
+/// A provider's key as it will stand behind `Bearer` (RFC 9110 §5.5: visible ASCII only).
+pub(super) fn key(text: &str, node: &Node<'_>) -> Result<Option<Secret>, ConfigError> {
+    if !text.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return Err(node.error(
+            "含有空格、控制字符或非 ASCII 字符，不能放进 HTTP 头 \
+             (has spaces, control or non-ASCII characters: unfit for an HTTP header)",
+        ));
+    }
+    odd::about(text).for_each(|reason| node.warn(reason));
+    Ok((!text.is_empty()).then(|| Secret::new(text)))
+}

@@ -1,0 +1,54 @@
+use super::*;
+use crate::downstream;
+use crate::state::testing::Bench;
+
+fn body(length: usize) -> Vec<u8> {
+    let text = "x".repeat(length - "{\"model\":\"p/m\",\"messages\":\"\"}".len());
+    format!("{{\"model\":\"p/m\",\"messages\":\"{text}\"}}").into_bytes()
+}
+
+#[test]
+fn a_client_that_leaves_while_its_long_body_waits_to_be_read_is_noticed() {
+    let bench = Bench::new();
+    let state = &bench.state;
+    let taken = [bench.finish(state.parsers.take()), bench.finish(state.parsers.take())];
+    let (mut connection, client) = bench.connect();
+    let mut parsing = Box::pin(parse(state, body(IN_PLACE_BYTES_MAX + 1), &mut connection));
+    assert!(bench.poll(&mut parsing).is_none());
+    drop(client);
+    let gone = bench.poll(&mut parsing).expect("nobody watches the client");
+    assert!(matches!(gone, Err(Error::Client(downstream::Error::Gone))));
+    drop(parsing);
+    // Its place in the queue is free, too.
+    drop(taken);
+    assert_eq!(state.parsers.taken(), 0);
+}
+
+#[test]
+fn long_bodies_are_read_a_few_at_a_time_and_short_ones_at_once() {
+    let bench = Bench::new();
+    let state = &bench.state;
+    let mut taken = vec![bench.finish(state.parsers.take()), bench.finish(state.parsers.take())];
+    let (mut connection, _client) = bench.connect();
+    let short = bench.poll(Box::pin(parse(state, body(IN_PLACE_BYTES_MAX), &mut connection)));
+    assert!(matches!(short, Some(Ok((request, _))) if request.model == "p/m"));
+    let text = body(IN_PLACE_BYTES_MAX + 1);
+    let mut parsing = Box::pin(parse(state, text.clone(), &mut connection));
+    assert!(bench.poll(&mut parsing).is_none());
+    taken.pop();
+    let (request, given_back) = bench.finish(parsing).unwrap();
+    assert!(request.model == "p/m" && given_back == text);
+    assert_eq!(state.parsers.taken(), 1);
+}
+
+#[test]
+fn a_long_body_that_is_no_json_is_refused_like_a_short_one() {
+    let bench = Bench::new();
+    let (mut connection, _client) = bench.connect();
+    for length in [IN_PLACE_BYTES_MAX, IN_PLACE_BYTES_MAX + 1] {
+        let mut text = body(length);
+        text.pop();
+        let refused = bench.finish(parse(&bench.state, text, &mut connection));
+        assert!(matches!(refused, Err(Error::BadRequest(reason)) if reason.contains("EOF")));
+    }
+}

@@ -1,0 +1,65 @@
+use super::*;
+use crate::state::testing::Bench;
+
+/// Lets the provider answer the fetch under way.
+#[track_caller]
+fn fetched(bench: &Bench, list: &str) {
+    bench.run();
+    let mut provider = bench.providers.peer();
+    assert!(provider.text().starts_with("GET /v1/models HTTP/1.1\r\n"));
+    let (kind, length) = ("Content-Type: application/json\r\nConnection: close", list.len());
+    provider.send(format!("HTTP/1.1 200 OK\r\n{kind}\r\nContent-Length: {length}\r\n\r\n{list}"));
+    bench.run();
+}
+
+#[track_caller]
+fn listed(bench: &Bench) -> Rc<Vec<u8>> {
+    bench.poll(Box::pin(list(&bench.state))).expect("it waits for a provider")
+}
+
+#[test]
+fn the_list_is_rendered_once_for_each_change() {
+    const HOUR: Duration = Duration::from_secs(3600);
+    let bench = Bench::new();
+    refresh(&bench.state);
+    fetched(&bench, "{\"data\":[{\"id\":\"m\",\"created\":7}]}");
+    let first = listed(&bench);
+    let text = "{\"object\":\"list\",\"data\":[{\"id\":\"p/m\",\"object\":\"model\",\
+        \"owned_by\":\"p\",\"created\":7}]}";
+    assert_eq!(std::str::from_utf8(&first).unwrap(), text);
+    assert!(Rc::ptr_eq(&first, &listed(&bench)));
+    // An old list is served while it is fetched anew, and what brings nothing new changes nothing.
+    bench.pass(HOUR);
+    assert!(Rc::ptr_eq(&first, &listed(&bench)));
+    fetched(&bench, "{\"data\":[{\"id\":\"m\",\"created\":7}]}");
+    assert!(Rc::ptr_eq(&first, &listed(&bench)));
+    bench.pass(HOUR);
+    assert!(Rc::ptr_eq(&first, &listed(&bench)));
+    fetched(&bench, "{\"data\":[{\"id\":\"n\",\"created\":7}]}");
+    let second = listed(&bench);
+    assert_eq!(std::str::from_utf8(&second).unwrap(), text.replace("p/m", "p/n"));
+    // The configuration may filter others now.
+    refresh(&bench.state);
+    fetched(&bench, "{\"data\":[{\"id\":\"n\",\"created\":7}]}");
+    let third = listed(&bench);
+    assert!(!Rc::ptr_eq(&second, &third) && second == third);
+    assert!(Rc::ptr_eq(&third, &listed(&bench)));
+}
+
+#[test]
+fn callers_share_the_first_fetch_and_do_not_wait_for_it_for_ever() {
+    let bench = Bench::new();
+    refresh(&bench.state);
+    let (mut one, mut other) = (Box::pin(list(&bench.state)), Box::pin(list(&bench.state)));
+    assert!(bench.poll(&mut one).is_none() && bench.poll(&mut other).is_none());
+    fetched(&bench, "{\"data\":[{\"id\":\"m\"}]}");
+    let both = [bench.poll(&mut one).unwrap(), bench.poll(&mut other).unwrap()];
+    assert!(Rc::ptr_eq(&both[0], &both[1]));
+    let bench = Bench::new();
+    refresh(&bench.state);
+    let mut waiting = Box::pin(list(&bench.state));
+    assert!(bench.poll(&mut waiting).is_none());
+    bench.pass(query::QUERY_MAX);
+    assert_eq!(*bench.poll(&mut waiting).unwrap(), b"{\"object\":\"list\",\"data\":[]}");
+    assert_eq!(bench.report()["errors"]["p"]["models_failed"], 1);
+}
