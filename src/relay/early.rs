@@ -14,7 +14,7 @@ use super::{end_head, framing_for, streams_all_the_same, Stream, Terms};
 use crate::downstream::{self, Connection};
 use crate::report::{error_event, Entry, Error, Outcome};
 use crate::runtime::{label, Share, Timer, Wait};
-use crate::upstream::{ExchangeError, UpstreamResponse};
+use crate::upstream::{self, UpstreamResponse};
 use crate::wire::{
     looks_like_events, push_chunk, push_field, Content, Framing, HeadError, LAST_CHUNK,
 };
@@ -94,7 +94,7 @@ impl<'t> Early<'t> {
     /// What follows the head that the client has had already.
     pub async fn relay(
         mut self,
-        response: Result<UpstreamResponse, ExchangeError>,
+        response: Result<UpstreamResponse, upstream::Error>,
         connection: &mut Connection,
         entry: &mut Entry,
     ) -> Response {
@@ -118,7 +118,7 @@ impl<'t> Early<'t> {
         })
     }
 
-    fn upstream(&self, error: ExchangeError) -> Error {
+    fn upstream(&self, error: upstream::Error) -> Error {
         Error::of_exchange(self.terms.provider, error)
     }
 
@@ -149,7 +149,7 @@ impl<'t> Early<'t> {
         if response.head.encoded {
             let reason =
                 "已开始的事件流中不能有压缩的响应 (an encoded answer in a stream that has begun)";
-            return Err(self.upstream(ExchangeError::Head(HeadError::Malformed(reason))));
+            return Err(self.upstream(upstream::Error::Head(HeadError::Malformed(reason))));
         }
         let mut share = self.terms.budget.share();
         let mut body = Vec::new();
@@ -166,7 +166,7 @@ impl<'t> Early<'t> {
                 return Ok(self.last(&text, Outcome::Complete, connection, entry));
             }
             if body.len() as u64 > limit {
-                return Err(self.upstream(ExchangeError::TooLarge(limit)));
+                return Err(self.upstream(upstream::Error::TooLarge(limit)));
             }
         } else {
             body = response.take_buffer().map_err(|error| self.upstream(error))?;
@@ -212,12 +212,12 @@ async fn read(
     limit: u64,
     terms: &Terms<'_>,
     timer: &Timer,
-) -> Result<bool, ExchangeError> {
+) -> Result<bool, upstream::Error> {
     loop {
         let wait = terms.timeouts.next_bytes(timer.now());
         let piece = timer.within(wait, poll_fn(|context| response.poll_body(context, body))).await;
-        let done = match piece.map_err(ExchangeError::Timeout)? {
-            Err(ExchangeError::Io(error)) if response.ends_whole(&error, body).await => true,
+        let done = match piece.map_err(upstream::Error::Timeout)? {
+            Err(upstream::Error::Io(error)) if response.ends_whole(&error, body).await => true,
             other => other?,
         };
         // White space may be a sign of life before a document.

@@ -14,7 +14,7 @@ use std::rc::Rc;
 use crate::downstream::Connection;
 use crate::report::{Entry, Error};
 use crate::runtime::{Budget, Share};
-use crate::upstream::{ExchangeError, Provider, Timeouts, UpstreamResponse};
+use crate::upstream::{self, Provider, Timeouts, UpstreamResponse};
 use crate::wire::{connection_option, looks_like_events, push_field, Content, Framing};
 
 pub use early::Early;
@@ -61,7 +61,7 @@ pub async fn relay(
     let streams = head.content != Content::Whole;
     if let (true, Framing::Length(length)) = (!streams || !asked, head.framing) {
         if length > terms.body_bytes_max {
-            return Err(upstream(ExchangeError::TooLarge(terms.body_bytes_max)));
+            return Err(upstream(upstream::Error::TooLarge(terms.body_bytes_max)));
         }
     }
     let mut share = terms.budget.share();
@@ -78,7 +78,7 @@ pub async fn relay(
         // What came with the head can still be refused with an error response.
         held = response.take_buffer().map_err(upstream)?;
         if !asked && held.len() as u64 > terms.body_bytes_max {
-            return Err(upstream(ExchangeError::TooLarge(terms.body_bytes_max)));
+            return Err(upstream(upstream::Error::TooLarge(terms.body_bytes_max)));
         }
     }
     let stream = Stream::new(response, &held, connection, terms, entry, false);
@@ -100,15 +100,17 @@ async fn hold(
         let wait = whole_by.unwrap_or_else(|| terms.timeouts.next_bytes(now));
         let body = poll_fn(|context| response.poll_body(context, held));
         let body = connection.unless_gone_within(wait, body).await?;
-        let done = match body.map_err(|wait| upstream(ExchangeError::Timeout(wait)))? {
+        let done = match body.map_err(|wait| upstream(upstream::Error::Timeout(wait)))? {
             // Boxed: it is rare, and what is kept of every response stays small.
-            Err(ExchangeError::Io(error)) if Box::pin(response.ends_whole(&error, held)).await => {
+            Err(upstream::Error::Io(error))
+                if Box::pin(response.ends_whole(&error, held)).await =>
+            {
                 true
             }
             other => other.map_err(upstream)?,
         };
         if held.len() as u64 > terms.body_bytes_max {
-            return Err(upstream(ExchangeError::TooLarge(terms.body_bytes_max)));
+            return Err(upstream(upstream::Error::TooLarge(terms.body_bytes_max)));
         }
         let fits = share.resize(held.capacity());
         if done {

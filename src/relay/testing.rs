@@ -10,7 +10,7 @@ use crate::downstream::{testing::Bench as Clients, Connection};
 use crate::report::{Entry, Error, Outcome, Stats};
 use crate::runtime::testing::Peer;
 use crate::upstream::testing::{provider, Bench as Providers, WIDE};
-use crate::upstream::{exchange, ExchangeError, Message, Provider, Timeouts, UpstreamResponse};
+use crate::upstream::{self, exchange, Message, Provider, Timeouts, UpstreamResponse};
 
 pub(crate) const SECOND: Duration = Duration::from_secs(1);
 /// The default time-outs, of a request that streams.
@@ -45,7 +45,7 @@ pub(crate) struct Ended {
 }
 
 pub(crate) type Running<'b> = Pin<Box<dyn Future<Output = Ended> + 'b>>;
-type Exchange<'b> = Pin<Box<dyn Future<Output = Result<UpstreamResponse, ExchangeError>> + 'b>>;
+type Exchange<'b> = Pin<Box<dyn Future<Output = Result<UpstreamResponse, upstream::Error>> + 'b>>;
 
 impl Bench {
     pub(crate) fn new(timeouts: Timeouts) -> Bench {

@@ -9,7 +9,7 @@ use serde_json::value::RawValue;
 
 use crate::downstream;
 use crate::runtime::Wait;
-use crate::upstream::{ConnectError, ExchangeError, Provider};
+use crate::upstream::{self, ConnectError, Provider};
 use crate::wire::{HeadError, Reply};
 
 /// What went wrong with one request.
@@ -18,7 +18,7 @@ pub enum Error {
     /// The client's side.
     Client(downstream::Error),
     /// A provider's side: it could not be reached, was too slow, or its response cannot be used.
-    Upstream(Rc<Provider>, Box<ExchangeError>),
+    Upstream(Rc<Provider>, Box<upstream::Error>),
     /// The request body is refused; the reason.
     BadRequest(String),
     /// The request body is in a content coding that cannot be read: this one.
@@ -58,7 +58,7 @@ pub struct Consequence {
 
 impl Error {
     /// What failed with `provider`.
-    pub fn of_exchange(provider: &Rc<Provider>, error: ExchangeError) -> Error {
+    pub fn of_exchange(provider: &Rc<Provider>, error: upstream::Error) -> Error {
         Error::Upstream(provider.clone(), Box::new(error))
     }
 
@@ -86,11 +86,14 @@ impl Error {
             }
             Error::ModelNotFound(_) => (404, "model_not_found", None, false),
             Error::Upstream(_, error) => match **error {
-                ExchangeError::Busy(..) | ExchangeError::Memory(_) => (503, "busy", RETRY, false),
-                ExchangeError::Timeout(_) | ExchangeError::Connect(ConnectError::Timeout(_)) => {
+                upstream::Error::Busy(..) | upstream::Error::Memory(_) => {
+                    (503, "busy", RETRY, false)
+                }
+                upstream::Error::Timeout(_)
+                | upstream::Error::Connect(ConnectError::Timeout(_)) => {
                     (504, "upstream_timeout", None, false)
                 }
-                ExchangeError::TooLarge(_) => (502, "answer_too_large", None, false),
+                upstream::Error::TooLarge(_) => (502, "answer_too_large", None, false),
                 _ => (502, "upstream_failed", None, false),
             },
         };
@@ -142,9 +145,9 @@ fn head_status(error: HeadError) -> u16 {
     }
 }
 
-fn timeout(error: &ExchangeError) -> Option<&Wait> {
+fn timeout(error: &upstream::Error) -> Option<&Wait> {
     match error {
-        ExchangeError::Timeout(wait) | ExchangeError::Connect(ConnectError::Timeout(wait)) => {
+        upstream::Error::Timeout(wait) | upstream::Error::Connect(ConnectError::Timeout(wait)) => {
             Some(wait)
         }
         _ => None,
@@ -228,16 +231,16 @@ fn write_client(f: &mut fmt::Formatter<'_>, error: &downstream::Error) -> fmt::R
 fn write_upstream(
     f: &mut fmt::Formatter<'_>,
     provider: &str,
-    error: &ExchangeError,
+    error: &upstream::Error,
 ) -> fmt::Result {
     match error {
-        ExchangeError::Busy(limit, wait) => write!(
+        upstream::Error::Busy(limit, wait) => write!(
             f,
             "并发请求过多，上限 {limit} 个上游连接 (too many requests at once: no free \
              connection of {limit} within {})",
             Seconds(wait)
         ),
-        ExchangeError::TooLarge(limit) => {
+        upstream::Error::TooLarge(limit) => {
             write!(f, "提供商 {provider} 响应过大，上限 {limit} 字节 (answer over {limit} bytes)")
         }
         _ => match timeout(error) {

@@ -12,7 +12,7 @@ use serde::{Serialize, Serializer};
 use super::query::{self, Listing};
 use crate::report::to_json;
 use crate::state::{Probes, Settings, State};
-use crate::upstream::{ExchangeError, Provider};
+use crate::upstream::{self, Provider};
 
 /// A report younger than this is served again, and no round begins sooner than this after one that
 /// its callers abandoned has begun.
@@ -123,13 +123,13 @@ async fn probe(state: Rc<State>, provider: Rc<Provider>) -> bool {
 
 /// Why chats would fail, as far as the response to a probe tells. A provider that responds
 /// otherwise is reachable, with a list or without one (404, 405).
-fn trouble(result: &Result<Listing, ExchangeError>) -> Option<String> {
+fn trouble(result: &Result<Listing, upstream::Error>) -> Option<String> {
     match result {
         Ok(Listing { status: status @ (401 | 403 | 500..), .. }) => Some(format!("状态 {status}")),
         Ok(Listing { status: 200, is_page: true, .. }) => Some(
             "返回的是网页，不是接口，请检查 baseurl (a page, not an API: check baseurl)".to_owned(),
         ),
-        Ok(_) | Err(ExchangeError::TooLarge(_) | ExchangeError::Memory(_)) => None,
+        Ok(_) | Err(upstream::Error::TooLarge(_) | upstream::Error::Memory(_)) => None,
         Err(error) => Some(error.to_string()),
     }
 }

@@ -11,7 +11,7 @@ use super::query::{self, Listing};
 use crate::report::to_json;
 use crate::runtime::{label, offload, Share, Wait, IN_PLACE_BYTES_MAX};
 use crate::state::{Catalogue, Listed, Models, Settings, State};
-use crate::upstream::ExchangeError;
+use crate::upstream;
 
 /// What a model takes beside its name, here or rendered.
 const AROUND_NAME_BYTES: usize = 100;
@@ -25,9 +25,9 @@ pub fn refresh(state: &Rc<State>) {
     let age = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     catalogue.loaded_at.set(i64::try_from(age.as_secs()).unwrap_or(i64::MAX));
     let old = catalogue.models.take();
-    let asked = settings.providers.iter().filter(|provider| provider.entry.model_list.is_empty());
+    let asked = settings.providers.iter().filter(|provider| provider.config.model_list.is_empty());
     let models = asked.map(|provider| {
-        let known = old.iter().find(|models| models.provider.entry == provider.entry);
+        let known = old.iter().find(|models| models.provider.config == provider.config);
         if let Some(models) = known.filter(|models| models.fetching.get()) {
             // Reloads in a row share one fetch.
             models.tried_at.set(None);
@@ -86,7 +86,7 @@ fn render(settings: &Settings, catalogue: &Catalogue) -> Vec<u8> {
                 data.push(Model { id, object: "model", owned_by, created });
             }
         };
-        provider.entry.model_list.iter().for_each(|model| add(model, loaded_at));
+        provider.config.model_list.iter().for_each(|model| add(model, loaded_at));
         // Only a provider without a list of its own was asked for one.
         if let Some(models) = fetched.iter().find(|models| models.provider.name() == owned_by) {
             let list = models.list.borrow().clone();
@@ -154,7 +154,7 @@ async fn read(listing: Listing) -> Result<(Vec<Listed>, Share), String> {
     if share.resize(bytes) {
         Ok((list, share))
     } else {
-        Err(ExchangeError::Memory(share.budget().limit()).to_string())
+        Err(upstream::Error::Memory(share.budget().limit()).to_string())
     }
 }
 

@@ -10,7 +10,7 @@ use http_types::{Method, Request, Url};
 
 use crate::runtime::{label, Share, Wait};
 use crate::state::State;
-use crate::upstream::{authorization, exchange, ExchangeError, Message, Provider, Timeouts};
+use crate::upstream::{self, authorization, exchange, Message, Provider, Timeouts};
 
 /// How long a provider may take for its model list or a probe.
 pub const QUERY_MAX: Duration = Duration::from_secs(5);
@@ -37,8 +37,8 @@ pub struct Listing {
 /// Asks a provider for its models.
 ///
 /// # Errors
-/// See [`ExchangeError`]; all of it takes [`QUERY_MAX`] at most.
-pub async fn models(state: &State, provider: &Provider) -> Result<Listing, ExchangeError> {
+/// See [`upstream::Error`]; all of it takes [`QUERY_MAX`] at most.
+pub async fn models(state: &State, provider: &Provider) -> Result<Listing, upstream::Error> {
     let message = Message::new(request_head(provider), Vec::new(), None);
     let mut share = state.budget.share();
     let (outer, inner) = (state.timer(), state.timer());
@@ -53,7 +53,7 @@ pub async fn models(state: &State, provider: &Provider) -> Result<Listing, Excha
             Ok(Listing { status, is_page: html || looks_like_html(&body), body, share })
         })
         .await
-        .map_err(ExchangeError::Timeout)?
+        .map_err(upstream::Error::Timeout)?
 }
 
 /// Whether a head names `text/html` as the type of its body.
@@ -71,7 +71,7 @@ fn looks_like_html(body: &[u8]) -> bool {
 }
 
 fn request_head(provider: &Provider) -> Vec<u8> {
-    let (entry, base) = (&provider.entry, &provider.entry.base);
+    let (config, base) = (&provider.config, &provider.config.base);
     let anthropic = base.host == ANTHROPIC_HOST;
     let scheme = if base.https { "https" } else { "http" };
     let mut target = base.target("/models");
@@ -86,7 +86,7 @@ fn request_head(provider: &Provider) -> Vec<u8> {
     request.insert_header("accept", "application/json");
     request.insert_header("accept-encoding", "identity");
     request.insert_header("user-agent", concat!("ai_proxy/", env!("CARGO_PKG_VERSION")));
-    match (&entry.token, &base.credentials) {
+    match (&config.token, &base.credentials) {
         (Some(token), _) if anthropic => {
             request.insert_header("x-api-key", token.expose());
             request.insert_header("anthropic-version", ANTHROPIC_VERSION);

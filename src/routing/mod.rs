@@ -41,7 +41,7 @@ pub fn route<'p>(
     let (name, bare) = request.route().ok_or(Refusal::NoSuchModel)?;
     let provider = providers.iter().find(|provider| provider.name() == name);
     let provider = provider.ok_or(Refusal::NoSuchModel)?;
-    let listed = &provider.entry.model_list;
+    let listed = &provider.config.model_list;
     if request.ambiguous && !(listed.is_empty() && filters.is_empty()) {
         let reason = "除model外还有仅大小写不同的键 (a key differs from `model` in case only)";
         return Err(Refusal::Ambiguous(reason));

@@ -3,7 +3,7 @@
 use std::ops::Deref;
 use std::rc::Rc;
 
-use crate::config::{Config, Provider as Entry};
+use crate::config::{Config, Provider as Configured};
 use crate::upstream::{Origin, PoolLimits, Provider, Timeouts};
 
 /// The configuration, and what follows from it for every request.
@@ -20,7 +20,7 @@ pub struct Settings {
 impl Settings {
     /// Prepares what a configuration says.
     pub fn new(config: Config) -> Rc<Settings> {
-        let providers: Vec<Entry> = config.providers.clone();
+        let providers: Vec<Configured> = config.providers.clone();
         let timeouts = |streams| {
             Rc::new(Timeouts {
                 queue: Some(config.non_stream_timeout),

@@ -10,7 +10,7 @@ use crate::wire::{BodyError, HeadError};
 
 /// Why there is no usable response.
 #[derive(Debug)]
-pub enum ExchangeError {
+pub enum Error {
     /// All of so many connections were taken for so long.
     Busy(usize, Wait),
     /// No connection.
@@ -33,50 +33,48 @@ pub enum ExchangeError {
     Memory(usize),
 }
 
-impl ExchangeError {
+impl Error {
     /// Whether the connection ended before a response began, as one does that was dead already.
     pub(super) fn is_death(&self) -> bool {
-        matches!(self, ExchangeError::Closed(false) | ExchangeError::Io(_))
+        matches!(self, Error::Closed(false) | Error::Io(_))
     }
 }
 
-impl fmt::Display for ExchangeError {
+impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            ExchangeError::Busy(_, wait)
-            | ExchangeError::Timeout(wait)
-            | ExchangeError::Connect(ConnectError::Timeout(wait)) => {
+            Error::Busy(_, wait)
+            | Error::Timeout(wait)
+            | Error::Connect(ConnectError::Timeout(wait)) => {
                 write!(f, "{}超时 (timed out after {} s)", wait.label, wait.length.as_secs_f64())
             }
-            ExchangeError::Connect(ConnectError::Resolve(host, error)) => {
+            Error::Connect(ConnectError::Resolve(host, error)) => {
                 write!(f, "域名 {host} 解析失败 (name not resolved): {error}")
             }
-            ExchangeError::Connect(ConnectError::Tcp(error)) => {
+            Error::Connect(ConnectError::Tcp(error)) => {
                 write!(f, "无法连接 (cannot connect): {error}")
             }
-            ExchangeError::Connect(ConnectError::Tls(cause)) => {
+            Error::Connect(ConnectError::Tls(cause)) => {
                 write!(f, "TLS失败 (TLS failed): {cause}")
             }
-            ExchangeError::Io(error) => {
+            Error::Io(error) => {
                 write!(f, "连接中断 (connection broke): {}", plain(&error.to_string()))
             }
-            ExchangeError::Closed(false) => {
-                f.write_str("连接在响应前被关闭 (closed before an answer)")
-            }
-            ExchangeError::Closed(true) => f.write_str("响应头被截断 (answer was cut short)"),
-            ExchangeError::Head(error) => write!(f, "响应无效 (invalid answer): {error}"),
-            ExchangeError::Body(error) => write!(f, "响应体无效 (invalid body): {error}"),
-            ExchangeError::Redirect(status, location) => {
+            Error::Closed(false) => f.write_str("连接在响应前被关闭 (closed before an answer)"),
+            Error::Closed(true) => f.write_str("响应头被截断 (answer was cut short)"),
+            Error::Head(error) => write!(f, "响应无效 (invalid answer): {error}"),
+            Error::Body(error) => write!(f, "响应体无效 (invalid body): {error}"),
+            Error::Redirect(status, location) => {
                 let target = location.as_deref().map_or_else(|| "?".to_owned(), shown);
                 write!(
                     f,
                     "状态 {status} 重定向到 {target}，请修改 baseurl (redirected to {target}: change baseurl)"
                 )
             }
-            ExchangeError::Memory(limit) => {
+            Error::Memory(limit) => {
                 write!(f, "合计内存上限 {limit} 字节已用完 (memory of {limit} bytes is used up)")
             }
-            ExchangeError::TooLarge(limit) => {
+            Error::TooLarge(limit) => {
                 write!(f, "响应过大，上限 {limit} 字节 (answer over {limit} bytes)")
             }
         }

@@ -25,7 +25,7 @@ use crate::upstream::pool::{Lease, Pool};
 use crate::upstream::timeouts::Timeouts;
 use crate::wire::{Decoder, HeadError, HeadScanner, ResponseHead};
 
-pub use super::error::ExchangeError;
+pub use super::error::Error;
 pub use super::message::Message;
 pub use super::response::UpstreamResponse;
 
@@ -50,26 +50,26 @@ const READ_BYTES: usize = 16 * 1024;
 /// Sends `message` to `origin` and waits for the head of the answer.
 ///
 /// # Errors
-/// See [`ExchangeError`].
+/// See [`Error`].
 pub async fn exchange(
     pool: &Rc<Pool>,
     origin: &Rc<Origin>,
     message: Message,
     timeouts: &Timeouts,
     timer: &Timer,
-) -> Result<UpstreamResponse, ExchangeError> {
+) -> Result<UpstreamResponse, Error> {
     let mut permit = wait_for_permit(pool, timeouts.queue, timer).await?;
     let mut attempt = 0;
     // The repeat has no more time than the first attempt.
     let mut first_sent = None;
     loop {
         let lease = pool.lease(permit, origin, attempt > 0).await;
-        let lease = lease.map_err(ExchangeError::Connect)?;
+        let lease = lease.map_err(Error::Connect)?;
         let (sent_at, really_sent_at) = *first_sent.get_or_insert((timer.now(), timer.real_now()));
         let mut sending = Sending::new(lease, sent_at);
         let error = match sending.head(&message, timeouts, timer).await {
             Ok((head, _)) if head.is_redirect() => {
-                return Err(ExchangeError::Redirect(head.status, head.location));
+                return Err(Error::Redirect(head.status, head.location));
             }
             Ok((head, decoder)) => return Ok(sending.into_response(head, decoder, message)),
             Err(error) => error,
@@ -91,11 +91,11 @@ async fn wait_for_permit(
     pool: &Pool,
     length: Option<Duration>,
     timer: &Timer,
-) -> Result<Option<Permit>, ExchangeError> {
+) -> Result<Option<Permit>, Error> {
     let Some(length) = length else { return Ok(None) };
     let wait = Wait::new(label::QUEUE, timer.now(), length);
     let permit = timer.within(wait, pool.permits.take()).await;
-    permit.map(Some).map_err(|wait| ExchangeError::Busy(pool.permits.limit(), wait))
+    permit.map(Some).map_err(|wait| Error::Busy(pool.permits.limit(), wait))
 }
 
 /// A provider may close an idle connection just as we use it. Anything else is not ours to repeat:
@@ -157,7 +157,7 @@ impl Sending {
         message: &Message,
         timeouts: &Timeouts,
         timer: &Timer,
-    ) -> Result<Head, ExchangeError> {
+    ) -> Result<Head, Error> {
         if message.len() > UNREAD_BYTES_MAX && self.lease.was_alive(self.sent_at) {
             self.lease.be_patient(None);
         }
@@ -172,32 +172,26 @@ impl Sending {
                     self.lease.be_patient(Some(QUIET_MAX));
                     wait = all;
                 }
-                Err(wait) => return Err(ExchangeError::Timeout(wait)),
+                Err(wait) => return Err(Error::Timeout(wait)),
             }
         }
     }
 
     /// Writes and reads at the same time: a provider may respond, say with 413, while we still
     /// send.
-    fn poll_head(
-        &mut self,
-        context: &Context<'_>,
-        message: &Message,
-    ) -> Poll<Result<Head, ExchangeError>> {
+    fn poll_head(&mut self, context: &Context<'_>, message: &Message) -> Poll<Result<Head, Error>> {
         self.poll_send(context, message);
         loop {
             let fill = self.lease.socket.poll_fill_some(context, &mut self.buffer, READ_BYTES);
             match fill {
                 Poll::Pending => return Poll::Pending,
                 Poll::Ready(Err(error)) => {
-                    return Poll::Ready(Err(ExchangeError::Io(
-                        self.write_error.take().unwrap_or(error),
-                    )));
+                    return Poll::Ready(Err(Error::Io(self.write_error.take().unwrap_or(error))));
                 }
                 Poll::Ready(Ok(0)) => {
                     return Poll::Ready(Err(match self.write_error.take() {
-                        Some(error) if self.response_bytes == 0 => ExchangeError::Io(error),
-                        _ => ExchangeError::Closed(self.response_bytes > 0),
+                        Some(error) if self.response_bytes == 0 => Error::Io(error),
+                        _ => Error::Closed(self.response_bytes > 0),
                     }));
                 }
                 Poll::Ready(Ok(count)) => self.response_bytes += count as u64,
@@ -205,7 +199,7 @@ impl Sending {
             match self.take_head() {
                 Ok(None) => {}
                 Ok(Some(head)) => return Poll::Ready(Ok(head)),
-                Err(error) => return Poll::Ready(Err(ExchangeError::Head(error))),
+                Err(error) => return Poll::Ready(Err(Error::Head(error))),
             }
         }
     }

@@ -16,7 +16,7 @@ mod tls;
 pub(crate) mod testing;
 
 pub use self::connect::{ConnectError, Origin};
-pub use self::error::ExchangeError;
+pub use self::error::Error;
 pub use self::exchange::exchange;
 pub use self::message::Message;
 pub use self::pool::{Pool, PoolLimits};

@@ -6,7 +6,7 @@ use std::rc::Rc;
 use http_types::auth::BasicAuth;
 
 use super::connect::Origin;
-use crate::config::Provider as Entry;
+use crate::config::Provider as Configured;
 use crate::config::Secret;
 use crate::wire::push_field;
 
@@ -14,7 +14,7 @@ use crate::wire::push_field;
 #[derive(Debug)]
 pub struct Provider {
     /// What the configuration says of it.
-    pub entry: Entry,
+    pub config: Configured,
     /// Where its connections lead.
     pub origin: Rc<Origin>,
     /// The lines that begin every chat's head; they hold its key.
@@ -23,22 +23,22 @@ pub struct Provider {
 
 impl Provider {
     /// Prepares what its requests have in common.
-    pub fn new(entry: Entry) -> Rc<Provider> {
-        let base = &entry.base;
+    pub fn new(config: Configured) -> Rc<Provider> {
+        let base = &config.base;
         let origin = Origin { https: base.https, host: base.host.clone(), port: base.port };
-        let authorization = authorization(entry.token.as_ref(), base.credentials.as_ref())
+        let authorization = authorization(config.token.as_ref(), base.credentials.as_ref())
             .map_or_else(String::new, |value| format!("Authorization: {value}\r\n"));
         let chat_prefix = Secret::new(format!(
             "POST {} HTTP/1.1\r\nHost: {}\r\n{authorization}Accept-Encoding: identity\r\n",
             base.target("/chat/completions"),
             base.authority(),
         ));
-        Rc::new(Provider { origin: Rc::new(origin), chat_prefix, entry })
+        Rc::new(Provider { origin: Rc::new(origin), chat_prefix, config })
     }
 
     /// What stands before the first slash of a model's id.
     pub fn name(&self) -> &str {
-        &self.entry.name
+        &self.config.name
     }
 
     /// A chat's head: the provider's own lines, the client's that go on, and ours.

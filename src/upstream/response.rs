@@ -9,7 +9,7 @@ use std::time::Instant;
 use crate::runtime::{offload, Share, IN_PLACE_BYTES_MAX};
 use crate::wire::{Decoder, Framing, ResponseHead};
 
-use super::error::ExchangeError;
+use super::error::Error;
 use super::message::Message;
 use super::pool::Lease;
 
@@ -68,14 +68,14 @@ impl UpstreamResponse {
         &mut self,
         context: &Context<'_>,
         body: &mut Vec<u8>,
-    ) -> Poll<Result<bool, ExchangeError>> {
+    ) -> Poll<Result<bool, Error>> {
         if self.buffer.is_empty() && !self.decoder.is_done() {
             self.poll_send(context);
             match self.lease.socket.poll_fill(context, &mut self.buffer) {
                 Poll::Pending => return Poll::Pending,
-                Poll::Ready(Err(error)) => return Poll::Ready(Err(ExchangeError::Io(error))),
+                Poll::Ready(Err(error)) => return Poll::Ready(Err(Error::Io(error))),
                 Poll::Ready(Ok(0)) => {
-                    let end = self.decoder.end().map_err(ExchangeError::Body);
+                    let end = self.decoder.end().map_err(Error::Body);
                     return Poll::Ready(end.map(|()| true));
                 }
                 Poll::Ready(Ok(_)) => {}
@@ -96,12 +96,12 @@ impl UpstreamResponse {
     /// What has come of the body and was not taken yet, without its framing.
     ///
     /// # Errors
-    /// [`ExchangeError::Body`].
-    pub fn take_buffer(&mut self) -> Result<Vec<u8>, ExchangeError> {
+    /// [`Error::Body`].
+    pub fn take_buffer(&mut self) -> Result<Vec<u8>, Error> {
         let mut bytes = std::mem::take(&mut self.buffer);
-        let piece = self.decoder.decode(&mut bytes).map_err(ExchangeError::Body)?;
+        let piece = self.decoder.decode(&mut bytes).map_err(Error::Body)?;
         if let Some(error) = self.decoder.failure() {
-            return Err(ExchangeError::Body(error));
+            return Err(Error::Body(error));
         }
         // With bytes left over, it is unknown where the next response begins.
         self.reusable &= piece.consumed == bytes.len();
@@ -113,23 +113,19 @@ impl UpstreamResponse {
     /// The whole body, at most `limit` bytes, whose memory comes out of `share`. Returns the connection.
     ///
     /// # Errors
-    /// See [`ExchangeError`]; time is for the caller to limit.
-    pub async fn collect(
-        mut self,
-        limit: u64,
-        share: &mut Share,
-    ) -> Result<Vec<u8>, ExchangeError> {
+    /// See [`Error`]; time is for the caller to limit.
+    pub async fn collect(mut self, limit: u64, share: &mut Share) -> Result<Vec<u8>, Error> {
         let mut body = Vec::new();
         loop {
             let done = match poll_fn(|context| self.poll_body(context, &mut body)).await {
-                Err(ExchangeError::Io(error)) if self.ends_whole(&error, &mut body).await => true,
+                Err(Error::Io(error)) if self.ends_whole(&error, &mut body).await => true,
                 other => other?,
             };
             if body.len() as u64 > limit {
-                return Err(ExchangeError::TooLarge(limit));
+                return Err(Error::TooLarge(limit));
             }
             if !share.resize(body.capacity()) {
-                return Err(ExchangeError::Memory(share.budget().limit()));
+                return Err(Error::Memory(share.budget().limit()));
             }
             if done {
                 self.finish();

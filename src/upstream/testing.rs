@@ -13,7 +13,7 @@ use crate::config::Config;
 use crate::runtime::{testing::pair, Budget, Reactor, Share, Timer};
 
 use super::connect::{Connect, ConnectError, Connected, Connecting, Origin};
-use super::exchange::{exchange, ExchangeError, Message, UpstreamResponse};
+use super::exchange::{exchange, Error, Message, UpstreamResponse};
 use super::pool::{Lease, Pool, PoolLimits};
 use super::provider::Provider;
 use super::timeouts::Timeouts;
@@ -137,7 +137,7 @@ pub(super) const TIMEOUTS: Timeouts = Timeouts {
     early_after: None,
 };
 
-pub(super) type Outcome = Result<UpstreamResponse, ExchangeError>;
+pub(super) type Outcome = Result<UpstreamResponse, Error>;
 pub(super) type Running<'b> = Pin<Box<dyn Future<Output = Outcome> + 'b>>;
 
 /// An exchange with `body` that was not polled yet.
@@ -169,7 +169,7 @@ pub(super) fn respond_with(bench: &Bench, bytes: &str, closes: bool) -> (Outcome
 }
 
 #[track_caller]
-pub(super) fn refused(outcome: Outcome) -> ExchangeError {
+pub(super) fn refused(outcome: Outcome) -> Error {
     match outcome {
         Ok(response) => panic!("answered with {}", response.head.status),
         Err(error) => error,

@@ -6,7 +6,7 @@ use super::Stream;
 use crate::downstream::Connection;
 use crate::report::{Entry, Error, Outcome};
 use crate::runtime::{label, Wait};
-use crate::upstream::ExchangeError;
+use crate::upstream;
 use crate::wire::{Framing, LAST_CHUNK};
 
 /// How long the provider's last bytes are waited for behind the final event, so that its connection
@@ -61,8 +61,8 @@ impl Stream {
 
     /// Ends the stream such that the client notices: with an error event where one can stand, and
     /// always without the end that the framing asks for.
-    pub(super) fn cut(&mut self, cause: ExchangeError) {
-        if self.may_end() && !matches!(cause, ExchangeError::TooLarge(_)) {
+    pub(super) fn cut(&mut self, cause: upstream::Error) {
+        if self.may_end() && !matches!(cause, upstream::Error::TooLarge(_)) {
             return self.complete();
         }
         let error = Error::of_exchange(&self.provider, cause);

@@ -23,7 +23,7 @@ use std::time::Instant;
 use crate::downstream::Connection;
 use crate::report::{Entry, Outcome};
 use crate::runtime::{Share, Wait, SCRATCH_BYTES};
-use crate::upstream::{ExchangeError, Provider, Timeouts, UpstreamResponse};
+use crate::upstream::{self, Provider, Timeouts, UpstreamResponse};
 use crate::wire::{frame, push_chunk, EventTail, Framing, HEADROOM};
 
 pub(super) use waiting::KEEP_ALIVE_COMMENT;
@@ -159,7 +159,7 @@ impl Stream {
             Poll::Pending => return Poll::Pending,
             Poll::Ready(Ok(count)) => count,
             Poll::Ready(Err(error)) => {
-                self.cut(ExchangeError::Io(error));
+                self.cut(upstream::Error::Io(error));
                 return Poll::Ready(());
             }
         };
@@ -167,7 +167,7 @@ impl Stream {
         if count == 0 {
             match self.response.decoder.end() {
                 Ok(()) => self.complete(),
-                Err(error) => self.cut(ExchangeError::Body(error)),
+                Err(error) => self.cut(upstream::Error::Body(error)),
             }
             return Poll::Ready(());
         }
@@ -175,7 +175,7 @@ impl Stream {
         let piece = match self.response.decoder.decode(read) {
             Ok(piece) => piece,
             Err(error) => {
-                self.cut(ExchangeError::Body(error));
+                self.cut(upstream::Error::Body(error));
                 return Poll::Ready(());
             }
         };
@@ -191,12 +191,12 @@ impl Stream {
             self.outcome = Some(Outcome::Complete);
         }
         if entry.bytes > self.body_bytes_max {
-            self.cut(ExchangeError::TooLarge(self.body_bytes_max));
+            self.cut(upstream::Error::TooLarge(self.body_bytes_max));
             return Poll::Ready(());
         }
         self.offer(context, connection, &scratch[framed]);
         if let Some(error) = self.response.decoder.failure() {
-            self.cut(ExchangeError::Body(error));
+            self.cut(upstream::Error::Body(error));
         }
         Poll::Ready(())
     }

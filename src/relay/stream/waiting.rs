@@ -7,7 +7,7 @@ use super::Stream;
 use crate::downstream::{write_progress, Connection};
 use crate::report::Outcome;
 use crate::runtime::QUIET_MAX;
-use crate::upstream::ExchangeError;
+use crate::upstream;
 use crate::wire::{Framing, LAST_CHUNK};
 
 /// After so much silence a connection is quiet, but not yet given up by the kernel.
@@ -55,7 +55,7 @@ impl Stream {
             late = wait.until <= now;
         }
         if late {
-            self.cut(ExchangeError::Timeout(wait));
+            self.cut(upstream::Error::Timeout(wait));
             context.waker().wake_by_ref();
             return Poll::Pending;
         }

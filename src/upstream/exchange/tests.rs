@@ -61,7 +61,7 @@ fn too_many_interim_responses_101_and_noise_are_refused() {
     ] {
         let bench = Bench::new(WIDE);
         let (outcome, peer) = respond_with(&bench, response, false);
-        assert!(matches!(refused(outcome), ExchangeError::Head(HeadError::Malformed(_))));
+        assert!(matches!(refused(outcome), Error::Head(HeadError::Malformed(_))));
         assert!(peer.unwrap().is_closed());
         assert_eq!(bench.pool.permits.taken(), 0);
     }
@@ -90,7 +90,7 @@ fn each_wait_that_runs_out_has_its_name() {
     let mut second = begin(&bench);
     bench.pass(SECOND);
     let error = refused(bench.poll(&mut second).unwrap());
-    assert!(matches!(&error, ExchangeError::Busy(1, wait) if wait.length == SECOND));
+    assert!(matches!(&error, Error::Busy(1, wait) if wait.length == SECOND));
     assert_eq!(
         error.to_string(),
         "等待空闲连接 (waiting for a free connection)超时 (timed out after 1 s)"
@@ -102,7 +102,7 @@ fn each_wait_that_runs_out_has_its_name() {
     }
     bench.pass(SECOND);
     let error = refused(bench.poll(&mut first).unwrap());
-    assert!(matches!(&error, ExchangeError::Timeout(wait) if wait.length == TIMEOUTS.stream));
+    assert!(matches!(&error, Error::Timeout(wait) if wait.length == TIMEOUTS.stream));
     assert_eq!(error.to_string(), "等待首字节 (first byte)超时 (timed out after 60 s)");
     assert!(bench.peer().is_closed());
     assert_eq!(bench.pool.permits.taken(), 0);
@@ -126,7 +126,7 @@ fn a_redirect_is_refused_and_its_connection_closed() {
         let (outcome, peer) = respond_with(&bench, &response, false);
         let error = refused(outcome);
         assert!(
-            matches!(&error, ExchangeError::Redirect(found, Some(to)) if (*found, &**to) == (status, "/v2"))
+            matches!(&error, Error::Redirect(found, Some(to)) if (*found, &**to) == (status, "/v2"))
         );
         assert!(peer.unwrap().is_closed());
     }
@@ -143,7 +143,7 @@ fn a_head_that_frames_its_body_twice_is_refused() {
         let bench = Bench::new(WIDE);
         let response = format!("HTTP/1.1 200 OK\r\n{fields}\r\n\r\nok");
         let (outcome, peer) = respond_with(&bench, &response, false);
-        assert!(matches!(refused(outcome), ExchangeError::Head(_)), "{fields}");
+        assert!(matches!(refused(outcome), Error::Head(_)), "{fields}");
         assert!(peer.unwrap().is_closed());
     }
 }

@@ -48,7 +48,7 @@ fn a_reused_connection_that_was_dead_is_replaced_once() {
         peer.expect(REQUEST);
         drop(peer);
         let error = refused(bench.finish(running));
-        assert!(matches!(error, ExchangeError::Closed(false)), "{error}");
+        assert!(matches!(error, Error::Closed(false)), "{error}");
         assert_eq!(bench.pool.permits.taken(), 0);
     }
 }
@@ -109,7 +109,7 @@ fn an_exchange_that_may_have_begun_is_not_repeated() {
     peer.expect(REQUEST);
     bench.pass(REPEAT_WITHIN_MIN);
     drop(peer);
-    assert!(matches!(refused(bench.finish(running)), ExchangeError::Closed(false)));
+    assert!(matches!(refused(bench.finish(running)), Error::Closed(false)));
     assert_eq!(bench.pool.reuse_counts(), (1, 1));
 }
 
@@ -122,7 +122,7 @@ fn an_exchange_is_not_repeated_after_a_byte_of_its_response() {
         peer.expect(REQUEST);
         peer.send(byte);
         drop(peer);
-        assert!(matches!(refused(bench.finish(running)), ExchangeError::Closed(true)));
+        assert!(matches!(refused(bench.finish(running)), Error::Closed(true)));
         assert_eq!(bench.pool.reuse_counts(), (1, 1));
     }
 }
@@ -137,7 +137,7 @@ fn the_repeat_has_what_is_left_of_the_time() {
     assert!(bench.poll(&mut running).is_none());
     let _peer = bench.peer();
     bench.pass(TIMEOUTS.stream - REPEAT_WITHIN_MIN / 2);
-    assert!(matches!(bench.poll(&mut running), Some(Err(ExchangeError::Timeout(_)))));
+    assert!(matches!(bench.poll(&mut running), Some(Err(Error::Timeout(_)))));
 }
 
 #[test]
@@ -150,6 +150,6 @@ fn an_exchange_whose_time_ran_out_is_not_repeated() {
     let mut running = Box::pin(exchange(&bench.pool, &origin, message, &timeouts, &bench.timer));
     assert!(bench.poll(&mut running).is_none());
     bench.pass(answer);
-    assert!(matches!(bench.poll(&mut running), Some(Err(ExchangeError::Timeout(_)))));
+    assert!(matches!(bench.poll(&mut running), Some(Err(Error::Timeout(_)))));
     assert_eq!(bench.pool.reuse_counts(), (1, 1));
 }

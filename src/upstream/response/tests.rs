@@ -40,14 +40,14 @@ fn a_body_that_is_not_what_its_framing_says_is_an_error() {
         let (outcome, _peer) =
             respond_with(&bench, &format!("HTTP/1.1 200 OK\r\n{response}"), closes);
         let body = bench.finish(good(outcome).collect(100, &mut share()));
-        assert!(matches!(body, Err(ExchangeError::Body(_))), "{response}");
+        assert!(matches!(body, Err(Error::Body(_))), "{response}");
         assert_eq!(bench.pool.idle(), 0);
     }
     // The kind of error, for one.
     let bench = Bench::new(WIDE);
     let (outcome, _) = respond_with(&bench, "HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nok", true);
     let body = bench.finish(good(outcome).collect(100, &mut share()));
-    assert!(matches!(body, Err(ExchangeError::Body(BodyError::Truncated))));
+    assert!(matches!(body, Err(Error::Body(BodyError::Truncated))));
 }
 
 #[test]
@@ -107,7 +107,7 @@ fn a_response_over_its_limit_is_refused() {
     let bench = Bench::new(WIDE);
     let (outcome, peer) = respond_with(&bench, RESPONSE, false);
     let body = bench.finish(good(outcome).collect(1, &mut share()));
-    assert!(matches!(body, Err(ExchangeError::TooLarge(1))));
+    assert!(matches!(body, Err(Error::TooLarge(1))));
     assert!(peer.unwrap().is_closed());
 }
 
