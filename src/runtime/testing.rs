@@ -22,6 +22,7 @@ pub(crate) fn pair(reactor: &Rc<Reactor>) -> io::Result<(Socket, Peer)> {
     let (ours, theirs) = UnixStream::pair()?;
     // A wait that should not be ends the test.
     theirs.set_read_timeout(Some(Duration::from_secs(20)))?;
+    theirs.set_write_timeout(Some(Duration::from_secs(20)))?;
     // The descriptor decides what kind of socket it is.
     let watched = Watched::new(reactor, TcpStream::from(OwnedFd::from(ours)))?;
     Ok((Socket::plain(watched), Peer(theirs)))

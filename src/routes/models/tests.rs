@@ -62,4 +62,10 @@ fn callers_share_the_first_fetch_and_do_not_wait_for_it_for_ever() {
     bench.pass(query::QUERY_MAX);
     assert_eq!(*bench.poll(&mut waiting).unwrap(), b"{\"object\":\"list\",\"data\":[]}");
     assert_eq!(bench.report()["errors"]["p"]["models_failed"], 1);
+    // A provider that failed before is given less time.
+    bench.pass(query::QUERY_MAX);
+    let mut waiting = Box::pin(list(&bench.state));
+    assert!(bench.poll(&mut waiting).is_none());
+    bench.pass(RETRY_MAX);
+    assert!(bench.poll(&mut waiting).is_some());
 }

@@ -79,8 +79,7 @@ fn a_file_that_does_not_load_changes_nothing_and_the_next_reload_may_succeed() {
     let file_on_disk = File::new(&file(""));
     let bench = file_on_disk.bench();
     let (state, before) = (&bench.state, bench.state.settings());
-    models::refresh(state);
-    let models = state.catalogue.models.borrow()[0].clone();
+    let list = bench.finish(models::list(state));
     for (text, words) in [
         ("{", "column"),
         (&file(",\"supported_models\": [\"(\"]"), "supported_models[0]"),
@@ -90,7 +89,7 @@ fn a_file_that_does_not_load_changes_nothing_and_the_next_reload_may_succeed() {
         let cause = bench.finish(reload(state)).unwrap_err();
         assert!(cause.contains(words), "{cause}");
         assert!(Rc::ptr_eq(&before, &state.settings()));
-        assert!(Rc::ptr_eq(&models, &state.catalogue.models.borrow()[0]));
+        assert!(Rc::ptr_eq(&list, &bench.finish(models::list(state))));
     }
     fs::remove_file(&file_on_disk.0).unwrap();
     assert!(bench.finish(reload(state)).is_err());
