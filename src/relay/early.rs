@@ -9,10 +9,9 @@ use std::time::Duration;
 use serde_json::value::RawValue;
 
 use super::response::Response;
-use super::stream::KEEP_ALIVE_COMMENT;
 use super::{end_head, framing_for, streams_all_the_same, Stream, Terms};
 use crate::downstream::{self, Connection};
-use crate::report::{error_event, Entry, Error, Outcome};
+use crate::report::{Entry, Error, Outcome};
 use crate::runtime::{label, Share, Timer, Wait};
 use crate::upstream::{self, UpstreamResponse};
 use crate::wire::{
@@ -65,7 +64,7 @@ impl<'t> Early<'t> {
                 // Until the end is in order, that of the connection must not look like it.
                 connection.reset_on_close(self.framing == Framing::UntilClose);
             }
-            self.push_framed(&mut bytes, KEEP_ALIVE_COMMENT);
+            self.push_framed(&mut bytes, self.terms.dialect.keep_alive());
             let written = connection.write_all(&bytes).await;
             written.map_err(|_| downstream::Error::Gone)?;
         }
@@ -112,7 +111,7 @@ impl<'t> Early<'t> {
         relayed.unwrap_or_else(|error| match error {
             Error::Client(_) => Response::Nothing,
             error => {
-                let event = error.event();
+                let event = error.event(self.terms.dialect, &entry.id);
                 self.last(&event, Outcome::Cut(Box::new(error)), connection, entry)
             }
         })
@@ -198,7 +197,7 @@ impl<'t> Early<'t> {
         let message = format!(
             "提供商 {provider} 拒绝了请求: 状态 {status} (provider {provider} refused: status {status})"
         );
-        let event = error_event(&message, status, Some(&told(&body)));
+        let event = self.terms.dialect.error_event(&message, status, &entry.id, Some(&told(&body)));
         Ok(self.last(&event, Outcome::Refused(status), connection, entry))
     }
 }

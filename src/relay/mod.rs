@@ -12,7 +12,7 @@ use std::future::poll_fn;
 use std::rc::Rc;
 
 use crate::downstream::Connection;
-use crate::report::{Entry, Error};
+use crate::report::{Dialect, Entry, Error};
 use crate::runtime::{Budget, Share};
 use crate::upstream::{self, Provider, Timeouts, UpstreamResponse};
 use crate::wire::{connection_option, looks_like_events, push_field, Content, Framing};
@@ -31,6 +31,8 @@ const ENOUGH_BYTES: usize = 64 * 1024;
 
 /// What a response is relayed under.
 pub struct Terms<'t> {
+    /// How the client wants to be spoken to.
+    pub dialect: Dialect,
     /// The provider whose response it is.
     pub provider: &'t Rc<Provider>,
     /// Its deadlines, and whether the request asked to stream.

@@ -1,8 +1,13 @@
-//! `POST /v1/chat/completions`: who asks, which provider answers, and the request on its way.
+//! Requests whose JSON names a model, such as chats: who asks, which provider answers, and the request
+//! on its way.
 
+use std::borrow::Cow;
 use std::rc::Rc;
 use std::sync::Arc;
 
+use percent_encoding::percent_decode_str;
+
+use super::table::Row;
 use crate::config::Token;
 use crate::downstream::Connection;
 use crate::relay::{relay, Early, Response, Terms};
@@ -10,16 +15,16 @@ use crate::report::{Entry, Error};
 use crate::routing::{route, ChatRequest, Refusal};
 use crate::runtime::{offload, Timer, IN_PLACE_BYTES_MAX};
 use crate::state::{Settings, State};
-use crate::upstream::{exchange, Message};
+use crate::upstream::{exchange, Call, Message};
 use crate::wire::{push_field, RequestHead};
 
-/// The bearer's token must be on the list.
+/// The client's token must be on the list.
 ///
 /// # Errors
 /// [`Error::NoToken`] or [`Error::BadToken`].
 pub fn authorise<'s>(settings: &'s Settings, head: &RequestHead) -> Result<&'s Token, Error> {
-    let bearer = head.bearer.as_deref().ok_or(Error::NoToken)?;
-    settings.token(bearer).ok_or(Error::BadToken)
+    let token = head.token.as_deref().ok_or(Error::NoToken)?;
+    settings.token(token).ok_or(Error::BadToken)
 }
 
 /// Relays one chat, or begins to.
@@ -28,6 +33,7 @@ pub fn authorise<'s>(settings: &'s Settings, head: &RequestHead) -> Result<&'s T
 /// Whatever keeps a response from being begun.
 pub async fn respond(
     state: &Rc<State>,
+    row: &'static Row,
     mut head: Box<RequestHead>,
     connection: &mut Connection,
     entry: &mut Entry,
@@ -42,18 +48,25 @@ pub async fn respond(
     let mut share = state.budget.share();
     let limit = settings.max_request_size;
     let body = Box::pin(connection.read_body(head.framing, limit, &mut share)).await?;
-    let relayed = std::mem::take(&mut head.relayed);
-    drop(head);
     let (request, mut body) = parse(state, body, connection).await?;
     entry.model.clone_from(&request.model);
     let provider = route(&settings.providers, &settings.supported_models, &request);
     let provider = provider.map_err(|refusal| refused(refusal, entry))?;
     entry.provider = Some(provider.clone());
     request.splice(&mut body);
-    let message = provider.chat_head(&relayed, body.len(), &entry.id);
-    let message = Message::new(message, body, Some(share));
+    let call = Call {
+        method: &head.method,
+        path: row.path.strip_prefix("/v1").unwrap_or(row.path),
+        query: &without_tokens(&head.query, &settings),
+        relayed: &head.relayed,
+        credentials: &head.credentials,
+        id: &entry.id,
+    };
+    let message = Message::new(provider.head(&call, body.len()), body, Some(share));
+    drop(head);
     let timeouts = settings.timeouts(request.stream);
     let terms = Terms {
+        dialect: row.dialect,
         provider,
         timeouts,
         body_bytes_max: settings.max_response_size,
@@ -79,6 +92,19 @@ pub async fn respond(
         push_field(&mut response.head.relayed, "x-request-id", entry.id.as_bytes());
     }
     relay(response, connection, &terms, entry).await
+}
+
+/// A query without the `key`s that are tokens of clients.
+fn without_tokens<'q>(query: &'q str, settings: &Settings) -> Cow<'q, str> {
+    let is_token = |part: &&str| {
+        let value = part.strip_prefix("key=").map(percent_decode_str);
+        value.is_some_and(|value| settings.holds_token(&Cow::from(value)))
+    };
+    if !query.split('&').any(|part| is_token(&part)) {
+        return Cow::Borrowed(query);
+    }
+    let parts: Vec<&str> = query.split('&').filter(|part| !is_token(part)).collect();
+    Cow::Owned(parts.join("&"))
 }
 
 fn refused(refusal: Refusal, entry: &Entry) -> Error {

@@ -9,7 +9,7 @@ mod reply;
 
 pub use self::body::{BodyError, Decoder, Framing};
 pub use self::chunks::{frame, push_chunk, HEADROOM, LAST_CHUNK};
-pub use self::events::{looks_like_events, EventTail};
+pub use self::events::{looks_like_events, EventTail, FinalEvent};
 pub use self::head::{
     push_field, Content, HeadError, HeadScanner, RequestHead, ResponseHead, FIELDS_MAX,
     HEAD_BYTES_MAX,

@@ -8,6 +8,8 @@ use Rule::{Name, Start};
 pub(super) enum Stays {
     /// It is for us alone, or is said anew to the provider.
     Ours,
+    /// It may hold the client's token, or a key of the client's own.
+    Credential,
     /// It belongs to the client's connection (RFC 9110 §7.6.1).
     HopByHop,
     /// A browser says by it which page asks. Providers refuse pages that they do not know, and it
@@ -40,12 +42,13 @@ pub(super) fn stays(name: &str) -> Option<Stays> {
 
 /// The rules for names that begin like this one.
 fn candidates(name: &[u8]) -> &'static [Rule] {
-    use Stays::{Browser, Front, HopByHop, Ours};
+    use Stays::{Browser, Credential, Front, HopByHop, Ours};
     let letter = |at: usize| name.get(at).map_or(0, u8::to_ascii_lowercase);
     match letter(0) {
         b'a' => &[
-            Name("authorization", Ours),
+            Name("authorization", Credential),
             Name("accept-encoding", Ours),
+            Name("api-key", Credential),
             Start("access-control-request-", Browser),
         ],
         b'c' => &[
@@ -76,6 +79,7 @@ fn candidates(name: &[u8]) -> &'static [Rule] {
         b'v' => &[Name("via", Front)],
         b'x' => match letter(2) {
             b'a' => &[
+                Name("x-api-key", Credential),
                 Name("x-azure-clientip", Front),
                 Name("x-azure-socketip", Front),
                 Name("x-azure-ref", Front),
@@ -88,7 +92,11 @@ fn candidates(name: &[u8]) -> &'static [Rule] {
             b'c' => &[Name("x-client-ip", Front), Name("x-cluster-client-ip", Front)],
             b'e' => &[Start("x-envoy-", Front)],
             b'f' => &[Start("x-forwarded", Front)],
-            b'g' => &[Start("x-goog-iap-", Front), Start("x-goog-authenticated-", Front)],
+            b'g' => &[
+                Name("x-goog-api-key", Credential),
+                Start("x-goog-iap-", Front),
+                Start("x-goog-authenticated-", Front),
+            ],
             b'm' => &[Start("x-ms-client-principal", Front), Start("x-ms-token-", Front)],
             b'o' => &[Start("x-original-", Front)],
             b'r' => &[Name("x-real-ip", Front), Name("x-request-id", Ours)],
