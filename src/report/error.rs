@@ -94,7 +94,12 @@ impl Error {
                     (504, "upstream_timeout", None, false)
                 }
                 upstream::Error::TooLarge(_) => (502, "answer_too_large", None, false),
-                _ => (502, "upstream_failed", None, false),
+                upstream::Error::Connect(_)
+                | upstream::Error::Io(_)
+                | upstream::Error::Closed(_)
+                | upstream::Error::Head(_)
+                | upstream::Error::Body(_)
+                | upstream::Error::Redirect(..) => (502, "upstream_failed", None, false),
             },
         };
         Some(Consequence { status, kind, field, closes })

@@ -69,7 +69,7 @@ pub async fn respond(
         Some(early) => Box::pin(early.wait(exchange, connection, &entry.id)).await?,
     };
     if let Ok(response) = &response {
-        entry.responded(response.head.status, response.lease.reused);
+        entry.note_provider_head(response.head.status, response.lease.reused);
     }
     if let Some(early) = early.filter(|early| early.opened) {
         return Ok(Box::pin(early.relay(response, connection, entry)).await);
