@@ -57,7 +57,7 @@ pub async fn accept(state: Rc<State>, listener: TcpListener, ours: bool) {
     loop {
         for _ in 0..ACCEPTS_MAX {
             match next(&state, &listener, &timer).await {
-                Ok(Some((stream, peer, slot))) => serve(&state, stream, peer, slot),
+                Ok(Some((stream, peer, slot))) => start_client(&state, stream, peer, slot),
                 Ok(None) if last_round => return,
                 Ok(None) => {
                     listener.ignore_newcomers();
@@ -124,7 +124,7 @@ fn is_of_one_connection(error: &io::Error) -> bool {
 }
 
 /// Begins to serve one client.
-fn serve(state: &Rc<State>, stream: TcpStream, peer: SocketAddr, slot: Slot) {
+fn start_client(state: &Rc<State>, stream: TcpStream, peer: SocketAddr, slot: Slot) {
     let _ = stream.set_nodelay(true);
     let Ok(watched) = Watched::new(&state.reactor, stream) else { return };
     // A socket for both shows IPv4 addresses mapped into IPv6.

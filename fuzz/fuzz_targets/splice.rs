@@ -47,8 +47,8 @@ fn check(body: &[u8], json: &str, entries: &[(String, &str)], request: &ChatRequ
     let mut spliced = body.to_vec();
     request.splice(&mut spliced);
     let slash = model.find('/');
-    assert_eq!(request.route(), slash.map(|at| (&model[..at], &model[at + 1..])));
-    let Some((_, bare)) = request.route() else {
+    assert_eq!(request.split_model(), slash.map(|at| (&model[..at], &model[at + 1..])));
+    let Some((_, bare)) = request.split_model() else {
         assert_eq!(spliced, body, "without a provider there is nothing to replace");
         return;
     };

@@ -146,7 +146,7 @@ impl Slot {
     }
 
     /// Takes note that the connection waits for a request.
-    pub fn wait(&self, now: Instant) {
+    pub fn note_idle(&self, now: Instant) {
         let used = self.admission.entries.borrow()[self.key].activity != Activity::Fresh;
         if used {
             self.set(Activity::Idle, now);

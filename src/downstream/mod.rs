@@ -28,14 +28,15 @@ use crate::wire::Decoder;
 pub use self::admission::{Admission, Slot};
 pub use self::error::Error;
 pub use self::requests::Request;
-pub(crate) use self::writing::write_progress;
+pub(crate) use self::writing::write_deadline;
 
 /// From the first byte of a head to its last.
 const HEAD_MAX: Duration = Duration::from_secs(10);
 /// Between two requests: longer than reverse proxies in use keep their connections, so that they
 /// close first and no request of theirs meets a close of ours.
 const KEEP_ALIVE_MAX: Duration = Duration::from_secs(180);
-/// A connection that is younger than this, or was used since, may have a request on its way.
+/// At shut-down: a connection that is younger than this, or was used since, may have a request on
+/// its way.
 const IN_USE_MAX: Duration = Duration::from_secs(1);
 /// Read at once from a client that has shown no token, and kept of what comes while a response is
 /// on its way; more waits in the kernel.
@@ -71,8 +72,8 @@ pub struct Connection {
     reusable: bool,
     /// The client has ended its side, or the connection broke.
     gone: bool,
-    /// Nothing was on its way when the wait for a request ended: a close will not reset.
-    idle: bool,
+    /// Nothing that the client has not read is on its way: the close need not linger.
+    skip_linger: bool,
     /// Whether a close would be a reset.
     resets: bool,
 }
@@ -103,7 +104,7 @@ impl Connection {
             head_only: false,
             reusable: false,
             gone: false,
-            idle: false,
+            skip_linger: false,
             resets: false,
         }
     }
@@ -128,13 +129,14 @@ impl Connection {
         self.keep_alive && !self.shutdown.has_begun()
     }
 
-    /// The same for a response that needs none of the request's body: what is left of that must be
-    /// little enough to be thrown away, and no newcomer may be waiting for a slot.
+    /// The same for a response although the request's body was not read: what is left of that must
+    /// be little enough to be thrown away, and no newcomer may be waiting for a slot.
     pub fn may_persist_unread(&self) -> bool {
         self.may_persist() && self.can_discard() && !self.slot.is_wanted(self.timer.now())
     }
 
-    /// Whether more is to be done at the end of a response than to write it.
+    /// Whether the end of a response needs more than its bytes: the request's body is unread, or the
+    /// close would be a reset.
     pub fn is_unfinished(&self) -> bool {
         self.unread.is_some() || self.resets
     }
@@ -151,7 +153,7 @@ impl Connection {
 
     /// Takes note that a response of ours is next: a client that does not read it may have to leave
     /// for a newcomer.
-    pub fn begin_reply(&self) {
+    pub fn note_reply(&self) {
         self.slot.set(Activity::Reply, self.timer.now());
     }
 

@@ -62,7 +62,7 @@ impl Connection {
     /// that a request is lost that may be on its way.
     async fn wait_for_request(&mut self) -> bool {
         let began = self.timer.now();
-        self.slot.wait(began);
+        self.slot.note_idle(began);
         self.timer.set(Some(began + KEEP_ALIVE_MAX));
         let some = poll_fn(|context| {
             loop {
@@ -101,7 +101,7 @@ impl Connection {
         })
         .await;
         self.timer.set(None);
-        self.idle = !some;
+        self.skip_linger = !some;
         some
     }
 
@@ -110,7 +110,7 @@ impl Connection {
     async fn head_length(&mut self, wait: Wait) -> Result<Option<usize>, Error> {
         let mut scanner = HeadScanner::default();
         let begun = self.timer.now();
-        let mut whole = true;
+        let mut first_look = true;
         loop {
             // A TLS hello or other noise is refused at once, without waiting for its line end.
             if self.read_buffer.first().is_some_and(|byte| !byte.is_ascii_alphabetic()) {
@@ -121,7 +121,7 @@ impl Connection {
                 self.take_memory(length)?;
                 return Ok(Some(length));
             }
-            if std::mem::take(&mut whole) {
+            if std::mem::take(&mut first_look) {
                 self.slot.set(Activity::Head, begun);
             }
             self.take_memory(self.read_buffer.len())?;
@@ -129,7 +129,7 @@ impl Connection {
             self.timer.set(Some(wait.until));
             let more = poll_fn(|context| match self.poll_fill_some(context, room) {
                 Poll::Pending if self.slot.poll_leave(context) => {
-                    self.idle = true;
+                    self.skip_linger = true;
                     Poll::Ready(Ok(0))
                 }
                 Poll::Pending if self.timer.poll_due(context) => {

@@ -63,7 +63,7 @@ impl Connection {
                     }
                     Poll::Pending => {
                         blocked = true;
-                        return self.poll_room(context, taken_at).map(Err);
+                        return self.poll_give_up(context, taken_at).map(Err);
                     }
                 }
             }
@@ -76,14 +76,14 @@ impl Connection {
         outcome
     }
 
-    /// Waits for room after a write that found none. Ready when the client has to leave, or took
-    /// its last byte, at `taken_at`, too long ago.
-    fn poll_room(&mut self, context: &Context<'_>, taken_at: Instant) -> Poll<Error> {
+    /// After a write that found no room: pending while more may be written later. Ready when the
+    /// client has to leave, or took its last byte, at `taken_at`, too long ago.
+    fn poll_give_up(&mut self, context: &Context<'_>, taken_at: Instant) -> Poll<Error> {
         if self.slot.poll_leave(context) {
             self.reset_on_close(true);
             return Poll::Ready(Error::Gone);
         }
-        let (wait, now) = (write_progress(taken_at), self.timer.now());
+        let (wait, now) = (write_deadline(taken_at), self.timer.now());
         if wait.until <= now {
             self.reset_on_close(true);
             return Poll::Ready(Error::Timeout(wait));
@@ -101,7 +101,7 @@ impl Connection {
     /// Closes such that what was written arrives: a close with unread bytes would reset the
     /// connection and take the response with it (RFC 9112 §9.6).
     pub async fn close(mut self) {
-        if self.gone || self.idle || self.resets {
+        if self.gone || self.skip_linger || self.resets {
             return;
         }
         self.socket.shutdown_write();
@@ -137,7 +137,7 @@ impl Connection {
     }
 }
 
-/// How long a client that took its last byte at `taken_at` may take none.
-pub(crate) fn write_progress(taken_at: Instant) -> Wait {
+/// Until when a client that took its last byte at `taken_at` must take the next one.
+pub(crate) fn write_deadline(taken_at: Instant) -> Wait {
     Wait::new(label::WRITE_TO_CLIENT, taken_at, WRITE_PROGRESS_MAX)
 }

@@ -72,7 +72,7 @@ pub fn run(source: Source) -> Result<(), String> {
     models::refresh(&state);
     reactor.on_idle(logging::flush);
     // A task of its own, so that it is polled only when a signal comes.
-    let served = executor.spawn(serve(state.clone(), listeners, ours, signals));
+    let served = executor.spawn(run_until_stopped(state.clone(), listeners, ours, signals));
     reactor.block_on(or(served, server::drive(&executor)));
     // Ends all tasks: what they had open is closed, and every request has its line in the log.
     drop(executor);
@@ -100,7 +100,12 @@ fn start_demo(
     Ok(Config::demo(port))
 }
 
-async fn serve(state: Rc<State>, listeners: Vec<TcpListener>, ours: bool, signals: Signals) {
+async fn run_until_stopped(
+    state: Rc<State>,
+    listeners: Vec<TcpListener>,
+    ours: bool,
+    signals: Signals,
+) {
     let accept = |listener| state.spawn_task(server::accept(state.clone(), listener, ours));
     let accepting = listeners.into_iter().filter_map(accept).collect();
     state.spawn(sweep(state.clone()));

@@ -9,7 +9,7 @@ use std::time::Duration;
 use serde_json::value::RawValue;
 
 use super::response::Response;
-use super::{end_head, framing_for, streams_all_the_same, Stream, Terms};
+use super::{end_head, framing_for, turns_out_to_stream, Stream, Terms};
 use crate::downstream::{self, Connection};
 use crate::report::{Entry, Error, Outcome};
 use crate::runtime::{label, Share, Timer, Wait};
@@ -216,13 +216,17 @@ async fn read(
         let wait = terms.timeouts.next_bytes(timer.now());
         let piece = timer.within(wait, poll_fn(|context| response.poll_body(context, body))).await;
         let done = match piece.map_err(upstream::Error::Timeout)? {
-            Err(upstream::Error::Io(error)) if response.ends_whole(&error, body).await => true,
+            Err(upstream::Error::Io(error))
+                if response.accept_if_whole_json(&error, body).await =>
+            {
+                true
+            }
             other => other?,
         };
         // White space may be a sign of life before a document.
         let begun = body.trim_ascii_start();
         let streams = response.head.content == Content::Whole
-            && streams_all_the_same(response.head.framing, begun, true);
+            && turns_out_to_stream(response.head.framing, begun, true);
         if body.len() as u64 > limit || streams || !share.resize(body.capacity()) {
             return Ok(false);
         }

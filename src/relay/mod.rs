@@ -1,8 +1,8 @@
 //! How a provider's response becomes a client's: held until it is whole, or let through as it
 //! comes.
 //!
-//! Nothing is read from the provider before the client has taken the previous piece, and a buffer
-//! is kept only while the client is slow. It must not know routing, state or the configuration.
+//! Nothing is read from the provider before the client has taken the previous piece, and what
+//! streams is kept only while the client is slow. It must not know routing, state or the configuration.
 
 mod early;
 mod response;
@@ -22,14 +22,14 @@ pub use response::Response;
 pub use stream::Stream;
 
 /// A body that does not stream is held back until it is whole: until then a provider that dies, or
-/// sends too much, gives the client an error response in place of half of its own. One whose length
-/// is known, and is more than this, is let go as soon as some has come.
-const HOLD_BYTES_MAX: u64 = 1024 * 1024;
+/// sends too much, gives the client an honest error in place of half a response. One whose announced
+/// length is more than this is let go as soon as [`ENOUGH_BYTES`] have come.
+const RELEASE_LENGTH_MIN: u64 = 1024 * 1024;
 /// What is enough of a body of known length: a provider that has sent so much means to send the
 /// rest.
 const ENOUGH_BYTES: usize = 64 * 1024;
 
-/// What a response is relayed under.
+/// Limits and deadlines of one response.
 pub struct Terms<'t> {
     /// How the client wants to be spoken to.
     pub dialect: Dialect,
@@ -72,7 +72,7 @@ pub async fn relay(
         if hold(&mut response, &mut held, &mut share, connection, terms).await? {
             return Ok(response::whole(response, held, share, connection, entry));
         }
-        if streams_all_the_same(response.head.framing, &held, asked) {
+        if turns_out_to_stream(response.head.framing, &held, asked) {
             let events = looks_like_events(&held);
             response.head.content = if events { Content::Events } else { Content::Other };
         }
@@ -105,7 +105,7 @@ async fn hold(
         let done = match body.map_err(|wait| upstream(upstream::Error::Timeout(wait)))? {
             // Boxed: it is rare, and what is kept of every response stays small.
             Err(upstream::Error::Io(error))
-                if Box::pin(response.ends_whole(&error, held)).await =>
+                if Box::pin(response.accept_if_whole_json(&error, held)).await =>
             {
                 true
             }
@@ -126,14 +126,14 @@ async fn hold(
 
 /// Whether a body that is held back, and not whole, is let go now.
 fn is_let_go(framing: Framing, held: &[u8], asked: bool) -> bool {
-    let means_the_rest = matches!(framing, Framing::Length(length) if length > HOLD_BYTES_MAX)
+    let means_the_rest = matches!(framing, Framing::Length(length) if length > RELEASE_LENGTH_MIN)
         && held.len() >= ENOUGH_BYTES;
-    means_the_rest || streams_all_the_same(framing, held, asked)
+    means_the_rest || turns_out_to_stream(framing, held, asked)
 }
 
 /// Whether a body that calls itself JSON is none, and its client asked for a stream: it goes out as
 /// it comes. Known as soon as its first byte is there.
-fn streams_all_the_same(framing: Framing, held: &[u8], asked: bool) -> bool {
+fn turns_out_to_stream(framing: Framing, held: &[u8], asked: bool) -> bool {
     let unknown_length = matches!(framing, Framing::Chunked | Framing::UntilClose);
     asked && unknown_length && !matches!(held.first(), None | Some(b'{' | b'['))
 }

@@ -76,7 +76,7 @@ impl Response {
         }))
     }
 
-    /// Sends it: nothing else writes a response to a client.
+    /// Sends it. Nothing else writes a response to a client, but for an early head (`early.rs`).
     pub async fn send(self, connection: &mut Connection, entry: &mut Entry) -> Outcome {
         match self {
             Response::Stream(stream) => stream.send(connection, entry).await,
@@ -110,7 +110,7 @@ impl Whole {
 
     async fn send(self: Box<Self>, connection: &mut Connection) -> Outcome {
         if self.ours {
-            connection.begin_reply();
+            connection.note_reply();
         }
         let written = match connection.write_all(&self.head).await {
             Ok(()) => connection.write_all(&self.rest).await,

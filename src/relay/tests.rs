@@ -8,9 +8,9 @@ const JSON: &str = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n";
 #[test]
 fn bodies_are_held_until_they_are_whole_or_prove_to_be_long_or_no_json() {
     let (small, much) = (&b"{\"a\":"[..], &[b'{'; ENOUGH_BYTES][..]);
-    let long = Framing::Length(HOLD_BYTES_MAX + 1);
+    let long = Framing::Length(RELEASE_LENGTH_MIN + 1);
     for (framing, held, asked, let_go) in [
-        (Framing::Length(HOLD_BYTES_MAX), much, true, false),
+        (Framing::Length(RELEASE_LENGTH_MIN), much, true, false),
         (long, &much[1..], true, false),
         (long, much, true, true),
         (long, much, false, true),
@@ -74,7 +74,7 @@ fn a_response_for_which_there_is_no_memory_is_let_go() {
 #[test]
 fn a_long_response_of_known_length_is_let_go_when_enough_of_it_has_come() {
     let bench = Bench::new(WHOLE);
-    let length = HOLD_BYTES_MAX + 1;
+    let length = RELEASE_LENGTH_MIN + 1;
     let (mut running, mut client, mut provider) =
         bench.begin(&format!("{JSON}Content-Length: {length}\r\n\r\n{{"), 1);
     provider.send("x".repeat(ENOUGH_BYTES - 2));

@@ -3,7 +3,7 @@
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use super::error::to_json;
+use super::json::to_json;
 use crate::wire::FinalEvent;
 
 /// How a client wants to be spoken to.

@@ -34,9 +34,9 @@ pub struct Entry {
     pub model: String,
     /// The provider that was asked, once known.
     pub provider: Option<Rc<Provider>>,
-    /// The status the client got; 0 when it got none.
+    /// The status that the client is sent, or was to be sent; 0 when there was none.
     pub status: u16,
-    /// Body bytes that went to the client.
+    /// Body bytes for the client.
     pub bytes: u64,
     /// Chunks that came from the provider.
     pub chunks: u64,
@@ -80,12 +80,12 @@ impl Entry {
     }
 
     /// Takes note that what came is no request.
-    pub fn refuse(&mut self) {
+    pub fn mark_refused(&mut self) {
         self.kind = Kind::Refused;
     }
 
     /// Takes note of the head of a provider's response.
-    pub fn responded(&mut self, status: u16, reused: bool) {
+    pub fn note_provider_head(&mut self, status: u16, reused: bool) {
         self.status = status;
         self.first_byte = Some(self.clock.real_now().saturating_duration_since(self.started));
         self.reused = Some(reused);

@@ -4,8 +4,6 @@
 use std::fmt;
 use std::rc::Rc;
 
-use serde::Serialize;
-
 use super::dialect::Dialect;
 use crate::downstream;
 use crate::runtime::Wait;
@@ -99,7 +97,12 @@ impl Error {
                     (504, "upstream_timeout", None, false)
                 }
                 upstream::Error::TooLarge(_) => (502, "answer_too_large", None, false),
-                _ => (502, "upstream_failed", None, false),
+                upstream::Error::Connect(_)
+                | upstream::Error::Io(_)
+                | upstream::Error::Closed(_)
+                | upstream::Error::Head(_)
+                | upstream::Error::Body(_)
+                | upstream::Error::Redirect(..) => (502, "upstream_failed", None, false),
             },
         };
         Some(Consequence { status, kind, field, closes })
@@ -158,12 +161,6 @@ fn timeout(error: &upstream::Error) -> Option<&Wait> {
         }
         _ => None,
     }
-}
-
-/// The JSON of plain structures, whose keys are strings.
-pub fn to_json(value: &impl Serialize) -> String {
-    // Fails only for maps with other keys and for failing `Serialize` implementations.
-    serde_json::to_string(value).unwrap_or_default()
 }
 
 impl fmt::Display for Error {

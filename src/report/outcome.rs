@@ -17,7 +17,7 @@ pub enum Outcome {
     ClientSlow(Wait),
     /// An error of ours was the response.
     Failed(Box<Error>),
-    /// The provider broke off after the head was out.
+    /// An error that came after a head was out: the response was cut, or ends with an error event.
     Cut(Box<Error>),
     /// The provider refused with this status after a head of ours was out.
     Refused(u16),
@@ -68,7 +68,8 @@ impl Outcome {
         }
     }
 
-    /// The counter of errors that this adds to, and whether its provider is to blame.
+    /// The counter of errors that this adds to, and whether it counts under the provider's name, once
+    /// one was chosen.
     pub(super) fn counter(&self, provider_status: u16) -> Option<(&'static str, bool)> {
         Some(match self {
             Outcome::ClientGone => ("client_gone", false),

@@ -14,7 +14,7 @@ pub struct Stats {
     chats: Cell<u64>,
     bytes: Cell<u64>,
     chunks: Cell<u64>,
-    /// By provider, or `-` where none is to blame, and kind.
+    /// By provider, or `-` where none was chosen or it is the client's doing, and kind.
     errors: RefCell<BTreeMap<(String, &'static str), u64>>,
     logged: Cell<u64>,
 }

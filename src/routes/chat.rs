@@ -54,10 +54,11 @@ pub async fn respond(
     let provider = provider.map_err(|refusal| refused(refusal, entry))?;
     entry.provider = Some(provider.clone());
     request.splice(&mut body);
+    let query = without_tokens(&head.query, &settings);
     let call = Call {
         method: &head.method,
-        path: row.path.strip_prefix("/v1").unwrap_or(row.path),
-        query: &without_tokens(&head.query, &settings),
+        path: row.suffix(),
+        query: &query,
         relayed: &head.relayed,
         credentials: &head.credentials,
         id: &entry.id,
@@ -72,17 +73,29 @@ pub async fn respond(
         body_bytes_max: settings.max_response_size,
         budget: &state.budget,
     };
+    ask(state, message, connection, &terms, entry).await
+}
+
+/// Sends a request to its provider and relays the response, or begins to.
+async fn ask(
+    state: &State,
+    message: Message,
+    connection: &mut Connection,
+    terms: &Terms<'_>,
+    entry: &mut Entry,
+) -> Result<Response, Error> {
+    let Terms { provider, timeouts, .. } = terms;
     // Boxed, like all that is over before the response streams: an open stream stays small.
     let timer = Timer::new(state.clock());
     let exchange = Box::pin(exchange(&state.pool, &provider.origin, message, timeouts, &timer));
     let mut early =
-        timeouts.early_after.map(|after| Box::new(Early::new(after, &terms, connection)));
+        timeouts.early_after.map(|after| Box::new(Early::new(after, terms, connection)));
     let response = match &mut early {
         None => connection.unless_gone(exchange).await?,
         Some(early) => Box::pin(early.wait(exchange, connection, &entry.id)).await?,
     };
     if let Ok(response) = &response {
-        entry.responded(response.head.status, response.lease.reused);
+        entry.note_provider_head(response.head.status, response.lease.reused);
     }
     if let Some(early) = early.filter(|early| early.opened) {
         return Ok(Box::pin(early.relay(response, connection, entry)).await);
@@ -91,7 +104,7 @@ pub async fn respond(
     if !response.head.has_request_id {
         push_field(&mut response.head.relayed, "x-request-id", entry.id.as_bytes());
     }
-    relay(response, connection, &terms, entry).await
+    relay(response, connection, terms, entry).await
 }
 
 /// A query without the `key`s that are tokens of clients.

@@ -36,7 +36,7 @@ pub async fn respond(
     let result = match request {
         Ok(head) => dispatch(state, head, connection, &mut entry).await,
         Err(error) => {
-            entry.refuse();
+            entry.mark_refused();
             Err(error.into())
         }
     };

@@ -31,6 +31,13 @@ pub struct Row {
     pub dialect: Dialect,
 }
 
+impl Row {
+    /// The path behind a provider's `baseurl`.
+    pub fn suffix(&self) -> &'static str {
+        self.path.strip_prefix("/v1").unwrap_or(self.path)
+    }
+}
+
 const GET: &str = "GET, HEAD";
 const POST: &str = "POST";
 
@@ -112,7 +119,7 @@ mod tests {
 
     fn status(method: &str, path: &str, fields: &str) -> Option<u16> {
         let text = format!("{method} {path} HTTP/1.1\r\nHost: a\r\n{fields}\r\n");
-        let head = RequestHead::parse(text.as_bytes(), &|_| false).ok().expect(path);
+        let head = RequestHead::parse(text.as_bytes(), &|_| false).ok().unwrap();
         endpoint(&head).err().and_then(|error| error.status())
     }
 
@@ -161,7 +168,7 @@ mod tests {
             "/v1/messages/messages",
         ] {
             let text = format!("POST {path} HTTP/1.1\r\nHost: a\r\n\r\n");
-            let head = RequestHead::parse(text.as_bytes(), &|_| false).ok().expect(path);
+            let head = RequestHead::parse(text.as_bytes(), &|_| false).ok().unwrap();
             assert!(matches!(endpoint(&head), Err(Error::PathTwice(_))), "{path}");
         }
     }

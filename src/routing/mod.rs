@@ -1,13 +1,13 @@
 //! Which provider and model a request goes to. Pure: it must not know sockets, timers or HTTP.
 
-mod splice;
+mod chat_request;
 
 use std::rc::Rc;
 
 use crate::config::Filter;
 use crate::upstream::Provider;
 
-pub use self::splice::ChatRequest;
+pub use self::chat_request::ChatRequest;
 
 /// No model has a longer name, which would be kept for as long as its response streams.
 const MODEL_BYTES_MAX: usize = 4 * 1024;
@@ -38,7 +38,7 @@ pub fn route<'p>(
         let start = request.model.chars().take(MODEL_CHARS_SHOWN).chain(['…']);
         return Err(Refusal::LongName(start.collect()));
     }
-    let (name, bare) = request.route().ok_or(Refusal::NoSuchModel)?;
+    let (name, bare) = request.split_model().ok_or(Refusal::NoSuchModel)?;
     let provider = providers.iter().find(|provider| provider.name() == name);
     let provider = provider.ok_or(Refusal::NoSuchModel)?;
     let listed = &provider.config.model_list;

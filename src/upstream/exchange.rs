@@ -47,7 +47,7 @@ const INTERIM_BYTES_MAX: usize = 64 * 1024;
 /// Read at once: a head and a small body. What follows of a stream then goes through no buffer.
 const READ_BYTES: usize = 16 * 1024;
 
-/// Sends `message` to `origin` and waits for the head of the answer.
+/// Sends `message` to `origin` and waits for the head of the response.
 ///
 /// # Errors
 /// See [`Error`].
@@ -82,7 +82,7 @@ pub async fn exchange(
             return Err(error);
         }
         attempt += 1;
-        permit = lease.into_permit();
+        permit = lease.close_keeping_permit();
     }
 }
 

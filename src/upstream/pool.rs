@@ -28,8 +28,8 @@ pub struct Connection {
     /// How long TCP took to connect.
     pub tcp_took: Duration,
     opened_at: Instant,
-    /// When it was opened or returned.
-    heard_at: Instant,
+    /// When it was opened or returned: then the way to the provider was open.
+    last_alive_at: Instant,
     /// Whether more than [`UNACKNOWLEDGED_MAX`] is allowed for an acknowledgement.
     patient: bool,
 }
@@ -37,10 +37,11 @@ pub struct Connection {
 impl Connection {
     /// Whether the way to the provider was open a moment ago.
     pub fn was_alive(&self, now: Instant) -> bool {
-        self.heard_at + UNACKNOWLEDGED_MAX > now
+        self.last_alive_at + UNACKNOWLEDGED_MAX > now
     }
 
-    /// Allows more time for acknowledgements; `None` is without end. Ends with the lease.
+    /// Allows more time for acknowledgements; `None` leaves it to the kernel. The first call of a
+    /// lease counts: what was left to the kernel for a long request stays so.
     pub fn be_patient(&mut self, limit: Option<Duration>) {
         if !std::mem::replace(&mut self.patient, true) {
             self.socket.end_when_unacknowledged(limit);
@@ -173,7 +174,7 @@ impl Pool {
             socket,
             tcp_took,
             opened_at,
-            heard_at: opened_at,
+            last_alive_at: opened_at,
             patient: false,
         });
         Ok(self.new_lease(connection, origin, permit, false))
@@ -214,7 +215,7 @@ impl Pool {
         let limits = state.limits;
         let now = self.now();
         let opened_at = connection.opened_at;
-        connection.heard_at = now;
+        connection.last_alive_at = now;
         let expires_at = limits.expires_at(now, opened_at);
         let outdated = opened_at < state.since || !state.origins.contains(&origin);
         if limits.idle_max == 0 || expires_at <= now || outdated {
@@ -309,7 +310,7 @@ impl Lease {
     }
 
     /// Closes the connection and keeps the permit, for the repeat.
-    pub fn into_permit(self) -> Option<Permit> {
+    pub fn close_keeping_permit(self) -> Option<Permit> {
         self.permit
     }
 }

@@ -118,7 +118,7 @@ impl UpstreamResponse {
         let mut body = Vec::new();
         loop {
             let done = match poll_fn(|context| self.poll_body(context, &mut body)).await {
-                Err(Error::Io(error)) if self.ends_whole(&error, &mut body).await => true,
+                Err(Error::Io(error)) if self.accept_if_whole_json(&error, &mut body).await => true,
                 other => other?,
             };
             if body.len() as u64 > limit {
@@ -137,7 +137,7 @@ impl UpstreamResponse {
     /// Whether a body is complete although TLS ended without `close_notify` (RFC 8446 §6.1), which
     /// many servers leave out and any host on the way could have cut off: a JSON document shows its
     /// own end.
-    pub async fn ends_whole(&mut self, error: &io::Error, body: &mut Vec<u8>) -> bool {
+    pub async fn accept_if_whole_json(&mut self, error: &io::Error, body: &mut Vec<u8>) -> bool {
         let cut = error.kind() == io::ErrorKind::UnexpectedEof;
         if !cut || self.head.framing != Framing::UntilClose || self.head.encoded {
             return false;

@@ -103,8 +103,7 @@ impl Tls {
             }
             (Err(cause), None) => return Err(cause),
         };
-        // Not sooner: the client that waits for this may leave, and the next one has to begin
-        // again.
+        // Stored only now: when the client that waits for this leaves, the next one begins again.
         Ok(current.insert((reload, connector)).1.clone())
     }
 }

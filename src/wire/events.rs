@@ -262,7 +262,6 @@ mod tests {
             (FinalEvent::Response, "event: response.completed\ndata: {\"a\":[1]}\n\n"),
             (FinalEvent::Response, "event: response.failed\ndata: {}\n\n"),
             (FinalEvent::Response, "event: response.incomplete\ndata: {}\n\n"),
-            (FinalEvent::Response, "data: [DONE]\n\n"),
         ] {
             let text = format!("event: a\ndata: {{\"x\":1}}\n\n{last}");
             for cut in 0..text.len() {

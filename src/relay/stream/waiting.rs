@@ -4,7 +4,7 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use super::Stream;
-use crate::downstream::{write_progress, Connection};
+use crate::downstream::{write_deadline, Connection};
 use crate::report::{Entry, Outcome};
 use crate::runtime::QUIET_MAX;
 use crate::upstream;
@@ -37,7 +37,7 @@ impl Stream {
         let now = connection.timer().now();
         if client_is_slow {
             self.blocked_at.get_or_insert(now);
-            let wait = write_progress(self.taken_at);
+            let wait = write_deadline(self.taken_at);
             if wait.until <= now {
                 return Poll::Ready(Outcome::ClientSlow(wait));
             }
@@ -73,7 +73,7 @@ impl Stream {
     }
 
     /// When the provider will be quiet. From then on its connection gets more time for
-    /// acknowledgements: it has responded to all that was sent, so that only probes can be
+    /// acknowledgements: it has note_provider_head to all that was sent, so that only probes can be
     /// unacknowledged.
     fn quiet_at(&mut self, now: Instant) -> Option<Instant> {
         let quiet_at = self.heard_at + QUIET_AFTER;

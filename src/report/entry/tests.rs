@@ -67,7 +67,7 @@ fn only_chats_are_counted_as_such_and_errors_of_all() {
     ] {
         let mut entry = Entry::new("id".to_owned(), peer, &bench.reactor.clock, &stats);
         if refused {
-            entry.refuse();
+            entry.mark_refused();
         }
         entry.close(&outcome);
     }

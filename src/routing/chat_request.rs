@@ -66,13 +66,13 @@ impl ChatRequest {
     }
 
     /// The provider's name and the model's name there: what is before and behind the first slash.
-    pub fn route(&self) -> Option<(&str, &str)> {
+    pub fn split_model(&self) -> Option<(&str, &str)> {
         self.model.split_once('/')
     }
 
     /// Replaces the model's name in the body it was parsed from by the one the provider knows.
     pub fn splice(&self, body: &mut Vec<u8>) {
-        let Some((provider, bare)) = self.route() else { return };
+        let Some((provider, bare)) = self.split_model() else { return };
         let raw = &body[self.place.clone()];
         if raw.contains(&b'\\') {
             let name = serde_json::Value::from(bare).to_string();
