@@ -13,7 +13,7 @@ impl Stream {
     /// announced an event stream.
     pub(in crate::relay) fn new(
         mut response: UpstreamResponse,
-        held: &[u8],
+        held: Vec<u8>,
         connection: &Connection,
         terms: &Terms<'_>,
         entry: &mut Entry,
@@ -40,6 +40,9 @@ impl Stream {
         if !opened {
             end_head(&mut pending, framing, keep_alive, connection.minor());
         }
+        if !opened {
+            entry.status = head.status;
+        }
         let now = connection.timer().now();
         let limited = whole || !terms.timeouts.streams;
         let mut stream = Stream {
@@ -63,12 +66,31 @@ impl Stream {
             outcome: None,
             response,
         };
-        stream.note(held, entry);
-        stream.push_framed(held);
+        stream.note(&held, entry);
+        stream.push_held(held);
         if stream.response.decoder.is_done() {
             stream.complete();
         }
         stream
+    }
+
+    /// Puts what is known of the body behind the head. What is long is not copied: there is no memory
+    /// for a second one.
+    fn push_held(&mut self, mut held: Vec<u8>) {
+        if held.len() <= PIECE_BYTES_MAX {
+            return self.push_framed(&held);
+        }
+        let mut before = std::mem::take(&mut self.pending);
+        let chunked = self.framing == Framing::Chunked;
+        if chunked {
+            before.extend_from_slice(format!("{:x}\r\n", held.len()).as_bytes());
+        }
+        held.reserve_exact(before.len() + 2);
+        held.splice(0..0, before);
+        if chunked {
+            held.extend_from_slice(b"\r\n");
+        }
+        self.pending = held;
     }
 
     /// Keeps the memory of what is pending until it is out.
