@@ -21,7 +21,7 @@ use crate::wire::{Reply, RequestHead};
 const RELOAD_MAX: Duration = Duration::from_secs(30);
 
 /// Reloads that may wait for others: each would close idle connections and fetch all lists again.
-const WAITING_MAX: usize = 8;
+const WAITING_MAX: usize = 64;
 
 /// Open to this machine; others need a token, and so does a reverse proxy on this machine.
 ///

@@ -6,7 +6,7 @@ use crate::relay::{end_head, framing_for, Terms};
 use crate::report::Entry;
 use crate::runtime::Share;
 use crate::upstream::UpstreamResponse;
-use crate::wire::{push_field, Content, Framing};
+use crate::wire::{push_field, Content, Framing, ResponseHead};
 
 impl Stream {
     /// `held` is what is already known of the body, `opened` whether the client has had a head that
@@ -28,20 +28,10 @@ impl Stream {
         let whole = head.content == Content::Whole;
         let keep_alive = connection.may_persist() && framing != Framing::UntilClose;
         let mut pending = std::mem::take(&mut head.relayed);
-        if events && !opened {
-            // So that nginx in front of us passes each event on at once.
-            if !head.has_cache_control {
-                push_field(&mut pending, "cache-control", b"no-cache");
-            }
-            if !head.has_accel_buffering {
-                push_field(&mut pending, "x-accel-buffering", b"no");
-            }
-        }
-        if !opened {
-            end_head(&mut pending, framing, keep_alive, connection.minor());
-        }
         if !opened {
             entry.status = head.status;
+            push_event_fields(&mut pending, head);
+            end_head(&mut pending, framing, keep_alive, connection.minor());
         }
         let now = connection.timer().now();
         let limited = whole || !terms.timeouts.streams;
@@ -100,5 +90,18 @@ impl Stream {
             self.share = Some(share);
         }
         Box::new(self)
+    }
+}
+
+/// So that nginx in front of us passes each event on at once.
+fn push_event_fields(pending: &mut Vec<u8>, head: &ResponseHead) {
+    if head.content != Content::Events {
+        return;
+    }
+    if !head.has_cache_control {
+        push_field(pending, "cache-control", b"no-cache");
+    }
+    if !head.has_accel_buffering {
+        push_field(pending, "x-accel-buffering", b"no");
     }
 }
