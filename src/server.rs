@@ -131,8 +131,14 @@ fn start_client(state: &Rc<State>, stream: TcpStream, peer: SocketAddr, slot: Sl
     let ip = peer.ip().to_canonical();
     let peer = if ip.is_ipv4() { SocketAddr::new(ip, peer.port()) } else { peer };
     let (timer, shutdown) = (state.timer(), state.shutdown.clone());
-    let connection =
-        Connection::new(Socket::plain(watched), peer, slot, timer, shutdown, &state.budget);
+    let connection = Connection::new(
+        Socket::plain(watched),
+        peer,
+        slot,
+        timer,
+        shutdown,
+        &state.memory.connections,
+    );
     state.spawn(live(state.clone(), connection));
 }
 

@@ -135,10 +135,9 @@ impl Connection {
         self.may_persist() && self.can_discard() && !self.slot.is_wanted(self.timer.now())
     }
 
-    /// Whether the end of a response needs more than its bytes: the request's body is unread, or the
-    /// close would be a reset.
-    pub fn is_unfinished(&self) -> bool {
-        self.unread.is_some() || self.resets
+    /// Whether a close would be a reset.
+    pub fn resets(&self) -> bool {
+        self.resets
     }
 
     /// Takes note of how the response ended: whether another request can follow it.

@@ -18,7 +18,11 @@ impl Connection {
         self.read_ahead_max = READ_AHEAD_BYTES_MAX;
         (self.minor, self.keep_alive, self.head_only) = (1, false, false);
         self.reusable = false;
-        let _ = self.share.resize(self.beyond_read_ahead());
+        self.release_head();
+        // What is left of the body before would be read as a head.
+        if self.unread.is_some() && !self.discard_body().await {
+            return None;
+        }
         if !self.wait_for_request().await {
             return None;
         }
@@ -48,9 +52,9 @@ impl Connection {
         Ok(Some(head))
     }
 
-    /// What the read buffer takes beyond what every connection may keep.
-    fn beyond_read_ahead(&self) -> usize {
-        self.read_buffer.capacity().saturating_sub(READ_AHEAD_BYTES_MAX)
+    /// Gives back the memory of the head, which is not needed any more.
+    pub fn release_head(&mut self) {
+        let _ = self.share.resize(self.read_buffer.capacity().saturating_sub(READ_AHEAD_BYTES_MAX));
     }
 
     /// Whether bytes of another request are already here.
@@ -74,6 +78,7 @@ impl Connection {
                     return Poll::Ready(true);
                 }
                 self.read_buffer = Vec::new();
+                let _ = self.share.resize(0);
                 match self.poll_fill_some(context, READ_AHEAD_BYTES_MAX) {
                     Poll::Ready(0) => return Poll::Ready(false),
                     Poll::Ready(_) => {}

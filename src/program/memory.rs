@@ -1,7 +1,7 @@
 //! The most memory that the limits allow, as `--check` prints it.
 
 use crate::config::Config;
-use crate::state::Settings;
+use crate::state::Memory;
 
 const MIB: usize = 1024 * 1024;
 const KIB: usize = 1024;
@@ -31,7 +31,7 @@ fn parts(config: &Config, clients_max: usize) -> [(&'static str, usize); 4] {
         ("程序 (process)", PROCESS_BYTES),
         ("客户端连接 (client connections)", clients.saturating_mul(CLIENT_BYTES)),
         ("上游连接 (upstream connections)", config.max_connections.saturating_mul(UPSTREAM_BYTES)),
-        ("请求与响应 (requests and responses)", Settings::memory_max(config)),
+        ("请求与响应 (requests and responses)", Memory::max(config)),
     ]
 }
 

@@ -50,7 +50,7 @@ impl<'t> Early<'t> {
         &mut self,
         future: impl Future<Output = T>,
         connection: &mut Connection,
-        id: &str,
+        entry: &mut Entry,
     ) -> Result<T, downstream::Error> {
         let mut future = pin!(future);
         loop {
@@ -60,7 +60,8 @@ impl<'t> Early<'t> {
             }
             let mut bytes = Vec::new();
             if !std::mem::replace(&mut self.opened, true) {
-                self.push_head(&mut bytes, connection, id);
+                self.push_head(&mut bytes, connection, &entry.id);
+                entry.status = 200;
                 // Until the end is in order, that of the connection must not look like it.
                 connection.reset_on_close(self.framing == Framing::UntilClose);
             }
@@ -156,7 +157,7 @@ impl<'t> Early<'t> {
             let limit = self.terms.body_bytes_max;
             let timer = Timer::new(connection.timer().clock());
             let read = read(&mut response, &mut body, &mut share, limit, self.terms, &timer);
-            let whole = self.wait(read, connection, &entry.id).await?;
+            let whole = self.wait(read, connection, entry).await?;
             if whole.map_err(|error| self.upstream(error))? {
                 response.finish();
                 let text = String::from_utf8_lossy(&body);
@@ -171,7 +172,7 @@ impl<'t> Early<'t> {
             body = response.take_buffer().map_err(|error| self.upstream(error))?;
         }
         response.head.content = Content::Events;
-        let stream = Stream::new(response, &body, connection, self.terms, entry, true);
+        let stream = Stream::new(response, body, connection, self.terms, entry, true);
         Ok(Response::Stream(stream.with_share(share)))
     }
 
@@ -191,7 +192,7 @@ impl<'t> Early<'t> {
         let read =
             read(&mut response, &mut body, &mut share, REFUSAL_BYTES_MAX, self.terms, &timer);
         // What has come is told, however it ended.
-        let _ = self.wait(read, connection, &entry.id).await?;
+        let _ = self.wait(read, connection, entry).await?;
         response.finish();
         let provider = self.terms.provider.name();
         let message = format!(
@@ -214,7 +215,8 @@ async fn read(
 ) -> Result<bool, upstream::Error> {
     loop {
         let wait = terms.timeouts.next_bytes(timer.now());
-        let piece = timer.within(wait, poll_fn(|context| response.poll_body(context, body))).await;
+        let piece =
+            timer.within(wait, poll_fn(|context| response.poll_body(context, body, limit))).await;
         let done = match piece.map_err(upstream::Error::Timeout)? {
             Err(upstream::Error::Io(error))
                 if response.accept_if_whole_json(&error, body).await =>
@@ -227,8 +229,11 @@ async fn read(
         let begun = body.trim_ascii_start();
         let streams = response.head.content == Content::Whole
             && turns_out_to_stream(response.head.framing, begun, true);
-        if body.len() as u64 > limit || streams || !share.resize(body.capacity()) {
+        if body.len() as u64 > limit || streams {
             return Ok(false);
+        }
+        if !share.resize(body.capacity()) {
+            return Err(upstream::Error::Memory(share.budget().limit()));
         }
         if done {
             return Ok(true);

@@ -83,7 +83,7 @@ pub async fn relay(
             return Err(upstream(upstream::Error::TooLarge(terms.body_bytes_max)));
         }
     }
-    let stream = Stream::new(response, &held, connection, terms, entry, false);
+    let stream = Stream::new(response, held, connection, terms, entry, false);
     Ok(Response::Stream(stream.with_share(share)))
 }
 
@@ -100,7 +100,7 @@ async fn hold(
     loop {
         let now = connection.timer().now();
         let wait = whole_by.unwrap_or_else(|| terms.timeouts.next_bytes(now));
-        let body = poll_fn(|context| response.poll_body(context, held));
+        let body = poll_fn(|context| response.poll_body(context, held, terms.body_bytes_max));
         let body = connection.unless_gone_within(wait, body).await?;
         let done = match body.map_err(|wait| upstream(upstream::Error::Timeout(wait)))? {
             // Boxed: it is rare, and what is kept of every response stays small.

@@ -98,7 +98,7 @@ impl Whole {
     /// Writes what the client takes without being waited for. Ready with whether that is all there is
     /// to do, as it mostly is.
     fn write_at_once(&mut self, context: &Context<'_>, connection: &mut Connection) -> Poll<bool> {
-        if self.ours || !self.rest.is_empty() || connection.is_unfinished() {
+        if self.ours || !self.rest.is_empty() || connection.resets() {
             return Poll::Ready(false);
         }
         let written = connection.poll_write(context, &self.head);
@@ -119,8 +119,7 @@ impl Whole {
         match (written, self.outcome) {
             (Ok(()), outcome) => {
                 connection.end_cleanly();
-                let reusable = self.keep_alive && connection.discard_body().await;
-                connection.set_reusable(reusable);
+                connection.set_reusable(self.keep_alive);
                 outcome
             }
             (Err(_), failed @ Outcome::Failed(_)) => failed,
@@ -147,6 +146,7 @@ pub(super) fn whole(
     entry: &mut Entry,
 ) -> Response {
     let mut head = std::mem::take(&mut response.head.relayed);
+    entry.status = response.head.status;
     entry.chunks = response.decoder.chunks();
     entry.bytes = body.len() as u64;
     let framing = match response.head.framing {

@@ -15,7 +15,7 @@ fn begin(bench: &Bench, connection: Connection) -> Running<'_> {
     Box::pin(async move {
         let terms = bench.terms();
         let mut early = Early::new(10 * SECOND, &terms, &connection);
-        let result = match early.wait(bench.exchange(), &mut connection, "id").await {
+        let result = match early.wait(bench.exchange(), &mut connection, &mut entry).await {
             Err(error) => Err(error.into()),
             Ok(response) => {
                 assert!(early.opened);

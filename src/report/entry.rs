@@ -34,7 +34,7 @@ pub struct Entry {
     pub model: String,
     /// The provider that was asked, once known.
     pub provider: Option<Rc<Provider>>,
-    /// The status that the client is sent, or was to be sent; 0 when there was none.
+    /// The status of the head that goes out to the client; 0 while there is none.
     pub status: u16,
     /// Body bytes for the client.
     pub bytes: u64,
@@ -84,9 +84,8 @@ impl Entry {
         self.kind = Kind::Refused;
     }
 
-    /// Takes note of the head of a provider's response.
-    pub fn note_provider_head(&mut self, status: u16, reused: bool) {
-        self.status = status;
+    /// Takes note that the head of a provider's response has come.
+    pub fn note_provider_head(&mut self, reused: bool) {
         self.first_byte = Some(self.clock.real_now().saturating_duration_since(self.started));
         self.reused = Some(reused);
     }
@@ -105,28 +104,44 @@ impl Entry {
             _ => self.status,
         };
         match self.kind {
-            Kind::Chat => {
-                let level = outcome.level(provider_status);
-                if log::log_enabled!(level) {
-                    log::log!(level, "{}", Line { entry: self, outcome });
-                }
-                self.stats.chat(self.bytes, self.chunks);
-                if let Some((kind, blames)) = outcome.counter(provider_status) {
-                    let provider = self.provider.as_ref().filter(|_| blames);
-                    self.stats.error(provider.map_or("", |provider| provider.name()), kind);
-                }
-                return;
-            }
-            Kind::Other => {
-                log::debug!("请求 {} 客户端: {} 状态: {}", self.id, self.peer, self.status);
-            }
+            Kind::Chat => self.finish_chat(outcome, provider_status),
+            Kind::Other => self.finish_other(outcome),
             Kind::Refused => {
                 log::warn!("请求 {} 客户端: {} 请求被拒绝: {outcome}", self.id, self.peer);
+                self.finish_other(outcome);
             }
         }
-        if let Outcome::Failed(error) = outcome {
-            self.stats.error("", error.kind());
+    }
+
+    fn finish_chat(&self, outcome: &Outcome, provider_status: u16) {
+        let level = outcome.level(provider_status);
+        if log::log_enabled!(level) {
+            log::log!(level, "{}", Line { entry: self, outcome });
         }
+        self.stats.chat(self.bytes, self.chunks);
+        if let Some((kind, named)) = outcome.counter(provider_status) {
+            let provider = self.provider.as_ref().filter(|_| named);
+            self.stats.error(provider.map_or("", |provider| provider.name()), kind);
+        }
+        if matches!(outcome, Outcome::Failed(_)) {
+            self.log_status();
+        }
+    }
+
+    fn finish_other(&self, outcome: &Outcome) {
+        match outcome {
+            // Nothing was sent to it.
+            Outcome::ClientGone if self.status == 0 => return self.stats.error("", "client_gone"),
+            Outcome::Failed(error) => self.stats.error("", error.kind()),
+            _ => {}
+        }
+        if self.kind == Kind::Other {
+            self.log_status();
+        }
+    }
+
+    fn log_status(&self) {
+        log::debug!("请求 {} 客户端: {} 状态: {}", self.id, self.peer, self.status);
     }
 }
 

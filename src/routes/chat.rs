@@ -6,14 +6,15 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use percent_encoding::percent_decode_str;
+use smol::channel::bounded;
 
 use super::table::Row;
 use crate::config::Token;
-use crate::downstream::Connection;
+use crate::downstream::{self, Connection};
 use crate::relay::{relay, Early, Response, Terms};
 use crate::report::{Entry, Error};
 use crate::routing::{route, ChatRequest, Refusal};
-use crate::runtime::{offload, Timer, IN_PLACE_BYTES_MAX};
+use crate::runtime::{offload, Share, Timer, IN_PLACE_BYTES_MAX};
 use crate::state::{Settings, State};
 use crate::upstream::{exchange, Call, Message};
 use crate::wire::{push_field, RequestHead};
@@ -45,12 +46,14 @@ pub async fn respond(
     if let Some(coding) = head.coding.take() {
         return Err(Error::UnknownCoding(coding));
     }
-    let mut share = state.budget.share();
+    let mut share = state.memory.bodies.share();
     let limit = settings.max_request_size;
     let body = Box::pin(connection.read_body(head.framing, limit, &mut share)).await?;
-    let (request, mut body) = parse(state, body, connection).await?;
-    entry.model.clone_from(&request.model);
+    let (request, mut body, share) = parse(state, body, share, connection).await?;
     let provider = route(&settings.providers, &settings.supported_models, &request);
+    if !matches!(provider, Err(Refusal::LongName(_))) {
+        entry.model.clone_from(&request.model);
+    }
     let provider = provider.map_err(|refusal| refused(refusal, entry))?;
     entry.provider = Some(provider.clone());
     request.splice(&mut body);
@@ -65,13 +68,14 @@ pub async fn respond(
     };
     let message = Message::new(provider.head(&call, body.len()), body, Some(share));
     drop(head);
+    connection.release_head();
     let timeouts = settings.timeouts(request.stream);
     let terms = Terms {
         dialect: row.dialect,
         provider,
         timeouts,
         body_bytes_max: settings.max_response_size,
-        budget: &state.budget,
+        budget: &state.memory.held,
     };
     ask(state, message, connection, &terms, entry).await
 }
@@ -92,10 +96,10 @@ async fn ask(
         timeouts.early_after.map(|after| Box::new(Early::new(after, terms, connection)));
     let response = match &mut early {
         None => connection.unless_gone(exchange).await?,
-        Some(early) => Box::pin(early.wait(exchange, connection, &entry.id)).await?,
+        Some(early) => Box::pin(early.wait(exchange, connection, entry)).await?,
     };
     if let Ok(response) = &response {
-        entry.note_provider_head(response.head.status, response.lease.reused);
+        entry.note_provider_head(response.lease.reused);
     }
     if let Some(early) = early.filter(|early| early.opened) {
         return Ok(Box::pin(early.relay(response, connection, entry)).await);
@@ -128,18 +132,27 @@ fn refused(refusal: Refusal, entry: &Entry) -> Error {
     }
 }
 
+type Parsed = (ChatRequest, Vec<u8>, Share);
+
 /// Reads the body; a large one on a thread of its own, a few at a time: it would hold up the event
-/// loop.
+/// loop. A thread that has begun ends its work, and keeps permit and memory until then, also when the
+/// client has left.
 async fn parse(
-    state: &State,
+    state: &Rc<State>,
     body: Vec<u8>,
+    share: Share,
     connection: &mut Connection,
-) -> Result<(ChatRequest, Vec<u8>), Error> {
+) -> Result<Parsed, Error> {
     if body.len() <= IN_PLACE_BYTES_MAX {
-        return Ok((ChatRequest::parse(&body).map_err(Error::BadRequest)?, body));
+        return Ok((ChatRequest::parse(&body).map_err(Error::BadRequest)?, body, share));
     }
-    let parsed = async {
-        let _permit = state.parsers.take().await;
+    let (sender, receiver) = bounded(1);
+    let parsers = state.parsers.clone();
+    state.spawn(async move {
+        let _permit = parsers.take().await;
+        if sender.is_closed() {
+            return;
+        }
         let body = Arc::new(body);
         let theirs = body.clone();
         let request = match offload(move || ChatRequest::parse(&theirs)).await {
@@ -147,10 +160,12 @@ async fn parse(
             // The system has no thread to give: it is read here, though it holds up the event loop.
             Err(_) => ChatRequest::parse(&body),
         };
-        (request, Arc::unwrap_or_clone(body))
-    };
-    let (request, body) = connection.unless_gone(Box::pin(parsed)).await?;
-    Ok((request.map_err(Error::BadRequest)?, body))
+        let _ = sender.try_send((request, Arc::unwrap_or_clone(body), share));
+    });
+    let parsed = connection.unless_gone(receiver.recv()).await?;
+    // The task ends without a result only when the program does.
+    let (request, body, share) = parsed.map_err(|_| downstream::Error::Gone)?;
+    Ok((request.map_err(Error::BadRequest)?, body, share))
 }
 
 #[cfg(test)]

@@ -113,7 +113,7 @@ struct Model<'a> {
 async fn fetch(state: Rc<State>, models: Rc<Models>) {
     let name = models.provider.name();
     let found = match query::models(&state, &models.provider).await {
-        Ok(listing) if listing.status == 200 => read(listing).await,
+        Ok(listing) if listing.status == 200 => read(&state, listing).await,
         Ok(listing) => Err(format!("状态 {0} (status {0})", listing.status)),
         Err(error) => Err(error.to_string()),
     };
@@ -140,15 +140,17 @@ async fn fetch(state: Rc<State>, models: Rc<Models>) {
 
 /// What is long, or may be once it is decompressed, is read off the event loop. Returns the memory that
 /// the list takes, too.
-async fn read(listing: Listing) -> Result<(Vec<Listed>, Share), String> {
+async fn read(state: &State, listing: Listing) -> Result<(Vec<Listed>, Share), String> {
     const LIMIT: usize = query::LIST_BYTES_MAX as usize;
-    let Listing { body, mut share, .. } = listing;
+    // Its own memory is given back when it was read.
+    let Listing { body, share: _reading, .. } = listing;
     let list = if body.len() <= IN_PLACE_BYTES_MAX && !model_list::is_compressed(&body) {
         model_list::read(&body, LIMIT)
     } else {
         offload(move || model_list::read(&body, LIMIT)).await.map_err(|error| error.to_string())?
     };
     let list = list.map_err(|error| error.to_string())?;
+    let mut share = state.memory.lists.share();
     // Once here and once more in what is rendered, each with what stands around a name.
     let bytes = list.iter().map(|model| 2 * (model.id.len() + AROUND_NAME_BYTES)).sum();
     if share.resize(bytes) {

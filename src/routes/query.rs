@@ -40,7 +40,7 @@ pub struct Listing {
 /// See [`upstream::Error`]; all of it takes [`QUERY_MAX`] at most.
 pub async fn models(state: &State, provider: &Provider) -> Result<Listing, upstream::Error> {
     let message = Message::new(request_head(provider), Vec::new(), None);
-    let mut share = state.budget.share();
+    let mut share = state.memory.held.share();
     let (outer, inner) = (state.timer(), state.timer());
     let wait = Wait::new(label::WHOLE_ANSWER, outer.now(), QUERY_MAX);
     let timeouts = Timeouts::query(QUERY_MAX);
@@ -49,7 +49,11 @@ pub async fn models(state: &State, provider: &Provider) -> Result<Listing, upstr
             let response =
                 exchange(&state.pool, &provider.origin, message, &timeouts, &inner).await?;
             let (status, html) = (response.head.status, says_html(&response.head.relayed));
-            let body = response.collect(LIST_BYTES_MAX, &mut share).await?;
+            let body = match response.collect(LIST_BYTES_MAX, &mut share).await {
+                // The status tells enough.
+                Err(upstream::Error::Memory(_)) if status != 200 => Vec::new(),
+                body => body?,
+            };
             Ok(Listing { status, is_page: html || looks_like_html(&body), body, share })
         })
         .await

@@ -2,6 +2,7 @@
 //! changes. It is read by another thread: a mount that hangs holds up only those that wait for
 //! this.
 
+use std::cell::Cell;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -18,6 +19,9 @@ use crate::wire::{Reply, RequestHead};
 
 /// How long a caller waits for the file, and for reloads that were asked for before.
 const RELOAD_MAX: Duration = Duration::from_secs(30);
+
+/// Reloads that may wait for others: each would close idle connections and fetch all lists again.
+const WAITING_MAX: usize = 64;
 
 /// Open to this machine; others need a token, and so does a reverse proxy on this machine.
 ///
@@ -50,13 +54,22 @@ pub async fn respond(
 /// each.
 ///
 /// # Errors
-/// What is wrong with the file, or that it could not be read in time.
+/// What is wrong with the file, that it could not be read in time, or that too many wait for that.
 pub async fn reload(state: &Rc<State>) -> Result<Vec<String>, String> {
+    if state.reloads.get() >= WAITING_MAX {
+        return Err(format!(
+            "已有 {WAITING_MAX} 次重新加载在等待 ({WAITING_MAX} reloads are waiting)"
+        ));
+    }
     let (sender, receiver) = bounded(1);
-    let theirs = state.clone();
+    let in_time = Rc::new(Cell::new(true));
+    let (theirs, still_in_time) = (state.clone(), in_time.clone());
+    state.reloads.set(state.reloads.get() + 1);
     state.spawn(async move {
-        let _permit = theirs.reloading.take().await;
-        let reloaded = read_and_apply(&theirs).await;
+        let permit = theirs.reloading.take().await;
+        let reloaded = read_and_apply(&theirs, &still_in_time).await;
+        drop(permit);
+        theirs.reloads.set(theirs.reloads.get() - 1);
         if let Err(cause) = &reloaded {
             log::error!("配置重新加载失败 (reload refused): {cause}");
         }
@@ -67,14 +80,29 @@ pub async fn reload(state: &Rc<State>) -> Result<Vec<String>, String> {
     match timer.within(wait, receiver.recv()).await {
         Ok(Ok(reloaded)) => reloaded,
         Ok(Err(_)) => Err("程序正在停止 (the program is ending)".to_owned()),
-        Err(wait) => Err(format!("{}超时，{} s (timed out)", wait.label, wait.length.as_secs())),
+        Err(wait) => {
+            // What was refused must not come into force later.
+            in_time.set(false);
+            Err(too_late(wait))
+        }
     }
 }
 
-async fn read_and_apply(state: &Rc<State>) -> Result<Vec<String>, String> {
+fn too_late(wait: Wait) -> String {
+    format!("{}超时，{} s (timed out)", wait.label, wait.length.as_secs())
+}
+
+async fn read_and_apply(state: &Rc<State>, in_time: &Cell<bool>) -> Result<Vec<String>, String> {
     let Some(file) = state.file.clone() else { return Ok(Vec::new()) };
+    let refused = || too_late(Wait::new(label::RELOAD, state.clock().now(), RELOAD_MAX));
+    if !in_time.get() {
+        return Err(refused());
+    }
     let read = offload(move || Config::load_again(&file)).await;
     let new = read.map_err(|error| error.to_string())?.map_err(|error| error.to_string())?;
+    if !in_time.get() {
+        return Err(refused());
+    }
     Ok(apply(state, &Settings::new(new)))
 }
 

@@ -98,7 +98,7 @@ fn every_refusal_has_its_status_its_words_and_its_count() {
         assert_eq!(text.contains("\r\nconnection: close\r\n"), closes, "{text}");
         let report = bench.report();
         assert_eq!((&report["errors"]["-"][kind], &report["chats"]), (&json!(1), &json!(chats)));
-        assert_eq!(bench.state.budget.used(), 0, "{text}");
+        assert_eq!(bench.state.memory.bodies.used(), 0, "{text}");
     }
 }
 

@@ -143,5 +143,6 @@ fn a_connection_gives_its_place_back_however_it_ends() {
     bench.run();
     assert_eq!(bench.report()["client_connections"], 0);
     assert_eq!(bench.report()["errors"], json!({"-": {"client_gone": 1}}));
-    assert_eq!(bench.state.budget.used(), 0);
+    let memory = &bench.state.memory;
+    assert_eq!([&memory.bodies, &memory.held, &memory.connections].map(|part| part.used()), [0; 3]);
 }

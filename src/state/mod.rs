@@ -1,13 +1,14 @@
 //! What all tasks share: data, and nothing that waits. What is done with it stands in routes/.
 
 mod catalogue;
+mod memory;
 mod probes;
 mod settings;
 
 #[cfg(test)]
 pub(crate) mod testing;
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::future::Future;
 use std::path::PathBuf;
 use std::rc::{Rc, Weak};
@@ -17,10 +18,11 @@ use smol::{LocalExecutor, Task};
 use crate::config::{Config, Listening};
 use crate::downstream::Admission;
 use crate::report::Stats;
-use crate::runtime::{Budget, Clock, Reactor, Semaphore, Shutdown, Timer};
+use crate::runtime::{Clock, Reactor, Semaphore, Shutdown, Timer};
 use crate::upstream::Pool;
 
 pub use self::catalogue::{Catalogue, Listed, Models};
+pub use self::memory::Memory;
 pub use self::probes::Probes;
 pub use self::settings::Settings;
 
@@ -42,13 +44,15 @@ pub struct State {
     /// Counters.
     pub stats: Rc<Stats>,
     /// Memory of bodies, in both directions, and of whatever else may be long.
-    pub budget: Rc<Budget>,
+    pub memory: Memory,
     /// Slots for clients' connections.
     pub admission: Rc<Admission>,
     /// Permits to read a large body off the event loop.
     pub parsers: Rc<Semaphore>,
     /// The permit to read the configuration file again: one reload after the other.
     pub reloading: Rc<Semaphore>,
+    /// Reloads under way or waiting.
+    pub reloads: Cell<usize>,
     /// Whether the program is about to end.
     pub shutdown: Shutdown,
     settings: RefCell<Rc<Settings>>,
@@ -80,10 +84,11 @@ impl State {
             catalogue: Catalogue::default(),
             probes: Probes::default(),
             stats: Rc::default(),
-            budget: Budget::new(Settings::memory_max(&settings)),
+            memory: Memory::new(&settings),
             admission: Admission::new(settings.max_client_connections.min(clients_max)),
             parsers: Semaphore::new(PARSERS_MAX),
             reloading: Semaphore::new(1),
+            reloads: Cell::new(0),
             shutdown: Shutdown::default(),
             settings: RefCell::new(settings),
             started,
@@ -101,7 +106,7 @@ impl State {
     pub fn replace_settings(&self, new: &Rc<Settings>) -> Rc<Settings> {
         self.pool.configure(new.pool_limits(), &new.origins());
         self.admission.set_limit(new.max_client_connections.min(self.clients_max));
-        self.budget.set_limit(Settings::memory_max(new));
+        self.memory.configure(new);
         self.settings.replace(new.clone())
     }
 

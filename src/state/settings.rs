@@ -78,15 +78,3 @@ impl Deref for Settings {
         &self.config
     }
 }
-
-/// Memory for what is long beyond the largest request and the largest response that does not stream.
-const MEMORY_BESIDE: usize = 14 * 1024 * 1024;
-
-impl Settings {
-    /// Memory that bodies and other long things may take together: for one of the largest requests and
-    /// its response, and for many small ones.
-    pub fn memory_max(config: &Config) -> usize {
-        let largest = config.max_request_size.saturating_add(config.max_response_size);
-        usize::try_from(largest).unwrap_or(usize::MAX).saturating_add(MEMORY_BESIDE)
-    }
-}

@@ -50,7 +50,7 @@ impl Bench {
         let clients = downstream::testing::Bench {
             reactor,
             admission: own.admission.clone(),
-            budget: own.budget.clone(),
+            budget: own.memory.connections.clone(),
             shutdown: own.shutdown.clone(),
         };
         Bench { providers, state, executor, clients }

@@ -6,7 +6,7 @@ use std::io;
 use std::task::{Context, Poll};
 use std::time::Instant;
 
-use crate::runtime::{offload, Share, IN_PLACE_BYTES_MAX};
+use crate::runtime::{offload, reserve, Share, IN_PLACE_BYTES_MAX};
 use crate::wire::{Decoder, Framing, ResponseHead};
 
 use super::error::Error;
@@ -68,6 +68,7 @@ impl UpstreamResponse {
         &mut self,
         context: &Context<'_>,
         body: &mut Vec<u8>,
+        length_max: u64,
     ) -> Poll<Result<bool, Error>> {
         if self.buffer.is_empty() && !self.decoder.is_done() {
             self.poll_send(context);
@@ -88,6 +89,9 @@ impl UpstreamResponse {
         if body.is_empty() {
             *body = piece;
         } else {
+            // One byte more shows that it is too long.
+            let length_max = usize::try_from(length_max).unwrap_or(usize::MAX);
+            reserve(body, piece.len(), length_max.saturating_add(1));
             body.extend_from_slice(&piece);
         }
         Poll::Ready(Ok(self.decoder.is_done()))
@@ -117,7 +121,7 @@ impl UpstreamResponse {
     pub async fn collect(mut self, limit: u64, share: &mut Share) -> Result<Vec<u8>, Error> {
         let mut body = Vec::new();
         loop {
-            let done = match poll_fn(|context| self.poll_body(context, &mut body)).await {
+            let done = match poll_fn(|context| self.poll_body(context, &mut body, limit)).await {
                 Err(Error::Io(error)) if self.accept_if_whole_json(&error, &mut body).await => true,
                 other => other?,
             };

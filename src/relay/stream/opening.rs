@@ -6,14 +6,14 @@ use crate::relay::{end_head, framing_for, Terms};
 use crate::report::Entry;
 use crate::runtime::Share;
 use crate::upstream::UpstreamResponse;
-use crate::wire::{push_field, Content, Framing};
+use crate::wire::{push_field, Content, Framing, ResponseHead};
 
 impl Stream {
     /// `held` is what is already known of the body, `opened` whether the client has had a head that
     /// announced an event stream.
     pub(in crate::relay) fn new(
         mut response: UpstreamResponse,
-        held: &[u8],
+        held: Vec<u8>,
         connection: &Connection,
         terms: &Terms<'_>,
         entry: &mut Entry,
@@ -28,16 +28,9 @@ impl Stream {
         let whole = head.content == Content::Whole;
         let keep_alive = connection.may_persist() && framing != Framing::UntilClose;
         let mut pending = std::mem::take(&mut head.relayed);
-        if events && !opened {
-            // So that nginx in front of us passes each event on at once.
-            if !head.has_cache_control {
-                push_field(&mut pending, "cache-control", b"no-cache");
-            }
-            if !head.has_accel_buffering {
-                push_field(&mut pending, "x-accel-buffering", b"no");
-            }
-        }
         if !opened {
+            entry.status = head.status;
+            push_event_fields(&mut pending, head);
             end_head(&mut pending, framing, keep_alive, connection.minor());
         }
         let now = connection.timer().now();
@@ -64,12 +57,31 @@ impl Stream {
             outcome: None,
             response,
         };
-        stream.note(held, entry);
-        stream.push_framed(held);
+        stream.note(&held, entry);
+        stream.push_held(held);
         if stream.response.decoder.is_done() {
             stream.complete();
         }
         stream
+    }
+
+    /// Puts what is known of the body behind the head. What is long is not copied: there is no memory
+    /// for a second one.
+    fn push_held(&mut self, mut held: Vec<u8>) {
+        if held.len() <= PIECE_BYTES_MAX {
+            return self.push_framed(&held);
+        }
+        let mut before = std::mem::take(&mut self.pending);
+        let chunked = self.framing == Framing::Chunked;
+        if chunked {
+            before.extend_from_slice(format!("{:x}\r\n", held.len()).as_bytes());
+        }
+        held.reserve_exact(before.len() + 2);
+        held.splice(0..0, before);
+        if chunked {
+            held.extend_from_slice(b"\r\n");
+        }
+        self.pending = held;
     }
 
     /// Keeps the memory of what is pending until it is out.
@@ -79,5 +91,18 @@ impl Stream {
             self.share = Some(share);
         }
         Box::new(self)
+    }
+}
+
+/// So that nginx in front of us passes each event on at once.
+fn push_event_fields(pending: &mut Vec<u8>, head: &ResponseHead) {
+    if head.content != Content::Events {
+        return;
+    }
+    if !head.has_cache_control {
+        push_field(pending, "cache-control", b"no-cache");
+    }
+    if !head.has_accel_buffering {
+        push_field(pending, "x-accel-buffering", b"no");
     }
 }

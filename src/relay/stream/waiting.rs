@@ -73,7 +73,7 @@ impl Stream {
     }
 
     /// When the provider will be quiet. From then on its connection gets more time for
-    /// acknowledgements: it has note_provider_head to all that was sent, so that only probes can be
+    /// acknowledgements: it has responded to all that was sent, so that only probes can be
     /// unacknowledged.
     fn quiet_at(&mut self, now: Instant) -> Option<Instant> {
         let quiet_at = self.heard_at + QUIET_AFTER;

@@ -71,7 +71,10 @@ fn only_chats_are_counted_as_such_and_errors_of_all() {
         }
         entry.close(&outcome);
     }
-    assert_eq!(counts(&bench, &stats), json!([3, 0, 0, 0, {"-": {"not_found": 1}}]));
+    assert_eq!(
+        counts(&bench, &stats),
+        json!([3, 0, 0, 0, {"-": {"client_gone": 1, "not_found": 1}}])
+    );
 }
 
 // Every open stream keeps one.
