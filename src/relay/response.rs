@@ -63,6 +63,14 @@ impl Response {
         }))
     }
 
+    /// The same; its memory is given back once it is out.
+    pub fn holding(mut self, share: Share) -> Response {
+        if let Response::Whole(whole) = &mut self {
+            whole._share = Some(share);
+        }
+        self
+    }
+
     /// The last bytes of one whose head is out already.
     pub(super) fn last(bytes: Vec<u8>, outcome: Outcome, keep_alive: bool) -> Response {
         let (head, rest) = (bytes, ReplyBody::Static(b""));

@@ -13,7 +13,7 @@ use std::rc::Rc;
 
 use serde::Serialize;
 
-use self::table::{endpoint, find, Endpoint, Row, ROWS};
+use self::table::{endpoint, Endpoint, Row, ROWS};
 use crate::downstream::{Connection, Request};
 use crate::relay::Response;
 use crate::report::{to_json, Dialect, Entry, Error};
@@ -31,8 +31,7 @@ pub async fn respond(
     let id = request.as_mut().ok().and_then(|head| head.request_id.take());
     let id = id.unwrap_or_else(|| format!("{:016x}", fastrand::u64(..)));
     let mut entry = Entry::new(id, connection.peer, state.clock(), &state.stats);
-    let row = request.as_ref().ok().and_then(|head| find(&head.path));
-    let dialect = row.map_or(Dialect::OpenAi, |row| row.dialect);
+    let dialect = request.as_ref().map_or(Dialect::OpenAi, |head| table::dialect(head));
     let result = match request {
         Ok(head) => dispatch(state, head, connection, &mut entry).await,
         Err(error) => {
@@ -66,9 +65,8 @@ async fn dispatch(
             let report = connection.unless_gone(Box::pin(health::report(state))).await?;
             Reply::shared_json(report)
         }
-        Endpoint::Models => {
-            let list = connection.unless_gone(Box::pin(models::list(state))).await?;
-            Reply::shared_json(list)
+        Endpoint::Models | Endpoint::Model => {
+            return models::respond(state, row, &head, connection, entry).await;
         }
         Endpoint::Reload => reload::respond(state, &head, connection).await?,
     };

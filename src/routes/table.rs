@@ -1,5 +1,7 @@
 //! Which endpoints there are: one row for each.
 
+use percent_encoding::percent_decode_str;
+
 use crate::report::{Dialect, Error};
 use crate::wire::RequestHead;
 
@@ -14,6 +16,8 @@ pub enum Endpoint {
     Reload,
     /// All models.
     Models,
+    /// One of them.
+    Model,
     /// A request whose JSON names the model: it goes to the model's provider.
     Relay,
 }
@@ -21,7 +25,8 @@ pub enum Endpoint {
 /// One row.
 #[derive(Clone, Copy)]
 pub struct Row {
-    /// The path; rows of an API also work without their `/v1`.
+    /// The path; rows of an API also work without their `/v1`. `{id}` at its end is anything that is not
+    /// empty.
     pub path: &'static str,
     /// The methods, as `Allow` lists them.
     pub methods: &'static str,
@@ -40,6 +45,8 @@ impl Row {
 
 const GET: &str = "GET, HEAD";
 const POST: &str = "POST";
+const MODEL: &str = "/v1/models/{id}";
+const ID: &str = "{id}";
 
 const fn row(path: &'static str, methods: &'static str, endpoint: Endpoint) -> Row {
     Row { path, methods, endpoint, dialect: Dialect::OpenAi }
@@ -50,11 +57,12 @@ const fn relay(path: &'static str, dialect: Dialect) -> Row {
 }
 
 /// All rows, in the order in which `GET /` names them.
-pub const ROWS: [Row; 16] = [
+pub const ROWS: [Row; 17] = [
     row("/", GET, Endpoint::About),
     row("/health", GET, Endpoint::Health),
     row("/v1/reload", POST, Endpoint::Reload),
     row("/v1/models", GET, Endpoint::Models),
+    row(MODEL, GET, Endpoint::Model),
     relay("/v1/chat/completions", Dialect::OpenAi),
     relay("/v1/completions", Dialect::OpenAi),
     relay("/v1/embeddings", Dialect::OpenAi),
@@ -75,11 +83,37 @@ const UPGRADES: [&str; 2] = ["/responses", "/realtime"];
 /// The row of a path, if there is one.
 pub fn find(path: &str) -> Option<&'static Row> {
     let is_row = |row: &&Row| {
-        row.path == path
-            || matches!(row.endpoint, Endpoint::Models | Endpoint::Relay)
-                && row.path.strip_prefix("/v1") == Some(path)
+        let bare = matches!(row.endpoint, Endpoint::Models | Endpoint::Model | Endpoint::Relay)
+            .then(|| row.suffix());
+        is_of(row.path, path) || bare.is_some_and(|bare| is_of(bare, path))
     };
     ROWS.iter().find(is_row)
+}
+
+/// Whether a row with this path is meant.
+fn is_of(row: &str, path: &str) -> bool {
+    match row.strip_suffix(ID) {
+        Some(start) => path.len() > start.len() && path.starts_with(start),
+        None => row == path,
+    }
+}
+
+/// How a client wants to be spoken to, as far as is known before its request is looked at.
+pub fn dialect(head: &RequestHead) -> Dialect {
+    let bare = head.path.strip_prefix("/v1").unwrap_or(&head.path);
+    let of_models = bare.strip_prefix("/models");
+    if head.is_anthropic && of_models.is_some_and(|rest| rest.is_empty() || rest.starts_with('/')) {
+        return Dialect::Anthropic;
+    }
+    find(&head.path).map_or(Dialect::OpenAi, |row| row.dialect)
+}
+
+/// The name that the path of [`Endpoint::Model`] ends with, decoded.
+pub fn model_id(path: &str) -> String {
+    let bare = path.strip_prefix("/v1").unwrap_or(path);
+    let start = MODEL.len() - "/v1".len() - ID.len();
+    let id = bare.get(start..).unwrap_or_default();
+    percent_decode_str(id).decode_utf8_lossy().into_owned()
 }
 
 /// What is behind a request, and in which dialect.
@@ -133,11 +167,15 @@ mod tests {
             ("POST", "/v1/messages", None),
             ("POST", "/messages/count_tokens", None),
             ("GET", "/models", None),
+            ("GET", "/v1/models/p/m", None),
+            ("HEAD", "/models/p%2Fm", None),
+            ("DELETE", "/v1/models/p/m", Some(405)),
             ("GET", "/v1/chat/completions", Some(405)),
             ("GET", "/v1/responses", Some(405)),
             ("get", "/", Some(405)),
             ("POST", "/v1/models", Some(405)),
             ("GET", "/v1/models/", Some(404)),
+            ("GET", "/v1/models{id}", Some(404)),
             ("GET", "/v1/health", Some(404)),
             ("POST", "/reload", Some(404)),
             ("GET", "/v1", Some(404)),
@@ -145,6 +183,39 @@ mod tests {
             ("GET", "/v1/realtime", Some(404)),
         ] {
             assert_eq!(status(method, path, ""), expected, "{method} {path}");
+        }
+    }
+
+    #[test]
+    fn who_asks_for_models_names_the_dialect() {
+        for (path, plain, versioned) in [
+            ("/v1/models", Dialect::OpenAi, Dialect::Anthropic),
+            ("/models/p/m", Dialect::OpenAi, Dialect::Anthropic),
+            ("/v1/models/", Dialect::OpenAi, Dialect::Anthropic),
+            ("/v1/modelsx", Dialect::OpenAi, Dialect::OpenAi),
+            ("/v1/chat/completions", Dialect::OpenAi, Dialect::OpenAi),
+            ("/v1/responses", Dialect::Responses, Dialect::Responses),
+            ("/messages", Dialect::Anthropic, Dialect::Anthropic),
+        ] {
+            for (fields, expected) in [("", plain), ("Anthropic-Version: 1\r\n", versioned)] {
+                let text = format!("PUT {path} HTTP/1.1\r\nHost: a\r\n{fields}\r\n");
+                let head = RequestHead::parse(text.as_bytes(), &|_| false).ok().unwrap();
+                assert_eq!(dialect(&head), expected, "{path} {fields}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_models_name_is_decoded_once() {
+        for (path, id) in [
+            ("/v1/models/p/m", "p/m"),
+            ("/models/p%2fm", "p/m"),
+            ("/v1/models/p/a%20b%40c:d+e", "p/a b@c:d+e"),
+            ("/models/p%252Fm", "p%2Fm"),
+            ("/v1/models/%zz%E5%90%8D", "%zz名"),
+            ("/models/v1/models/x", "v1/models/x"),
+        ] {
+            assert_eq!(model_id(path), id, "{path}");
         }
     }
 
@@ -165,6 +236,7 @@ mod tests {
             "/v1/chat/completions/chat/completions",
             "/chat/completions/chat/completions",
             "/v1/v1/models",
+            "/v1/v1/models/p/m",
             "/v1/messages/messages",
         ] {
             let text = format!("POST {path} HTTP/1.1\r\nHost: a\r\n\r\n");

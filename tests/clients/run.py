@@ -1,4 +1,4 @@
-"""Runs curl, openai-python and openai-node against the real binary. Called by run.sh.
+"""Runs curl, openai-python, openai-node and anthropic-sdk against the real binary. Called by run.sh.
 
     python run.py BINARY NODE_MODULES
 

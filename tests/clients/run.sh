@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Real clients against the real binary: curl, openai-python, openai-node.
+# Real clients against the real binary: curl, openai-python, openai-node, anthropic-sdk (model lists).
 #
 #     tests/clients/run.sh BINARY [DIRECTORY]
 #
@@ -20,7 +20,7 @@ if ! cmp -s "$here/package.json" "$directory/installed.json"; then
     npm install --prefix "$directory" --silent --no-audit --no-fund --no-package-lock
     cp "$here/package.json" "$directory/installed.json"
 fi
-"$directory/venv/bin/pip" list --disable-pip-version-check 2>/dev/null | grep -E '^(openai|httpx2?) ' || true
+"$directory/venv/bin/pip" list --disable-pip-version-check 2>/dev/null | grep -E '^(anthropic|openai|httpx2?) ' || true
 echo "openai (npm) $(node -p 'require(process.argv[1]).version' "$directory/node_modules/openai/package.json")"
 
 alone "$directory/venv/bin/python" -B "$here/run.py" "$binary" "$directory/node_modules"

@@ -6,6 +6,7 @@ mod endpoints;
 mod health;
 mod model_lists;
 mod models;
+mod models_dialects;
 mod request_ids;
 mod stats;
 mod status_page;
