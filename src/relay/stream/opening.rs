@@ -38,7 +38,7 @@ impl Stream {
             }
         }
         if !opened {
-            end_head(&mut pending, framing, keep_alive, connection.minor());
+            end_head(&mut pending, framing, keep_alive, connection);
         }
         let now = connection.timer().now();
         let limited = whole || !terms.timeouts.streams;
