@@ -77,7 +77,7 @@ impl<'t> Early<'t> {
         push_field(bytes, "cache-control", b"no-cache");
         push_field(bytes, "x-accel-buffering", b"no");
         push_field(bytes, "x-request-id", id.as_bytes());
-        end_head(bytes, self.framing, self.may_persist(connection), connection.minor());
+        end_head(bytes, self.framing, self.may_persist(connection), connection);
     }
 
     fn may_persist(&self, connection: &Connection) -> bool {

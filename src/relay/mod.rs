@@ -147,8 +147,12 @@ fn framing_for(connection: &Connection) -> Framing {
     }
 }
 
-/// Adds the fields that frame the body and manage the connection, and the empty line.
-fn end_head(head: &mut Vec<u8>, framing: Framing, keep_alive: bool, minor: u8) {
+/// Adds the fields that frame the body, manage the connection and speak to browsers, and the empty
+/// line.
+fn end_head(head: &mut Vec<u8>, framing: Framing, keep_alive: bool, connection: &Connection) {
+    if let Some(sharing) = connection.sharing() {
+        sharing.mark_relayed(head);
+    }
     match framing {
         Framing::Length(length) => {
             push_field(head, "content-length", length.to_string().as_bytes());
@@ -156,7 +160,7 @@ fn end_head(head: &mut Vec<u8>, framing: Framing, keep_alive: bool, minor: u8) {
         Framing::Chunked => push_field(head, "transfer-encoding", b"chunked"),
         Framing::None | Framing::UntilClose => {}
     }
-    if let Some(option) = connection_option(keep_alive, minor) {
+    if let Some(option) = connection_option(keep_alive, connection.minor()) {
         push_field(head, "connection", option.as_bytes());
     }
     head.extend_from_slice(b"\r\n");

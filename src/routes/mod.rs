@@ -1,6 +1,7 @@
 //! What each endpoint answers; one table says which there are.
 
 pub mod chat;
+mod cors;
 pub mod health;
 mod model_list;
 pub mod models;
@@ -31,7 +32,9 @@ pub async fn respond(
     let id = request.as_mut().ok().and_then(|head| head.request_id.take());
     let id = id.unwrap_or_else(|| format!("{:016x}", fastrand::u64(..)));
     let mut entry = Entry::new(id, connection.peer, state.clock(), &state.stats);
-    let dialect = request.as_ref().map_or(Dialect::OpenAi, |head| table::dialect(head));
+    let head = request.as_deref().ok();
+    connection.share_with(cors::sharing(&state.settings().cors_origins, head));
+    let dialect = head.map_or(Dialect::OpenAi, table::dialect);
     let result = match request {
         Ok(head) => dispatch(state, head, connection, &mut entry).await,
         Err(error) => {
@@ -55,6 +58,10 @@ async fn dispatch(
     connection: &mut Connection,
     entry: &mut Entry,
 ) -> Result<Response, Error> {
+    if let Some(reply) = cors::preflight(connection.sharing(), &head) {
+        entry.status = reply.status;
+        return Ok(Response::ours(reply, None, connection, &entry.id));
+    }
     let row = endpoint(&head)?;
     let reply = match row.endpoint {
         Endpoint::Relay => return chat::respond(state, row, head, connection, entry).await,

@@ -11,7 +11,7 @@ pub use self::body::{BodyError, Decoder, Framing};
 pub use self::chunks::{frame, push_chunk, HEADROOM, LAST_CHUNK};
 pub use self::events::{looks_like_events, EventTail, FinalEvent};
 pub use self::head::{
-    push_field, Content, HeadError, HeadScanner, RequestHead, ResponseHead, FIELDS_MAX,
-    HEAD_BYTES_MAX,
+    push_field, Content, CrossOrigin, HeadError, HeadScanner, RequestHead, ResponseHead, Sharing,
+    FIELDS_MAX, HEAD_BYTES_MAX,
 };
 pub use self::reply::{connection_option, Reply, ReplyBody};

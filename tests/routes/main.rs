@@ -2,6 +2,7 @@
 
 mod auth;
 mod chat_bodies;
+mod cors;
 mod endpoints;
 mod health;
 mod model_lists;

@@ -31,7 +31,7 @@ impl Stream {
         if !opened {
             entry.status = head.status;
             push_event_fields(&mut pending, head);
-            end_head(&mut pending, framing, keep_alive, connection.minor());
+            end_head(&mut pending, framing, keep_alive, connection);
         }
         let now = connection.timer().now();
         let limited = whole || !terms.timeouts.streams;

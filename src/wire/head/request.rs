@@ -1,5 +1,6 @@
 //! The head of a client's request, checked.
 
+use super::cross_origin::CrossOrigin;
 use super::fields::{stays, Stays};
 use super::{list, push_field, trim, Control, HeadError, FIELDS_MAX};
 use crate::wire::body::Framing;
@@ -42,6 +43,8 @@ pub struct RequestHead {
     /// Whether fields say that a reverse proxy asks for a client of its own, or a browser for a
     /// page.
     pub forwarded: bool,
+    /// What a browser says of a page from elsewhere.
+    pub cross_origin: Option<Box<CrossOrigin>>,
     /// Whether the client asks for `/` and names `text/html` in `Accept`, and would not rather have
     /// JSON.
     pub prefers_html: bool,
@@ -91,6 +94,7 @@ impl RequestHead {
             wants_websocket: false,
             is_anthropic: false,
             forwarded: false,
+            cross_origin: None,
             prefers_html: false,
             relayed: Vec::with_capacity(bytes.len()),
         };
@@ -132,7 +136,10 @@ impl RequestHead {
             }
             Some(Stays::Front) => self.forwarded = true,
             // Node's `fetch` says no more than this one; a browser says others, too.
-            Some(Stays::Browser) => self.forwarded |= !name.eq_ignore_ascii_case("sec-fetch-mode"),
+            Some(Stays::Browser) => {
+                self.forwarded |= !name.eq_ignore_ascii_case("sec-fetch-mode");
+                CrossOrigin::note(&mut self.cross_origin, name, value);
+            }
             Some(Stays::Ours) => self.take_note_of_ours(name, value)?,
             Some(Stays::HopByHop) if name.eq_ignore_ascii_case("upgrade") => {
                 let websocket = |protocol: &[u8]| protocol.eq_ignore_ascii_case(b"websocket");
