@@ -107,11 +107,11 @@ async fn ask(
     relay(response, connection, terms, entry).await
 }
 
-/// A query without the `key`s that are tokens of clients.
+/// A query without the parts that are tokens of clients: `key`, and whatever else they call it.
 fn without_tokens<'q>(query: &'q str, settings: &Settings) -> Cow<'q, str> {
     let is_token = |part: &&str| {
-        let value = part.strip_prefix("key=").map(percent_decode_str);
-        value.is_some_and(|value| settings.holds_token(&Cow::from(value)))
+        let value = part.split_once('=').map_or(*part, |(_, value)| value);
+        settings.holds_token(&Cow::from(percent_decode_str(value)))
     };
     if !query.split('&').any(|part| is_token(&part)) {
         return Cow::Borrowed(query);
