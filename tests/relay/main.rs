@@ -7,6 +7,7 @@ mod final_events;
 mod mislabelled_streams;
 mod redirects;
 mod requests;
+mod rows;
 mod sse_keepalive;
 mod streams;
 mod streams_end;
