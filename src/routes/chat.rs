@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use percent_encoding::percent_decode_str;
 
+use super::decoded::decoded;
 use super::table::Row;
 use crate::config::Token;
 use crate::downstream::Connection;
@@ -16,7 +17,7 @@ use crate::routing::{route, ChatRequest, Refusal};
 use crate::runtime::{offload, Timer, IN_PLACE_BYTES_MAX};
 use crate::state::{Settings, State};
 use crate::upstream::{exchange, Call, Message};
-use crate::wire::{push_field, RequestHead};
+use crate::wire::{push_field, Coding, Decoding, RequestHead};
 
 /// The client's token must be on the list.
 ///
@@ -42,12 +43,18 @@ pub async fn respond(
     let settings = state.settings();
     entry.client.clone_from(&authorise(&settings, &head)?.description);
     connection.raise_read_ahead();
-    if let Some(coding) = head.coding.take() {
-        return Err(Error::UnknownCoding(coding));
-    }
+    let known = |name: String| Coding::of(&name).ok_or(Error::UnknownCoding(name));
+    let coding = head.coding.take().map(known).transpose()?;
     let mut share = state.budget.share();
     let limit = settings.max_request_size;
     let body = Box::pin(connection.read_body(head.framing, limit, &mut share)).await?;
+    let body = match coding {
+        Some(coding) => {
+            let decoding = Decoding::new(coding, body, limit);
+            Box::pin(decoded(state, decoding, connection, &mut share)).await?
+        }
+        None => body,
+    };
     let (request, mut body) = parse(state, body, connection).await?;
     entry.model.clone_from(&request.model);
     let provider = route(&settings.providers, &settings.supported_models, &request);

@@ -1,6 +1,7 @@
 //! What each endpoint answers; one table says which there are.
 
 pub mod chat;
+mod decoded;
 pub mod health;
 mod model_list;
 pub mod models;

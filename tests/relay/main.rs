@@ -2,6 +2,7 @@
 
 mod answers;
 mod cancel;
+mod coded_requests;
 mod early_keepalive;
 mod final_events;
 mod mislabelled_streams;
