@@ -8,7 +8,7 @@ use super::dialect::Dialect;
 use crate::downstream;
 use crate::runtime::Wait;
 use crate::upstream::{self, ConnectError, Provider};
-use crate::wire::{HeadError, Reply};
+use crate::wire::{Coding, HeadError, Reply};
 
 /// What went wrong with one request.
 #[derive(Debug)]
@@ -70,8 +70,8 @@ impl Error {
         use downstream::Error as Client;
         const RETRY: Option<(&str, &str)> = Some(("retry-after", "1"));
         const BEARER: Option<(&str, &str)> = Some(("www-authenticate", "Bearer"));
-        // What can be read (RFC 9110 §12.5.3).
-        const CODING: Option<(&str, &str)> = Some(("accept-encoding", "identity"));
+        // What can be read (RFC 9110 §15.5.16).
+        const CODING: Option<(&str, &str)> = Some(("accept-encoding", Coding::NAMES));
         let (status, kind, field, closes) = match self {
             Error::Client(Client::Gone) => return None,
             Error::Client(Client::Head(head)) => (head_status(*head), "bad_request", None, true),

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use percent_encoding::percent_decode_str;
 use smol::channel::bounded;
 
+use super::decoded::decoded;
 use super::table::Row;
 use crate::config::Token;
 use crate::downstream::{self, Connection};
@@ -17,7 +18,7 @@ use crate::routing::{route, ChatRequest, Refusal};
 use crate::runtime::{offload, Share, Timer, IN_PLACE_BYTES_MAX};
 use crate::state::{Settings, State};
 use crate::upstream::{exchange, Call, Message};
-use crate::wire::{push_field, RequestHead};
+use crate::wire::{push_field, Coding, Decoding, RequestHead};
 
 /// The client's token must be on the list.
 ///
@@ -43,12 +44,18 @@ pub async fn respond(
     let settings = state.settings();
     entry.client.clone_from(&authorise(&settings, &head)?.description);
     connection.raise_read_ahead();
-    if let Some(coding) = head.coding.take() {
-        return Err(Error::UnknownCoding(coding));
-    }
+    let known = |name: String| Coding::of(&name).ok_or(Error::UnknownCoding(name));
+    let coding = head.coding.take().map(known).transpose()?;
     let mut share = state.memory.bodies.share();
     let limit = settings.max_request_size;
     let body = Box::pin(connection.read_body(head.framing, limit, &mut share)).await?;
+    let body = match coding {
+        Some(coding) => {
+            let decoding = Decoding::new(coding, body, limit);
+            Box::pin(decoded(state, decoding, connection, &mut share)).await?
+        }
+        None => body,
+    };
     let (request, mut body, share) = parse(state, body, share, connection).await?;
     let provider = route(&settings.providers, &settings.supported_models, &request);
     if !matches!(provider, Err(Refusal::LongName(_))) {
@@ -111,11 +118,11 @@ async fn ask(
     relay(response, connection, terms, entry).await
 }
 
-/// A query without the `key`s that are tokens of clients.
+/// A query without the parts that are tokens of clients: `key`, and whatever else they call it.
 fn without_tokens<'q>(query: &'q str, settings: &Settings) -> Cow<'q, str> {
     let is_token = |part: &&str| {
-        let value = part.strip_prefix("key=").map(percent_decode_str);
-        value.is_some_and(|value| settings.holds_token(&Cow::from(value)))
+        let value = part.split_once('=').map_or(*part, |(_, value)| value);
+        settings.holds_token(&Cow::from(percent_decode_str(value)))
     };
     if !query.split('&').any(|part| is_token(&part)) {
         return Cow::Borrowed(query);

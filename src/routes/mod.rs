@@ -2,6 +2,7 @@
 
 pub mod chat;
 mod cors;
+mod decoded;
 pub mod health;
 mod model_list;
 pub mod models;

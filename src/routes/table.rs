@@ -140,10 +140,10 @@ pub fn endpoint(head: &RequestHead) -> Result<&'static Row, Error> {
 /// Whether a path would be a row's if a part of it did not stand there twice.
 fn is_twice(bare: &str) -> bool {
     let again = bare.strip_prefix("/v1").and_then(find);
-    let doubled = ROWS
-        .iter()
-        .filter_map(|row| row.path.strip_prefix("/v1"))
-        .any(|path| bare.strip_suffix(path).is_some_and(|before| before.ends_with(path)));
+    let doubled = ROWS.iter().filter_map(|row| row.path.strip_prefix("/v1")).any(|path| {
+        let before = bare.strip_suffix(path);
+        before.is_some_and(|b| b.strip_suffix("/v1").unwrap_or(b).ends_with(path))
+    });
     again.is_some() || doubled
 }
 
@@ -238,6 +238,7 @@ mod tests {
             "/v1/v1/models",
             "/v1/v1/models/p/m",
             "/v1/messages/messages",
+            "/v1/messages/v1/messages",
         ] {
             let text = format!("POST {path} HTTP/1.1\r\nHost: a\r\n\r\n");
             let head = RequestHead::parse(text.as_bytes(), &|_| false).ok().unwrap();

@@ -112,7 +112,8 @@ impl RequestHead {
                 }
                 Some(_) => continue,
             };
-            if !control.names(name) && value.is_ascii() && !is_secret(value) {
+            let decoded = head.coding.is_some() && name.eq_ignore_ascii_case("content-encoding");
+            if !decoded && !control.names(name) && value.is_ascii() && !is_secret(value) {
                 push_field(lines, name, value);
             }
         }
@@ -131,7 +132,14 @@ impl RequestHead {
             None if name.eq_ignore_ascii_case("content-encoding") => {
                 if !value.is_empty() && !value.eq_ignore_ascii_case(b"identity") {
                     let shown = &value[..value.len().min(CODING_BYTES_SHOWN)];
-                    self.coding = Some(String::from_utf8_lossy(shown).into_owned());
+                    let coding = String::from_utf8_lossy(shown).into_owned();
+                    self.coding = Some(match self.coding.take() {
+                        Some(first) if first.len() < CODING_BYTES_SHOWN => {
+                            format!("{first}, {coding}")
+                        }
+                        Some(first) => first + ", …",
+                        None => coding,
+                    });
                 }
             }
             Some(Stays::Front) => self.forwarded = true,
