@@ -1,4 +1,4 @@
-"""Runs curl, openai-python and openai-node against the real binary. Called by run.sh.
+"""Runs curl and the SDKs of Python and JavaScript against the real binary. Called by run.sh.
 
     python run.py BINARY NODE_MODULES
 
@@ -69,10 +69,14 @@ def farewell(proxies):
 
 
 def run_node(modules):
-    """Node resolves packages from the script's own directory, so the script is copied beside them."""
-    script = Path(modules).parent / "openai.test.mjs"
-    script.write_bytes((HERE / "openai.test.mjs").read_bytes())
-    done = subprocess.run(["node", "--test", "--test-reporter=spec", str(script)],
+    """Node resolves packages from the script's own directory, so the scripts are copied beside them."""
+    beside = Path(modules).parent
+    for old in beside.glob("*.mjs"):
+        old.unlink()
+    for script in HERE.glob("*.mjs"):
+        (beside / script.name).write_bytes(script.read_bytes())
+    tests = sorted(str(path) for path in beside.glob("*.test.mjs"))
+    done = subprocess.run(["node", "--test", "--test-reporter=spec", *tests],
                           capture_output=True, text=True, stdin=subprocess.DEVNULL)
     print(done.stdout, done.stderr, sep="", flush=True)
     counts = {name: int(count) for name, count in
