@@ -2,12 +2,16 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { inspect } from "node:util";
 
 import { createAnthropic } from "@ai-sdk/anthropic";
 import { createOpenAI } from "@ai-sdk/openai";
 import { embedMany, generateText, streamText } from "ai";
 
-import { API_KEY, BASE_URL, UNICODE, asked, assertComplete, model } from "./case.mjs";
+import { API_KEY, BASE_URL, EARLY_URL, UNICODE, asked, assertComplete, model } from "./case.mjs";
+
+// It warns that it knows none of these models.
+globalThis.AI_SDK_LOG_WARNINGS = false;
 
 const settings = { baseURL: `${BASE_URL}/v1`, apiKey: API_KEY };
 const openai = createOpenAI(settings);
@@ -51,4 +55,26 @@ test("embeddings", async () => {
   const { embeddings } = await embedMany({ model: openai.embedding(name), values: ["four", "seven77"] });
   assert.deepEqual(embeddings, [[4, -0.5, 0.15625], [7, -0.5, 0.15625]]);
   assert.equal((await asked(tag)).target, "/v1/embeddings");
+});
+
+test("keep-alives are skipped", async () => {
+  const early = { baseURL: `${EARLY_URL}/v1`, apiKey: API_KEY };
+  for (const provider of [createOpenAI(early), createAnthropic(early)]) {
+    let said = "";
+    const { textStream } = streamText({ model: provider(model("late")[0]), prompt: UNICODE, maxRetries: 0 });
+    for await (const piece of textStream) said += piece;
+    assert.equal(said, UNICODE);
+  }
+});
+
+test("a stream that is cut is an error", async () => {
+  for (const provider of [openai, anthropic]) {
+    const errors = [];
+    const stream = streamText({
+      model: provider(model("cut")[0]), prompt: "one two three four", maxRetries: 0,
+      onError: ({ error }) => errors.push(error),
+    });
+    await stream.consumeStream();
+    assert.match(inspect(errors), /scripted/);
+  }
 });

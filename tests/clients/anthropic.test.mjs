@@ -5,7 +5,7 @@ import { test } from "node:test";
 
 import Anthropic from "@anthropic-ai/sdk";
 
-import { API_KEY, BASE_URL, UNICODE, asked, assertComplete, ended, model, user } from "./case.mjs";
+import { API_KEY, BASE_URL, EARLY_URL, UNICODE, asked, assertComplete, ended, model, user } from "./case.mjs";
 
 const client = (options) => new Anthropic({ baseURL: BASE_URL, maxRetries: 0, timeout: 20_000, ...options });
 const KEYED = client({ apiKey: API_KEY });
@@ -109,4 +109,19 @@ test("a stream that is cut raises", async () => {
   assert.equal(kinds[0], "message_start");
   assert.ok(!kinds.includes("message_stop"));
   assert.match(await ended(tag), /^上游中断/);
+});
+
+test("pings before and within a stream are skipped, and a late refusal is an error", async () => {
+  const patient = client({ apiKey: API_KEY, baseURL: EARLY_URL });
+  const [name] = model("late");
+  const stream = patient.messages.stream({ model: name, max_tokens: 99, messages: user(UNICODE), tools: TOOLS });
+  assert.equal((await stream.finalMessage()).content[0].text, UNICODE);
+  const read = async () => {
+    for await (const _ of await create(patient, model("late_status-429")[0], { stream: true }));
+  };
+  await assert.rejects(read(), (error) => {
+    assert.ok(error instanceof Anthropic.APIError, `${error}`);
+    assert.match(error.message, /rate_limit_error/);
+    return true;
+  });
 });

@@ -184,6 +184,8 @@ def messages(connection, request):
         stream_block(connection, index, block)
         if index == 0:
             named(connection, {"type": "ping"})
+            if request["script"] == "late":
+                connection.pause(0.5)
             if request["script"] == "cut":
                 connection.reset()
             if request["script"] == "overloaded":

@@ -13,6 +13,8 @@ import harness
 
 BASE_URL = os.environ["BASE_URL"]
 API_KEY = os.environ["API_KEY"]
+# The same with `early_keepalive` and `sse_keepalive`.
+EARLY_URL = os.environ["EARLY_URL"]
 UPSTREAM_URL = os.environ["UPSTREAM_URL"]
 LOG_FILE = os.environ["LOG_FILE"]
 DEMO_BANNER = os.environ["DEMO_BANNER"]

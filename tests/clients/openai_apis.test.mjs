@@ -132,11 +132,11 @@ test("tokens are counted, and a response is compacted", async () => {
 test("errors keep their kinds and their words", async () => {
   const [name] = model("status-429-9");
   for (const request of [
-    api.responses.create({ model: name, input: "x", stream: true }),
-    api.embeddings.create({ model: name, input: "x" }),
-    api.audio.speech.create({ model: name, input: "x", voice: "alloy" }),
+    () => api.responses.create({ model: name, input: "x", stream: true }),
+    () => api.embeddings.create({ model: name, input: "x" }),
+    () => api.audio.speech.create({ model: name, input: "x", voice: "alloy" }),
   ]) {
-    await assert.rejects(request, (error) => {
+    await assert.rejects(request(), (error) => {
       assert.ok(error instanceof OpenAI.RateLimitError, `${error}`);
       assert.equal(error.code, "provider_code_429");
       return true;

@@ -219,7 +219,10 @@ def tell(connection, target):
 
 
 def answer_api(connection, body, path, args):
-    """An endpoint beside chat; `status` and `slow` are the same everywhere."""
+    """An endpoint beside chat; `status`, `slow` and `late` are the same everywhere."""
+    if body["script"].startswith("late"):
+        connection.pause(0.5)
+        body["script"] = body["script"].removeprefix("late_")
     if body["script"] == "slow":
         connection.pause(WAIT_MAX)
     elif body["script"] != "status":

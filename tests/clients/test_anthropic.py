@@ -2,7 +2,7 @@
 
 import anthropic
 
-from case import API_KEY, BASE_URL, ClientTest, UNICODE, asked, model, user
+from case import API_KEY, BASE_URL, EARLY_URL, ClientTest, UNICODE, asked, model, user
 
 KEYED = anthropic.Anthropic(base_url=BASE_URL, api_key=API_KEY, max_retries=0, timeout=20.0)
 BEARER = anthropic.Anthropic(base_url=BASE_URL, auth_token=API_KEY, max_retries=0, timeout=20.0)
@@ -134,3 +134,24 @@ class Errors(ClientTest):
         with self.assertRaises(anthropic.APIStatusError) as caught:
             list(create(KEYED, model("overloaded")[0], stream=True))
         self.assertEqual(caught.exception.body["error"]["type"], "overloaded_error")
+
+    def test_a_base_url_with_v1_in_it_is_explained(self):
+        error = self.fails(anthropic.NotFoundError, KEYED.with_options(base_url=f"{BASE_URL}/v1"), "scripted/x")
+        self.assertIn("/v1/v1/messages", str(error))
+
+
+class KeepAlive(ClientTest):
+    patient = KEYED.with_options(base_url=EARLY_URL)
+
+    def test_pings_before_and_within_a_stream_are_skipped(self):
+        with self.patient.messages.stream(model=model("late")[0], max_tokens=99, messages=user(UNICODE),
+                                          tools=TOOLS) as stream:
+            self.assertEqual("".join(stream.text_stream), UNICODE)
+            self.assertEqual(stream.get_final_message().content[1].input, {"city": "北京"})
+
+    def test_a_late_refusal_is_an_error_all_the_same(self):
+        with self.assertRaises(anthropic.APIStatusError) as caught:
+            list(create(self.patient, model("late_status-429")[0], stream=True))
+        detail = caught.exception.body["error"]
+        self.assertEqual(detail["type"], "rate_limit_error")
+        self.assertEqual(detail["upstream"]["error"]["message"], "the provider says 429")

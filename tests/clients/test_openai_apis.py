@@ -7,7 +7,7 @@ import struct
 import openai
 
 from apis import AUDIO, IMAGE
-from case import API_KEY, BASE_URL, ClientTest, UNICODE, asked, model
+from case import API_KEY, BASE_URL, EARLY_URL, ClientTest, UNICODE, asked, model
 
 CLIENT = openai.OpenAI(base_url=f"{BASE_URL}/v1", api_key=API_KEY, max_retries=0, timeout=20.0)
 
@@ -182,6 +182,14 @@ class Responses(ClientTest):
                 ask(model("status-429-9")[0])
             self.assertEqual(caught.exception.body["code"], "provider_code_429")
             self.assertEqual(caught.exception.response.headers["retry-after"], "9")
+
+    def test_keep_alives_are_skipped_and_a_late_refusal_is_an_error(self):
+        patient = CLIENT.with_options(base_url=f"{EARLY_URL}/v1")
+        with patient.responses.stream(model=model("late")[0], input=UNICODE) as stream:
+            self.assertEqual(stream.get_final_response().output_text, UNICODE)
+        with self.assertRaises(openai.APIError) as caught:
+            list(patient.responses.create(model=model("late_status-429")[0], input="x", stream=True))
+        self.assertEqual(caught.exception.body["code"], 429)
 
     def test_a_path_that_stands_there_twice_is_explained(self):
         twice = CLIENT.with_options(base_url=f"{BASE_URL}/v1/v1")
