@@ -73,11 +73,15 @@ impl Reply {
         let mut response = Response::new(status);
         response.set_body(Body::from_reader(empty(), Some(self.content.len())));
         response.set_content_type(Mime::from(self.content_type));
+        // `Upgrade` counts only where `Connection` names it (RFC 9110 §7.8).
+        let upgrade = self.fields.iter().any(|(name, _)| *name == "upgrade").then_some("Upgrade");
         for (name, value) in self.fields {
             response.insert_header(name, value);
         }
-        if let Some(option) = connection_option(keep_alive, minor) {
-            response.insert_header("connection", option);
+        let option = connection_option(keep_alive, minor);
+        let options: Vec<&str> = upgrade.into_iter().chain(option).collect();
+        if !options.is_empty() {
+            response.insert_header("connection", options.join(", "));
         }
         let mut head = Vec::new();
         // From memory to memory: ready at once, and it cannot fail. As if for `HEAD`: the head
