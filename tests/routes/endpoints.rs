@@ -75,7 +75,7 @@ fn websocket_is_refused_at_once_and_the_connection_serves_on() {
     for (path, more, options) in [
         ("/v1/responses", "", "Upgrade"),
         ("/v1/realtime?model=a", "", "Upgrade"),
-        ("/realtime", ", close", "Upgrade, close"),
+        ("/realtime", ", close", "close, Upgrade"),
     ] {
         let answer = client
             .send(format!(

@@ -99,26 +99,37 @@ impl RequestHead {
             relayed: Vec::with_capacity(bytes.len()),
         };
         head.prefers_html = head.path == "/" && prefers_html(fields);
+        head.take_fields(fields, &control, is_secret)?;
+        head.request_id = head.request_id.filter(|id| !is_secret(id.as_bytes()));
+        Ok(head)
+    }
+
+    /// Takes note of what the fields say, and keeps the lines of those that go on.
+    fn take_fields(
+        &mut self,
+        fields: &[httparse::Header<'_>],
+        control: &Control<'_>,
+        is_secret: &dyn Fn(&[u8]) -> bool,
+    ) -> Result<(), HeadError> {
         let mut rank = Rank::NONE;
         for field in fields {
             let (name, value) = (field.name, trim(field.value));
             let stays = stays(name);
-            head.take_note(name, value, stays)?;
+            self.take_note(name, value, stays)?;
             let lines = match stays {
-                None => &mut head.relayed,
+                None => &mut self.relayed,
                 Some(Stays::Credential) => {
-                    rank.take_token(&mut head.token, name, value);
-                    &mut head.credentials
+                    rank.take_token(&mut self.token, name, value);
+                    &mut self.credentials
                 }
                 Some(_) => continue,
             };
-            let decoded = head.coding.is_some() && name.eq_ignore_ascii_case("content-encoding");
+            let decoded = self.coding.is_some() && name.eq_ignore_ascii_case("content-encoding");
             if !decoded && !control.names(name) && value.is_ascii() && !is_secret(value) {
                 push_field(lines, name, value);
             }
         }
-        head.request_id = head.request_id.filter(|id| !is_secret(id.as_bytes()));
-        Ok(head)
+        Ok(())
     }
 
     fn take_note(
