@@ -67,7 +67,7 @@ pub async fn respond(
     let query = without_tokens(&head.query, &settings);
     let call = Call {
         method: &head.method,
-        path: row.suffix(),
+        path: row.suffix,
         query: &query,
         relayed: &head.relayed,
         credentials: &head.credentials,
@@ -120,6 +120,9 @@ async fn ask(
 
 /// A query without the parts that are tokens of clients: `key`, and whatever else they call it.
 fn without_tokens<'q>(query: &'q str, settings: &Settings) -> Cow<'q, str> {
+    if query.is_empty() {
+        return Cow::Borrowed(query);
+    }
     let is_token = |part: &&str| {
         let value = part.split_once('=').map_or(*part, |(_, value)| value);
         settings.holds_token(&Cow::from(percent_decode_str(value)))

@@ -15,7 +15,7 @@ use std::rc::Rc;
 
 use serde::Serialize;
 
-use self::table::{endpoint, Endpoint, Row, ROWS};
+use self::table::{endpoint, find, Endpoint, Row, ROWS};
 use crate::downstream::{Connection, Request};
 use crate::relay::Response;
 use crate::report::{to_json, Dialect, Entry, Error};
@@ -35,9 +35,10 @@ pub async fn respond(
     let mut entry = Entry::new(id, connection.peer, state.clock(), &state.stats);
     let head = request.as_deref().ok();
     connection.share_with(cors::sharing(&state.settings().cors_origins, head));
-    let dialect = head.map_or(Dialect::OpenAi, table::dialect);
+    let row = head.and_then(|head| find(&head.path));
+    let dialect = head.map_or(Dialect::OpenAi, |head| table::dialect(head, row));
     let result = match request {
-        Ok(head) => dispatch(state, head, connection, &mut entry).await,
+        Ok(head) => dispatch(state, row, head, connection, &mut entry).await,
         Err(error) => {
             entry.mark_refused();
             Err(error.into())
@@ -55,6 +56,7 @@ pub async fn respond(
 
 async fn dispatch(
     state: &Rc<State>,
+    row: Option<&'static Row>,
     head: Box<RequestHead>,
     connection: &mut Connection,
     entry: &mut Entry,
@@ -63,7 +65,7 @@ async fn dispatch(
         entry.status = reply.status;
         return Ok(Response::ours(reply, None, connection, &entry.id));
     }
-    let row = endpoint(&head)?;
+    let row = endpoint(&head, row)?;
     let reply = match row.endpoint {
         Endpoint::Relay => return chat::respond(state, row, head, connection, entry).await,
         // Caches must not mix up the two (RFC 9110 §12.5.5).

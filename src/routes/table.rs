@@ -28,6 +28,8 @@ pub struct Row {
     /// The path; rows of an API also work without their `/v1`. `{id}` at its end is anything that is not
     /// empty.
     pub path: &'static str,
+    /// The path without `/v1`, as it also stands behind a provider's `baseurl`.
+    pub suffix: &'static str,
     /// The methods, as `Allow` lists them.
     pub methods: &'static str,
     /// What is behind.
@@ -36,24 +38,23 @@ pub struct Row {
     pub dialect: Dialect,
 }
 
-impl Row {
-    /// The path behind a provider's `baseurl`.
-    pub fn suffix(&self) -> &'static str {
-        self.path.strip_prefix("/v1").unwrap_or(self.path)
-    }
-}
-
 const GET: &str = "GET, HEAD";
 const POST: &str = "POST";
-const MODEL: &str = "/v1/models/{id}";
-const ID: &str = "{id}";
+const MODELS: &str = "/models";
 
 const fn row(path: &'static str, methods: &'static str, endpoint: Endpoint) -> Row {
-    Row { path, methods, endpoint, dialect: Dialect::OpenAi }
+    Row { path, suffix: suffix(path), methods, endpoint, dialect: Dialect::OpenAi }
 }
 
 const fn relay(path: &'static str, dialect: Dialect) -> Row {
-    Row { path, methods: POST, endpoint: Endpoint::Relay, dialect }
+    Row { path, suffix: suffix(path), methods: POST, endpoint: Endpoint::Relay, dialect }
+}
+
+const fn suffix(path: &'static str) -> &'static str {
+    match path.as_bytes() {
+        [b'/', b'v', b'1', ..] => path.split_at("/v1".len()).1,
+        _ => path,
+    }
 }
 
 /// All rows, in the order in which `GET /` names them.
@@ -62,7 +63,7 @@ pub const ROWS: [Row; 17] = [
     row("/health", GET, Endpoint::Health),
     row("/v1/reload", POST, Endpoint::Reload),
     row("/v1/models", GET, Endpoint::Models),
-    row(MODEL, GET, Endpoint::Model),
+    row("/v1/models/{id}", GET, Endpoint::Model),
     relay("/v1/chat/completions", Dialect::OpenAi),
     relay("/v1/completions", Dialect::OpenAi),
     relay("/v1/embeddings", Dialect::OpenAi),
@@ -82,37 +83,30 @@ const UPGRADES: [&str; 2] = ["/responses", "/realtime"];
 
 /// The row of a path, if there is one.
 pub fn find(path: &str) -> Option<&'static Row> {
-    let is_row = |row: &&Row| {
-        let bare = matches!(row.endpoint, Endpoint::Models | Endpoint::Model | Endpoint::Relay)
-            .then(|| row.suffix());
-        is_of(row.path, path) || bare.is_some_and(|bare| is_of(bare, path))
-    };
-    ROWS.iter().find(is_row)
-}
-
-/// Whether a row with this path is meant.
-fn is_of(row: &str, path: &str) -> bool {
-    match row.strip_suffix(ID) {
-        Some(start) => path.len() > start.len() && path.starts_with(start),
-        None => row == path,
-    }
+    let bare = path.strip_prefix("/v1").unwrap_or(path);
+    ROWS.iter().find(|row| match row.endpoint {
+        Endpoint::Relay | Endpoint::Models => row.suffix == bare,
+        Endpoint::Model => {
+            bare.strip_prefix(MODELS).is_some_and(|id| id.len() > 1 && id.starts_with('/'))
+        }
+        Endpoint::About | Endpoint::Health | Endpoint::Reload => row.path == path,
+    })
 }
 
 /// How a client wants to be spoken to, as far as is known before its request is looked at.
-pub fn dialect(head: &RequestHead) -> Dialect {
+pub fn dialect(head: &RequestHead, row: Option<&Row>) -> Dialect {
     let bare = head.path.strip_prefix("/v1").unwrap_or(&head.path);
-    let of_models = bare.strip_prefix("/models");
-    if head.is_anthropic && of_models.is_some_and(|rest| rest.is_empty() || rest.starts_with('/')) {
+    let of_models = || bare.strip_prefix(MODELS);
+    if head.is_anthropic && of_models().is_some_and(|id| id.is_empty() || id.starts_with('/')) {
         return Dialect::Anthropic;
     }
-    find(&head.path).map_or(Dialect::OpenAi, |row| row.dialect)
+    row.map_or(Dialect::OpenAi, |row| row.dialect)
 }
 
 /// The name that the path of [`Endpoint::Model`] ends with, decoded.
 pub fn model_id(path: &str) -> String {
     let bare = path.strip_prefix("/v1").unwrap_or(path);
-    let start = MODEL.len() - "/v1".len() - ID.len();
-    let id = bare.get(start..).unwrap_or_default();
+    let id = bare.get(MODELS.len() + 1..).unwrap_or_default();
     percent_decode_str(id).decode_utf8_lossy().into_owned()
 }
 
@@ -120,13 +114,13 @@ pub fn model_id(path: &str) -> String {
 ///
 /// # Errors
 /// No such path, another method, or WebSocket.
-pub fn endpoint(head: &RequestHead) -> Result<&'static Row, Error> {
+pub fn endpoint(head: &RequestHead, row: Option<&'static Row>) -> Result<&'static Row, Error> {
     let path = head.path.as_str();
     let bare = path.strip_prefix("/v1").unwrap_or(path);
     if head.wants_websocket && UPGRADES.contains(&bare) {
         return Err(Error::NoWebSocket);
     }
-    let Some(row) = find(path) else {
+    let Some(row) = row else {
         let path = path.to_owned();
         return Err(if is_twice(bare) { Error::PathTwice(path) } else { Error::NotFound(path) });
     };
@@ -154,7 +148,7 @@ mod tests {
     fn status(method: &str, path: &str, fields: &str) -> Option<u16> {
         let text = format!("{method} {path} HTTP/1.1\r\nHost: a\r\n{fields}\r\n");
         let head = RequestHead::parse(text.as_bytes(), &|_| false).ok().unwrap();
-        endpoint(&head).err().and_then(|error| error.status())
+        endpoint(&head, find(&head.path)).err().and_then(|error| error.status())
     }
 
     #[test]
@@ -200,7 +194,7 @@ mod tests {
             for (fields, expected) in [("", plain), ("Anthropic-Version: 1\r\n", versioned)] {
                 let text = format!("PUT {path} HTTP/1.1\r\nHost: a\r\n{fields}\r\n");
                 let head = RequestHead::parse(text.as_bytes(), &|_| false).ok().unwrap();
-                assert_eq!(dialect(&head), expected, "{path} {fields}");
+                assert_eq!(dialect(&head, find(&head.path)), expected, "{path} {fields}");
             }
         }
     }
@@ -242,7 +236,10 @@ mod tests {
         ] {
             let text = format!("POST {path} HTTP/1.1\r\nHost: a\r\n\r\n");
             let head = RequestHead::parse(text.as_bytes(), &|_| false).ok().unwrap();
-            assert!(matches!(endpoint(&head), Err(Error::PathTwice(_))), "{path}");
+            assert!(
+                matches!(endpoint(&head, find(&head.path)), Err(Error::PathTwice(_))),
+                "{path}"
+            );
         }
     }
 }
