@@ -111,25 +111,40 @@ impl RequestHead {
         control: &Control<'_>,
         is_secret: &dyn Fn(&[u8]) -> bool,
     ) -> Result<(), HeadError> {
-        let mut rank = Rank::NONE;
+        let (mut rank, mut shown) = (Rank::NONE, 0);
         for field in fields {
             let (name, value) = (field.name, trim(field.value));
             let stays = stays(name);
             self.take_note(name, value, stays)?;
-            let lines = match stays {
-                None => &mut self.relayed,
-                Some(Stays::Credential) => {
-                    rank.take_token(&mut self.token, name, value);
-                    &mut self.credentials
-                }
-                Some(_) => continue,
-            };
+            if stays == Some(Stays::Credential) {
+                rank.take_token(&mut self.token, name, value);
+                shown += 1;
+            }
             let decoded = self.coding.is_some() && name.eq_ignore_ascii_case("content-encoding");
-            if !decoded && !control.names(name) && value.is_ascii() && !is_secret(value) {
-                push_field(lines, name, value);
+            let goes_on = stays.is_none() && !decoded && !control.names(name) && value.is_ascii();
+            if goes_on && !is_secret(value) {
+                push_field(&mut self.relayed, name, value);
             }
         }
+        // The one that lets the client in goes no further.
+        if shown > usize::from(self.token.is_some()) {
+            self.keep_credentials(fields, control, is_secret);
+        }
         Ok(())
+    }
+
+    fn keep_credentials(
+        &mut self,
+        fields: &[httparse::Header<'_>],
+        control: &Control<'_>,
+        is_secret: &dyn Fn(&[u8]) -> bool,
+    ) {
+        for field in fields.iter().filter(|field| stays(field.name) == Some(Stays::Credential)) {
+            let (name, value) = (field.name, trim(field.value));
+            if !control.names(name) && value.is_ascii() && !is_secret(value) {
+                push_field(&mut self.credentials, name, value);
+            }
+        }
     }
 
     fn take_note(
@@ -197,7 +212,8 @@ impl Rank {
 
     /// Takes the token of a field that counts for more than the one before, if it has one.
     fn take_token(&mut self, token: &mut Option<Vec<u8>>, name: &str, value: &[u8]) {
-        let rank = Rank::FIELDS.iter().position(|field| name.eq_ignore_ascii_case(field));
+        // Each has a length of its own, and is known to be one of them.
+        let rank = Rank::FIELDS.iter().position(|field| name.len() == field.len());
         let Some(rank) = rank.filter(|rank| *rank < self.0) else { return };
         let found = if rank == 0 { bearer(value) } else { Some(value) };
         if let Some(found) = found.filter(|found| !found.is_empty()) {
