@@ -76,9 +76,9 @@ class Proxy:
 
 
 def forget_surroundings():
-    """Nobody's own proxy or OpenAI account may take part."""
+    """Nobody's own proxy or account may take part."""
     for name in list(os.environ):
-        if name.lower().endswith("_proxy") or name.startswith("OPENAI_"):
+        if name.lower().endswith("_proxy") or name.startswith(("OPENAI_", "ANTHROPIC_", "LANGCHAIN_", "LANGSMITH_")):
             del os.environ[name]
 
 

@@ -132,10 +132,11 @@ fn check_notes(all: &[Field<'_>], parsed: &RequestHead) {
     let expects = fields::values(all, "expect");
     assert!(expects.iter().all(|value| value.eq_ignore_ascii_case(b"100-continue")));
     assert_eq!(parsed.expects_continue, !expects.is_empty() && parsed.minor > 0);
-    if let Some(bearer) = &parsed.bearer {
-        let credentials = fields::values(all, "authorization");
-        assert!(!bearer.is_empty() && bearer == fields::trim(bearer));
-        assert!(credentials.iter().any(|value| value.ends_with(bearer)));
+    if let Some(token) = &parsed.token {
+        let names = ["authorization", "x-api-key", "api-key", "x-goog-api-key"];
+        let values = names.iter().flat_map(|name| fields::values(all, name));
+        assert!(!token.is_empty() && token == fields::trim(token));
+        assert!(values.into_iter().any(|value| value.ends_with(token)));
     }
     if let Some(id) = &parsed.request_id {
         assert!(!id.is_empty() && id.len() <= 128 && id.bytes().all(|b| b.is_ascii_graphic()));

@@ -84,11 +84,24 @@ impl BaseUrl {
     }
 
     /// The request target of an endpoint: path, then `suffix` (such as `/chat/completions`), then
-    /// the query.
-    pub fn target(&self, suffix: &str) -> String {
-        match &self.query {
-            Some(query) => format!("{}{suffix}?{query}", self.path),
-            None => format!("{}{suffix}", self.path),
+    /// the URL's own query and `query` behind it, which may be empty.
+    pub fn target(&self, suffix: &str, query: &str) -> String {
+        let mut target = Vec::new();
+        self.push_target(&mut target, suffix, query);
+        // Put together from text.
+        String::from_utf8(target).unwrap_or_default()
+    }
+
+    /// The same, appended to a head.
+    pub fn push_target(&self, head: &mut Vec<u8>, suffix: &str, query: &str) {
+        head.extend_from_slice(self.path.as_bytes());
+        head.extend_from_slice(suffix.as_bytes());
+        let own = self.query.as_deref().unwrap_or("");
+        let mut mark = b'?';
+        for part in [own, query].into_iter().filter(|part| !part.is_empty()) {
+            head.push(mark);
+            head.extend_from_slice(part.as_bytes());
+            mark = b'&';
         }
     }
 }
@@ -151,17 +164,22 @@ mod tests {
     #[test]
     fn trailing_slashes_and_outer_spaces_go_away() {
         for text in ["https://h.cn/api/v4", " https://h.cn/api/v4/// ", "HTTPS://H.cn/api/v4/"] {
-            assert_eq!(parsed(text).target("/models"), "/api/v4/models");
+            assert_eq!(parsed(text).target("/models", ""), "/api/v4/models");
         }
         for text in ["https://h.cn", "https://h.cn/", "https://h.cn//"] {
-            assert_eq!(parsed(text).target("/models"), "/models");
+            assert_eq!(parsed(text).target("/models", ""), "/models");
         }
     }
 
     #[test]
     fn the_query_follows_the_endpoint() {
         let url = parsed("https://h.cn/v1/?api-version=2024/");
-        assert_eq!(url.target("/chat/completions"), "/v1/chat/completions?api-version=2024/");
+        assert_eq!(url.target("/chat/completions", ""), "/v1/chat/completions?api-version=2024/");
+        assert_eq!(url.target("/models", "a=%2F&b"), "/v1/models?api-version=2024/&a=%2F&b");
+        assert_eq!(
+            parsed("http://h/v1").target("/messages", "beta=true"),
+            "/v1/messages?beta=true"
+        );
         assert_eq!(parsed("https://h.cn/v1?").query, None);
     }
 

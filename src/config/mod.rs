@@ -5,6 +5,7 @@
 //! whatever uses it; `tests_documents` writes it into the schema and the tables of the READMEs.
 
 mod base_url;
+mod cors_origin;
 mod describe;
 mod diff;
 mod expand;
@@ -40,6 +41,7 @@ use std::fmt;
 use std::time::Duration;
 
 pub use self::base_url::BaseUrl;
+pub use self::cors_origin::CorsOrigin;
 pub use self::diff::Listening;
 pub use self::filter::Filter;
 pub use self::level::LogLevel;
@@ -102,6 +104,8 @@ with_defaults! {
         /// Streaming: silence before the provider's head after which an event stream is opened all
         /// the same; `None`: never.
         pub early_keepalive: Option<Duration> = None,
+        /// Pages of browsers that may use the proxy; empty: nothing is said to browsers.
+        pub cors_origins: Vec<CorsOrigin> = Vec::new(),
         /// Whether several processes may share the port (`SO_REUSEPORT`).
         pub reuse_port: bool = false,
         /// What is odd but no error, each in one line that names file and key.

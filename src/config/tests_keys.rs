@@ -15,6 +15,7 @@ fn other<T>(key: &Key<T>) -> &'static str {
         ("log_level", _) => r#""DEBUG""#,
         ("providers", _) => r#"["p|http://127.0.0.9|"]"#,
         ("tokens", _) => r#"["me|sk-x"]"#,
+        ("cors_origins", _) => r#"["*"]"#,
         (_, Kind::Integer(..) | Kind::Size | Kind::Seconds | Kind::SecondsOrZero) => "7",
         (_, Kind::Boolean) => "true",
         (_, Kind::Text(_) | Kind::Word) => r#""x""#,

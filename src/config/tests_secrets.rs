@@ -31,7 +31,7 @@ fn objects_and_old_strings_stand_in_one_list() {
     assert_eq!(token("zhipu"), Some(Secret::new("k")));
     assert_eq!(token("old"), Some(Secret::new("a|b|c")));
     assert_eq!((token("empty"), token("ollama")), (None, None));
-    assert_eq!(config.providers[0].base.target("/models"), "/v4/models");
+    assert_eq!(config.providers[0].base.target("/models", ""), "/v4/models");
     assert_eq!(config.providers[0].model_list, ["m"]);
     assert!(config.provider("nobody").is_none());
 }

@@ -23,7 +23,7 @@ use std::time::Duration;
 
 use self::admission::Activity;
 use crate::runtime::{Budget, Share, Shutdown, Socket, Timer, Wait, SCRATCH_BYTES};
-use crate::wire::Decoder;
+use crate::wire::{Decoder, Sharing};
 
 pub use self::admission::{Admission, Slot};
 pub use self::error::Error;
@@ -68,6 +68,8 @@ pub struct Connection {
     keep_alive: bool,
     /// Whether the request is a `HEAD`: the response's body is left out, its length is told.
     head_only: bool,
+    /// Which pages may read the response.
+    sharing: Option<Box<Sharing>>,
     /// Whether the response is out and framed such that another may follow.
     reusable: bool,
     /// The client has ended its side, or the connection broke.
@@ -102,6 +104,7 @@ impl Connection {
             minor: 1,
             keep_alive: false,
             head_only: false,
+            sharing: None,
             reusable: false,
             gone: false,
             skip_linger: false,
@@ -122,6 +125,16 @@ impl Connection {
     /// Whether the current request is a `HEAD`.
     pub fn head_only(&self) -> bool {
         self.head_only
+    }
+
+    /// Which pages may read the response to the current request, where that is to be said.
+    pub fn sharing(&self) -> Option<&Sharing> {
+        self.sharing.as_deref()
+    }
+
+    /// Says so.
+    pub fn share_with(&mut self, sharing: Option<Box<Sharing>>) {
+        self.sharing = sharing;
     }
 
     /// Whether the head of the response may say that another request can follow.

@@ -11,7 +11,7 @@ use serde_json::{json, Value};
 use smol::LocalExecutor;
 
 use crate::downstream::{Admission, Connection, Error, Slot};
-use crate::report::error_json;
+use crate::report::Dialect;
 use crate::runtime::{Budget, Listener, Reactor, Shutdown, Socket, Timer, Watched};
 use crate::wire::{Reply, RequestHead};
 
@@ -75,8 +75,9 @@ async fn respond(
     budget: &Rc<Budget>,
 ) -> Result<(), Error> {
     let body = connection.read_body(head.framing, BODY_BYTES_MAX, &mut budget.share()).await?;
-    let refusal =
-        |status, message: &str| Reply::json(status, error_json(message, status).into_bytes());
+    let refusal = |status, message: &str| {
+        Reply::json(status, Dialect::OpenAi.error(message, status, "", None).into_bytes())
+    };
     let reply = match (head.method.as_str(), head.path.as_str()) {
         ("GET", "/v1/models") => {
             let model = json!({"id": "echo", "object": "model", "owned_by": "demo"});

@@ -9,10 +9,9 @@ use std::time::Duration;
 use serde_json::value::RawValue;
 
 use super::response::Response;
-use super::stream::KEEP_ALIVE_COMMENT;
 use super::{end_head, framing_for, turns_out_to_stream, Stream, Terms};
 use crate::downstream::{self, Connection};
-use crate::report::{error_event, Entry, Error, Outcome};
+use crate::report::{Entry, Error, Outcome};
 use crate::runtime::{label, Share, Timer, Wait};
 use crate::upstream::{self, UpstreamResponse};
 use crate::wire::{
@@ -66,7 +65,7 @@ impl<'t> Early<'t> {
                 // Until the end is in order, that of the connection must not look like it.
                 connection.reset_on_close(self.framing == Framing::UntilClose);
             }
-            self.push_framed(&mut bytes, KEEP_ALIVE_COMMENT);
+            self.push_framed(&mut bytes, self.terms.dialect.keep_alive());
             let written = connection.write_all(&bytes).await;
             written.map_err(|_| downstream::Error::Gone)?;
         }
@@ -78,7 +77,7 @@ impl<'t> Early<'t> {
         push_field(bytes, "cache-control", b"no-cache");
         push_field(bytes, "x-accel-buffering", b"no");
         push_field(bytes, "x-request-id", id.as_bytes());
-        end_head(bytes, self.framing, self.may_persist(connection), connection.minor());
+        end_head(bytes, self.framing, self.may_persist(connection), connection);
     }
 
     fn may_persist(&self, connection: &Connection) -> bool {
@@ -113,7 +112,7 @@ impl<'t> Early<'t> {
         relayed.unwrap_or_else(|error| match error {
             Error::Client(_) => Response::Nothing,
             error => {
-                let event = error.event();
+                let event = error.event(self.terms.dialect, &entry.id);
                 self.last(&event, Outcome::Cut(Box::new(error)), connection, entry)
             }
         })
@@ -199,7 +198,7 @@ impl<'t> Early<'t> {
         let message = format!(
             "提供商 {provider} 拒绝了请求: 状态 {status} (provider {provider} refused: status {status})"
         );
-        let event = error_event(&message, status, Some(&told(&body)));
+        let event = self.terms.dialect.error_event(&message, status, &entry.id, Some(&told(&body)));
         Ok(self.last(&event, Outcome::Refused(status), connection, entry))
     }
 }

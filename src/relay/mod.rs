@@ -12,7 +12,7 @@ use std::future::poll_fn;
 use std::rc::Rc;
 
 use crate::downstream::Connection;
-use crate::report::{Entry, Error};
+use crate::report::{Dialect, Entry, Error};
 use crate::runtime::{Budget, Share};
 use crate::upstream::{self, Provider, Timeouts, UpstreamResponse};
 use crate::wire::{connection_option, looks_like_events, push_field, Content, Framing};
@@ -31,6 +31,8 @@ const ENOUGH_BYTES: usize = 64 * 1024;
 
 /// Limits and deadlines of one response.
 pub struct Terms<'t> {
+    /// How the client wants to be spoken to.
+    pub dialect: Dialect,
     /// The provider whose response it is.
     pub provider: &'t Rc<Provider>,
     /// Its deadlines, and whether the request asked to stream.
@@ -145,8 +147,12 @@ fn framing_for(connection: &Connection) -> Framing {
     }
 }
 
-/// Adds the fields that frame the body and manage the connection, and the empty line.
-fn end_head(head: &mut Vec<u8>, framing: Framing, keep_alive: bool, minor: u8) {
+/// Adds the fields that frame the body, manage the connection and speak to browsers, and the empty
+/// line.
+fn end_head(head: &mut Vec<u8>, framing: Framing, keep_alive: bool, connection: &Connection) {
+    if let Some(sharing) = connection.sharing() {
+        sharing.mark_relayed(head);
+    }
     match framing {
         Framing::Length(length) => {
             push_field(head, "content-length", length.to_string().as_bytes());
@@ -154,7 +160,7 @@ fn end_head(head: &mut Vec<u8>, framing: Framing, keep_alive: bool, minor: u8) {
         Framing::Chunked => push_field(head, "transfer-encoding", b"chunked"),
         Framing::None | Framing::UntilClose => {}
     }
-    if let Some(option) = connection_option(keep_alive, minor) {
+    if let Some(option) = connection_option(keep_alive, connection.minor()) {
         push_field(head, "connection", option.as_bytes());
     }
     head.extend_from_slice(b"\r\n");

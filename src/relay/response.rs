@@ -47,6 +47,11 @@ impl Response {
         let keep_alive = !closes && connection.may_persist_unread();
         let reply = reply.with("x-request-id", id);
         let (mut head, mut rest) = reply.encode(keep_alive, connection.minor());
+        if let Some(sharing) = connection.sharing() {
+            head.truncate(head.len() - b"\r\n".len());
+            sharing.mark(&mut head);
+            head.extend_from_slice(b"\r\n");
+        }
         if connection.head_only() {
             rest = ReplyBody::Static(b"");
         } else {
@@ -61,6 +66,14 @@ impl Response {
             ours: true,
             _share: None,
         }))
+    }
+
+    /// The same; its memory is given back once it is out.
+    pub fn holding(mut self, share: Share) -> Response {
+        if let Response::Whole(whole) = &mut self {
+            whole._share = Some(share);
+        }
+        self
     }
 
     /// The last bytes of one whose head is out already.
@@ -156,7 +169,7 @@ pub(super) fn whole(
     response.finish();
     let keep_alive = connection.may_persist();
     head.reserve(if body.len() <= JOINED_BYTES_MAX { body.len() } else { 0 } + 64);
-    end_head(&mut head, framing, keep_alive, connection.minor());
+    end_head(&mut head, framing, keep_alive, connection);
     let mut rest = ReplyBody::Owned(body);
     join(&mut head, &mut rest);
     let (outcome, _share) = (Outcome::Complete, Some(share));

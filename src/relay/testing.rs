@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::{relay, Terms};
 use crate::downstream::{testing::Bench as Clients, Connection};
-use crate::report::{Entry, Error, Outcome, Stats};
+use crate::report::{Dialect, Entry, Error, Outcome, Stats};
 use crate::runtime::testing::Peer;
 use crate::upstream::testing::{provider, Bench as Providers, WIDE};
 use crate::upstream::{self, exchange, Message, Provider, Timeouts, UpstreamResponse};
@@ -59,6 +59,7 @@ impl Bench {
 
     pub(crate) fn terms(&self) -> Terms<'_> {
         Terms {
+            dialect: Dialect::OpenAi,
             provider: &self.provider,
             timeouts: &self.timeouts,
             body_bytes_max: self.body_bytes_max,

@@ -4,13 +4,11 @@
 use std::fmt;
 use std::rc::Rc;
 
-use serde::Serialize;
-use serde_json::value::RawValue;
-
+use super::dialect::Dialect;
 use crate::downstream;
 use crate::runtime::Wait;
 use crate::upstream::{self, ConnectError, Provider};
-use crate::wire::{HeadError, Reply};
+use crate::wire::{Coding, HeadError, Reply};
 
 /// What went wrong with one request.
 #[derive(Debug)]
@@ -29,6 +27,10 @@ pub enum Error {
     BadToken,
     /// No such path.
     NotFound(String),
+    /// The path repeats a part of itself, as when a base URL already ends with it.
+    PathTwice(String),
+    /// Only plain HTTP is spoken there.
+    NoWebSocket,
     /// The path knows other methods only: these.
     MethodNotAllowed(&'static str),
     /// No such provider, or the model is filtered or not listed; the model's name.
@@ -68,8 +70,8 @@ impl Error {
         use downstream::Error as Client;
         const RETRY: Option<(&str, &str)> = Some(("retry-after", "1"));
         const BEARER: Option<(&str, &str)> = Some(("www-authenticate", "Bearer"));
-        // What can be read (RFC 9110 §12.5.3).
-        const CODING: Option<(&str, &str)> = Some(("accept-encoding", "identity"));
+        // What can be read (RFC 9110 §15.5.16).
+        const CODING: Option<(&str, &str)> = Some(("accept-encoding", Coding::NAMES));
         let (status, kind, field, closes) = match self {
             Error::Client(Client::Gone) => return None,
             Error::Client(Client::Head(head)) => (head_status(*head), "bad_request", None, true),
@@ -80,7 +82,8 @@ impl Error {
             Error::BadRequest(_) | Error::ReloadRefused(_) => (400, "bad_request", None, false),
             Error::UnknownCoding(_) => (415, "bad_request", CODING, false),
             Error::NoToken | Error::BadToken => (401, "unauthorized", BEARER, false),
-            Error::NotFound(_) => (404, "not_found", None, false),
+            Error::NotFound(_) | Error::PathTwice(_) => (404, "not_found", None, false),
+            Error::NoWebSocket => (426, "upgrade", Some(("upgrade", "HTTP/1.1")), false),
             Error::MethodNotAllowed(allowed) => {
                 (405, "not_found", Some(("allow", *allowed)), false)
             }
@@ -115,11 +118,12 @@ impl Error {
         self.consequence().map_or("client_gone", |consequence| consequence.kind)
     }
 
-    /// The response that says so; `None` when the client has left.
-    pub fn reply(&self) -> Option<Reply> {
+    /// The response that says so in the client's dialect; `None` when the client has left. `id` is
+    /// the request's.
+    pub fn reply(&self, dialect: Dialect, id: &str) -> Option<Reply> {
         let Consequence { status, field, .. } = self.consequence()?;
-        // `code` equals the HTTP status.
-        let reply = Reply::json(status, error_json(&self.to_string(), status).into_bytes());
+        let body = dialect.error(&self.to_string(), status, id, None);
+        let reply = Reply::json(status, body.into_bytes());
         Some(match field {
             Some((name, value)) => reply.with(name, value),
             None => reply,
@@ -127,8 +131,8 @@ impl Error {
     }
 
     /// The same as an event, for a client whose response has begun.
-    pub fn event(&self) -> String {
-        error_event(&self.to_string(), self.status().unwrap_or(502), None)
+    pub fn event(&self, dialect: Dialect, id: &str) -> String {
+        dialect.error_event(&self.to_string(), self.status().unwrap_or(502), id, None)
     }
 
     /// The wait that ran out, if that is what happened with the provider.
@@ -159,39 +163,6 @@ fn timeout(error: &upstream::Error) -> Option<&Wait> {
     }
 }
 
-/// The contract's JSON for an error of ours.
-pub fn error_json(message: &str, code: u16) -> String {
-    to_json(&Body { error: Detail { message, r#type: "http_error", code, upstream: None } })
-}
-
-/// The same as a server-sent event, for a client whose response has begun; `upstream` is what the
-/// provider said.
-pub fn error_event(message: &str, code: u16, upstream: Option<&RawValue>) -> String {
-    let json = to_json(&Body { error: Detail { message, r#type: "http_error", code, upstream } });
-    // Within a JSON document line ends are white space, and an event's data is one line.
-    format!("data: {}\n\n", json.replace(['\r', '\n'], " "))
-}
-
-#[derive(Serialize)]
-struct Body<'a> {
-    error: Detail<'a>,
-}
-
-#[derive(Serialize)]
-struct Detail<'a> {
-    message: &'a str,
-    r#type: &'static str,
-    code: u16,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    upstream: Option<&'a RawValue>,
-}
-
-/// The JSON of plain structures, whose keys are strings.
-pub fn to_json(value: &impl Serialize) -> String {
-    // Fails only for maps with other keys and for failing `Serialize` implementations.
-    serde_json::to_string(value).unwrap_or_default()
-}
-
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -205,6 +176,14 @@ impl fmt::Display for Error {
             Error::NoToken => f.write_str("未提供API token"),
             Error::BadToken => f.write_str("API token无效 (invalid API token)"),
             Error::NotFound(path) => write!(f, "未找到路径 {path} (no such path)"),
+            Error::PathTwice(path) => write!(
+                f,
+                "未找到路径 {path}：路径有一段重复，请检查客户端的 base_url (no such path: a part of it is there \
+                 twice, check the client's base_url)"
+            ),
+            Error::NoWebSocket => {
+                f.write_str("这里不支持 WebSocket，请用普通 HTTP (no WebSocket here: use plain HTTP)")
+            }
             Error::MethodNotAllowed(allowed) => {
                 write!(f, "不支持的请求方法，允许 {allowed} (method not allowed)")
             }

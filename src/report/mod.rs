@@ -1,12 +1,16 @@
 //! What became of a request: its error, its outcome, its line in the log, its counts.
 
+mod dialect;
 mod entry;
 mod error;
+mod json;
 pub mod logging;
 mod outcome;
 mod stats;
 
+pub use self::dialect::Dialect;
 pub use self::entry::Entry;
-pub use self::error::{error_event, error_json, to_json, Error};
+pub use self::error::Error;
+pub use self::json::to_json;
 pub use self::outcome::Outcome;
 pub use self::stats::Stats;

@@ -1,10 +1,15 @@
-//! `POST /v1/chat/completions`: who asks, which provider answers, and the request on its way.
+//! Requests whose JSON names a model, such as chats: who asks, which provider answers, and the request
+//! on its way.
 
+use std::borrow::Cow;
 use std::rc::Rc;
 use std::sync::Arc;
 
+use percent_encoding::percent_decode_str;
 use smol::channel::bounded;
 
+use super::decoded::decoded;
+use super::table::Row;
 use crate::config::Token;
 use crate::downstream::{self, Connection};
 use crate::relay::{relay, Early, Response, Terms};
@@ -12,16 +17,16 @@ use crate::report::{Entry, Error};
 use crate::routing::{route, ChatRequest, Refusal};
 use crate::runtime::{offload, Share, Timer, IN_PLACE_BYTES_MAX};
 use crate::state::{Settings, State};
-use crate::upstream::{exchange, Message};
-use crate::wire::{push_field, RequestHead};
+use crate::upstream::{exchange, Call, Message};
+use crate::wire::{push_field, Coding, Decoding, RequestHead};
 
-/// The bearer's token must be on the list.
+/// The client's token must be on the list.
 ///
 /// # Errors
 /// [`Error::NoToken`] or [`Error::BadToken`].
 pub fn authorise<'s>(settings: &'s Settings, head: &RequestHead) -> Result<&'s Token, Error> {
-    let bearer = head.bearer.as_deref().ok_or(Error::NoToken)?;
-    settings.token(bearer).ok_or(Error::BadToken)
+    let token = head.token.as_deref().ok_or(Error::NoToken)?;
+    settings.token(token).ok_or(Error::BadToken)
 }
 
 /// Relays one chat, or begins to.
@@ -30,6 +35,7 @@ pub fn authorise<'s>(settings: &'s Settings, head: &RequestHead) -> Result<&'s T
 /// Whatever keeps a response from being begun.
 pub async fn respond(
     state: &Rc<State>,
+    row: &'static Row,
     mut head: Box<RequestHead>,
     connection: &mut Connection,
     entry: &mut Entry,
@@ -38,15 +44,18 @@ pub async fn respond(
     let settings = state.settings();
     entry.client.clone_from(&authorise(&settings, &head)?.description);
     connection.raise_read_ahead();
-    if let Some(coding) = head.coding.take() {
-        return Err(Error::UnknownCoding(coding));
-    }
+    let known = |name: String| Coding::of(&name).ok_or(Error::UnknownCoding(name));
+    let coding = head.coding.take().map(known).transpose()?;
     let mut share = state.memory.bodies.share();
     let limit = settings.max_request_size;
     let body = Box::pin(connection.read_body(head.framing, limit, &mut share)).await?;
-    let relayed = std::mem::take(&mut head.relayed);
-    drop(head);
-    connection.release_head();
+    let body = match coding {
+        Some(coding) => {
+            let decoding = Decoding::new(coding, body, limit);
+            Box::pin(decoded(state, decoding, connection, &mut share)).await?
+        }
+        None => body,
+    };
     let (request, mut body, share) = parse(state, body, share, connection).await?;
     let provider = route(&settings.providers, &settings.supported_models, &request);
     if !matches!(provider, Err(Refusal::LongName(_))) {
@@ -55,20 +64,43 @@ pub async fn respond(
     let provider = provider.map_err(|refusal| refused(refusal, entry))?;
     entry.provider = Some(provider.clone());
     request.splice(&mut body);
-    let message = provider.chat_head(&relayed, body.len(), &entry.id);
-    let message = Message::new(message, body, Some(share));
+    let query = without_tokens(&head.query, &settings);
+    let call = Call {
+        method: &head.method,
+        path: row.suffix,
+        query: &query,
+        relayed: &head.relayed,
+        credentials: &head.credentials,
+        id: &entry.id,
+    };
+    let message = Message::new(provider.head(&call, body.len()), body, Some(share));
+    drop(head);
+    connection.release_head();
     let timeouts = settings.timeouts(request.stream);
     let terms = Terms {
+        dialect: row.dialect,
         provider,
         timeouts,
         body_bytes_max: settings.max_response_size,
         budget: &state.memory.held,
     };
+    ask(state, message, connection, &terms, entry).await
+}
+
+/// Sends a request to its provider and relays the response, or begins to.
+async fn ask(
+    state: &State,
+    message: Message,
+    connection: &mut Connection,
+    terms: &Terms<'_>,
+    entry: &mut Entry,
+) -> Result<Response, Error> {
+    let Terms { provider, timeouts, .. } = terms;
     // Boxed, like all that is over before the response streams: an open stream stays small.
     let timer = Timer::new(state.clock());
     let exchange = Box::pin(exchange(&state.pool, &provider.origin, message, timeouts, &timer));
     let mut early =
-        timeouts.early_after.map(|after| Box::new(Early::new(after, &terms, connection)));
+        timeouts.early_after.map(|after| Box::new(Early::new(after, terms, connection)));
     let response = match &mut early {
         None => connection.unless_gone(exchange).await?,
         Some(early) => Box::pin(early.wait(exchange, connection, entry)).await?,
@@ -83,7 +115,23 @@ pub async fn respond(
     if !response.head.has_request_id {
         push_field(&mut response.head.relayed, "x-request-id", entry.id.as_bytes());
     }
-    relay(response, connection, &terms, entry).await
+    relay(response, connection, terms, entry).await
+}
+
+/// A query without the parts that are tokens of clients: `key`, and whatever else they call it.
+fn without_tokens<'q>(query: &'q str, settings: &Settings) -> Cow<'q, str> {
+    if query.is_empty() {
+        return Cow::Borrowed(query);
+    }
+    let is_token = |part: &&str| {
+        let value = part.split_once('=').map_or(*part, |(_, value)| value);
+        settings.holds_token(&Cow::from(percent_decode_str(value)))
+    };
+    if !query.split('&').any(|part| is_token(&part)) {
+        return Cow::Borrowed(query);
+    }
+    let parts: Vec<&str> = query.split('&').filter(|part| !is_token(part)).collect();
+    Cow::Owned(parts.join("&"))
 }
 
 fn refused(refusal: Refusal, entry: &Entry) -> Error {

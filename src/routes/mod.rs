@@ -1,41 +1,26 @@
 //! What each endpoint answers; one table says which there are.
 
 pub mod chat;
+mod cors;
+mod decoded;
 pub mod health;
 mod model_list;
 pub mod models;
 pub mod page;
 pub mod query;
 pub mod reload;
+mod table;
 
 use std::rc::Rc;
 
 use serde::Serialize;
 
+use self::table::{endpoint, find, Endpoint, Row, ROWS};
 use crate::downstream::{Connection, Request};
 use crate::relay::Response;
-use crate::report::{to_json, Entry, Error};
+use crate::report::{to_json, Dialect, Entry, Error};
 use crate::state::State;
 use crate::wire::{Reply, RequestHead};
-
-/// What is behind a path.
-#[derive(Clone, Copy)]
-enum Endpoint {
-    About,
-    Health,
-    Reload,
-    Models,
-    Chat,
-}
-
-/// Path, methods as `Allow` lists them, and what is behind. `GET /` names them in this order.
-const ENDPOINTS: [(&str, &str, Endpoint); 5] = [
-    ("/", "GET, HEAD", Endpoint::About),
-    ("/health", "GET, HEAD", Endpoint::Health),
-    ("/v1/reload", "POST", Endpoint::Reload),
-    ("/v1/models", "GET, HEAD", Endpoint::Models),
-    ("/v1/chat/completions", "POST", Endpoint::Chat),
-];
 
 /// The response to one request, and its entry, which is closed once the response is out. The body
 /// of a response that streams is still to come.
@@ -48,14 +33,18 @@ pub async fn respond(
     let id = request.as_mut().ok().and_then(|head| head.request_id.take());
     let id = id.unwrap_or_else(|| format!("{:016x}", fastrand::u64(..)));
     let mut entry = Entry::new(id, connection.peer, state.clock(), &state.stats);
+    let head = request.as_deref().ok();
+    connection.share_with(cors::sharing(&state.settings().cors_origins, head));
+    let row = head.and_then(|head| find(&head.path));
+    let dialect = head.map_or(Dialect::OpenAi, |head| table::dialect(head, row));
     let result = match request {
-        Ok(head) => dispatch(state, head, connection, &mut entry).await,
+        Ok(head) => dispatch(state, row, head, connection, &mut entry).await,
         Err(error) => {
             entry.mark_refused();
             Err(error.into())
         }
     };
-    let response = result.unwrap_or_else(|error| match error.reply() {
+    let response = result.unwrap_or_else(|error| match error.reply(dialect, &entry.id) {
         Some(reply) => Response::ours(reply, Some(error), connection, &entry.id),
         None => {
             entry.status = 0;
@@ -67,12 +56,18 @@ pub async fn respond(
 
 async fn dispatch(
     state: &Rc<State>,
+    row: Option<&'static Row>,
     head: Box<RequestHead>,
     connection: &mut Connection,
     entry: &mut Entry,
 ) -> Result<Response, Error> {
-    let reply = match endpoint(&head.method, &head.path)? {
-        Endpoint::Chat => return chat::respond(state, head, connection, entry).await,
+    if let Some(reply) = cors::preflight(connection.sharing(), &head) {
+        entry.status = reply.status;
+        return Ok(Response::ours(reply, None, connection, &entry.id));
+    }
+    let row = endpoint(&head, row)?;
+    let reply = match row.endpoint {
+        Endpoint::Relay => return chat::respond(state, row, head, connection, entry).await,
         // Caches must not mix up the two (RFC 9110 §12.5.5).
         Endpoint::About if head.prefers_html => page::reply().with("vary", "accept"),
         Endpoint::About => about(state).with("vary", "accept"),
@@ -80,9 +75,8 @@ async fn dispatch(
             let report = connection.unless_gone(Box::pin(health::report(state))).await?;
             Reply::shared_json(report)
         }
-        Endpoint::Models => {
-            let list = connection.unless_gone(Box::pin(models::list(state))).await?;
-            Reply::shared_json(list)
+        Endpoint::Models | Endpoint::Model => {
+            return models::respond(state, row, &head, connection, entry).await;
         }
         Endpoint::Reload => reload::respond(state, &head, connection).await?,
     };
@@ -90,31 +84,20 @@ async fn dispatch(
     Ok(Response::ours(reply, None, connection, &entry.id))
 }
 
-fn endpoint(method: &str, path: &str) -> Result<Endpoint, Error> {
-    let found = ENDPOINTS.iter().find(|(known, ..)| *known == path);
-    let (_, methods, endpoint) = found.ok_or_else(|| Error::NotFound(path.to_owned()))?;
-    if methods.split(", ").any(|allowed| allowed == method) {
-        Ok(*endpoint)
-    } else {
-        Err(Error::MethodNotAllowed(methods))
-    }
-}
-
 fn about(state: &State) -> Reply {
     #[derive(Serialize)]
     struct About {
         service: &'static str,
         version: &'static str,
-        endpoints: [String; ENDPOINTS.len()],
+        endpoints: [String; ROWS.len()],
         stats: serde_json::Value,
     }
-    let line = |(path, methods, _): (&str, &str, Endpoint)| {
-        format!("{} {path}", methods.split(',').next().unwrap_or_default())
-    };
+    let line =
+        |row: Row| format!("{} {}", row.methods.split(',').next().unwrap_or_default(), row.path);
     let about = About {
         service: env!("CARGO_PKG_NAME"),
         version: env!("CARGO_PKG_VERSION"),
-        endpoints: ENDPOINTS.map(line),
+        endpoints: ROWS.map(line),
         stats: state.stats.report(state.admission.taken(), &state.pool),
     };
     Reply::json(200, to_json(&about).into_bytes())

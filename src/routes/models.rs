@@ -1,22 +1,72 @@
-//! `GET /v1/models`: every model that may be asked for, fetched from the providers and kept.
+//! `GET /v1/models`: every model that may be asked for, fetched from the providers and kept, or one of
+//! them.
+
+mod page;
+mod render;
 
 use std::collections::HashSet;
 use std::rc::Rc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use serde::Serialize;
-
+use self::page::page;
 use super::model_list;
 use super::query::{self, Listing};
-use crate::report::to_json;
+use super::table::{model_id, Endpoint, Row};
+use crate::downstream::{self, Connection};
+use crate::relay::Response;
+use crate::report::{Entry, Error};
+use crate::routing::start_of_long;
 use crate::runtime::{label, offload, Share, Wait, IN_PLACE_BYTES_MAX};
-use crate::state::{Catalogue, Listed, Models, Settings, State};
+use crate::state::{Catalogue, Listed, Models, Settings, Shown, State, Visible};
 use crate::upstream;
+use crate::wire::{Reply, RequestHead};
 
-/// What a model takes beside its name, here or rendered.
+/// What a model takes beside its name wherever it stands.
 const AROUND_NAME_BYTES: usize = 100;
 /// How long a caller waits for a list that could not be fetched before.
 const RETRY_MAX: Duration = Duration::from_secs(1);
+
+/// Who sends `anthropic-version` is answered in that dialect.
+///
+/// # Errors
+/// No such model, no such page, no memory for it, or the client has left.
+pub async fn respond(
+    state: &Rc<State>,
+    row: &Row,
+    head: &RequestHead,
+    connection: &mut Connection,
+    entry: &mut Entry,
+) -> Result<Response, Error> {
+    let mut share = state.memory.held.share();
+    let reply = if row.endpoint == Endpoint::Model {
+        let id = model_id(&head.path);
+        let shown = connection.unless_gone(Box::pin(knowing(state, &id))).await?;
+        let model = shown.models.iter().find(|model| *model.id == *id);
+        let model = model.ok_or_else(|| Error::ModelNotFound(start_of_long(&id).unwrap_or(id)))?;
+        varying(if head.is_anthropic { render::anthropic(model) } else { render::openai(model) })
+    } else {
+        let shown = connection.unless_gone(Box::pin(list(state))).await?;
+        if head.is_anthropic {
+            let mut body = page(&shown.models, &head.query)?;
+            // Nobody else is sent this page, so it stays here until this client has read it.
+            body.shrink_to_fit();
+            if !share.resize(body.len()) {
+                return Err(downstream::Error::Overloaded(state.memory.held.limit()).into());
+            }
+            varying(body)
+        } else {
+            Reply::shared_json(shown.body.clone())
+        }
+    };
+    entry.status = reply.status;
+    Ok(Response::ours(reply, None, connection, &entry.id).holding(share))
+}
+
+/// Caches must not mix up the dialects (RFC 9110 §12.5.5). The list for OpenAI's clients does not say so: it
+/// stays as it always was.
+fn varying(body: String) -> Reply {
+    Reply::json(200, body.into_bytes()).with("vary", "anthropic-version")
+}
 
 /// Fetches all lists anew, in the background. The last good list of a provider that did not
 /// change is kept until its successor is there.
@@ -36,7 +86,7 @@ pub fn refresh(state: &Rc<State>) {
         Models::new(provider, known)
     });
     catalogue.models.replace(models.collect());
-    catalogue.rendered.replace(None);
+    catalogue.shown.replace(None);
     fetch_due(state);
 }
 
@@ -48,9 +98,9 @@ fn fetch_due(state: &Rc<State>) {
     }
 }
 
-/// The body of `GET /v1/models`. Waits for lists that were never fetched, all at once and for
+/// All models that may be asked for. Waits for lists that were never fetched, all at once and for
 /// [`query::QUERY_MAX`] at most; for those that could not be fetched before, `RETRY_MAX`.
-pub async fn list(state: &Rc<State>) -> Rc<Vec<u8>> {
+pub async fn list(state: &Rc<State>) -> Rc<Shown> {
     fetch_due(state);
     let catalogue = &state.catalogue;
     let all = catalogue.models.borrow().clone();
@@ -68,46 +118,54 @@ pub async fn list(state: &Rc<State>) -> Rc<Vec<u8>> {
         // Whatever is there by then is shown.
         let _ = timer.within(wait, fetched).await;
     }
-    let mut rendered = catalogue.rendered.borrow_mut();
-    rendered.get_or_insert_with(|| Rc::new(render(&state.settings(), catalogue))).clone()
+    shown(state)
+}
+
+/// The same as [`list`], but waits for nothing if this model is known already.
+async fn knowing(state: &Rc<State>, id: &str) -> Rc<Shown> {
+    fetch_due(state);
+    let now = shown(state);
+    if now.models.iter().any(|model| *model.id == *id) {
+        return now;
+    }
+    list(state).await
+}
+
+/// Those that are known by now.
+fn shown(state: &State) -> Rc<Shown> {
+    let catalogue = &state.catalogue;
+    let mut shown = catalogue.shown.borrow_mut();
+    let made = || {
+        let models = visible(&state.settings(), catalogue);
+        let body = Rc::new(render::openai_list(&models).into_bytes());
+        Rc::new(Shown { models, body })
+    };
+    shown.get_or_insert_with(made).clone()
 }
 
 /// `loaded_at` is for models whose provider does not say when they were made.
-fn render(settings: &Settings, catalogue: &Catalogue) -> Vec<u8> {
+fn visible(settings: &Settings, catalogue: &Catalogue) -> Vec<Visible> {
     let loaded_at = catalogue.loaded_at.get();
     let fetched = catalogue.models.borrow();
     let mut seen = HashSet::new();
-    let mut data: Vec<Model> = Vec::new();
+    let mut found = Vec::new();
     for provider in &settings.providers {
-        let owned_by = provider.name();
+        let name = provider.name();
         let mut add = |model: &str, created| {
-            let id = format!("{owned_by}/{model}");
+            let id = format!("{name}/{model}");
             if settings.allows(&id) && seen.insert(id.clone()) {
-                data.push(Model { id, object: "model", owned_by, created });
+                found.push(Visible { id: id.into(), created, provider: provider.clone() });
             }
         };
         provider.config.model_list.iter().for_each(|model| add(model, loaded_at));
         // Only a provider without a list of its own was asked for one.
-        if let Some(models) = fetched.iter().find(|models| models.provider.name() == owned_by) {
+        if let Some(models) = fetched.iter().find(|models| models.provider.name() == name) {
             let list = models.list.borrow().clone();
             list.iter().for_each(|model| add(&model.id, model.created.unwrap_or(loaded_at)));
         }
     }
-    to_json(&List { object: "list", data }).into_bytes()
-}
-
-#[derive(Serialize)]
-struct List<'a> {
-    object: &'static str,
-    data: Vec<Model<'a>>,
-}
-
-#[derive(Serialize)]
-struct Model<'a> {
-    id: String,
-    object: &'static str,
-    owned_by: &'a str,
-    created: i64,
+    found.shrink_to_fit();
+    found
 }
 
 async fn fetch(state: Rc<State>, models: Rc<Models>) {
@@ -124,7 +182,7 @@ async fn fetch(state: Rc<State>, models: Rc<Models>) {
             if **models.list.borrow() != list {
                 models.list.replace(Rc::new(list));
                 models.share.replace(Some(share));
-                state.catalogue.rendered.replace(None);
+                state.catalogue.shown.replace(None);
             }
             models.fetched_at.set(Some(now));
         }
@@ -151,8 +209,9 @@ async fn read(state: &State, listing: Listing) -> Result<(Vec<Listed>, Share), S
     };
     let list = list.map_err(|error| error.to_string())?;
     let mut share = state.memory.lists.share();
-    // Once here and once more in what is rendered, each with what stands around a name.
-    let bytes = list.iter().map(|model| 2 * (model.id.len() + AROUND_NAME_BYTES)).sum();
+    // Once here, once among the visible ones and once in what is rendered, each with what stands around
+    // a name.
+    let bytes = list.iter().map(|model| 3 * (model.id.len() + AROUND_NAME_BYTES)).sum();
     if share.resize(bytes) {
         Ok((list, share))
     } else {

@@ -78,7 +78,7 @@ fn request_head(provider: &Provider) -> Vec<u8> {
     let (config, base) = (&provider.config, &provider.config.base);
     let anthropic = base.host == ANTHROPIC_HOST;
     let scheme = if base.https { "https" } else { "http" };
-    let mut target = base.target("/models");
+    let mut target = base.target("/models", "");
     if anthropic {
         target.push_str(if target.contains('?') { "&limit=1000" } else { "?limit=1000" });
     }

@@ -25,6 +25,12 @@ pub enum Refusal {
     Ambiguous(&'static str),
 }
 
+/// How a name begins that is longer than any.
+pub fn start_of_long(model: &str) -> Option<String> {
+    let is_long = model.len() > MODEL_BYTES_MAX;
+    is_long.then(|| model.chars().take(MODEL_CHARS_SHOWN).chain(['…']).collect())
+}
+
 /// Finds the provider of a request's model, and checks that the model may be asked for.
 ///
 /// # Errors
@@ -34,9 +40,8 @@ pub fn route<'p>(
     filters: &[Filter],
     request: &ChatRequest,
 ) -> Result<&'p Rc<Provider>, Refusal> {
-    if request.model.len() > MODEL_BYTES_MAX {
-        let start = request.model.chars().take(MODEL_CHARS_SHOWN).chain(['…']);
-        return Err(Refusal::LongName(start.collect()));
+    if let Some(start) = start_of_long(&request.model) {
+        return Err(Refusal::LongName(start));
     }
     let (name, bare) = request.split_model().ok_or(Refusal::NoSuchModel)?;
     let provider = providers.iter().find(|provider| provider.name() == name);

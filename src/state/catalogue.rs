@@ -69,6 +69,24 @@ impl Models {
     }
 }
 
+/// A model that may be asked for.
+pub struct Visible {
+    /// Its whole name: `provider/model`.
+    pub id: Box<str>,
+    /// When it was made, in seconds since 1970, as far as is known.
+    pub created: i64,
+    /// Whose it is.
+    pub provider: Rc<Provider>,
+}
+
+/// All of them, until a list or the configuration changes.
+pub struct Shown {
+    /// In the order of the configuration and of the providers' lists.
+    pub models: Vec<Visible>,
+    /// The body of `GET /v1/models` for OpenAI's clients.
+    pub body: Rc<Vec<u8>>,
+}
+
 /// The model lists of the providers that are asked for theirs.
 #[derive(Default)]
 pub struct Catalogue {
@@ -76,8 +94,8 @@ pub struct Catalogue {
     pub models: RefCell<Vec<Rc<Models>>>,
     /// When the configuration was loaded, in seconds since 1970.
     pub loaded_at: Cell<i64>,
-    /// The body of `GET /v1/models`, until a list or the configuration changes.
-    pub rendered: RefCell<Option<Rc<Vec<u8>>>>,
+    /// What of them may be asked for, once somebody wants to know.
+    pub shown: RefCell<Option<Rc<Shown>>>,
     /// Callers that share the fetches under way.
     pub waiting: Event,
 }
@@ -89,7 +107,7 @@ mod tests {
 
     #[test]
     fn thousands_of_models_take_little() {
-        assert!(size_of::<Listed>() <= 32);
+        assert!(size_of::<Listed>() <= 32 && size_of::<Visible>() <= 32);
     }
 
     #[test]

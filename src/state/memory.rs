@@ -43,10 +43,10 @@ impl Memory {
 /// ones beside them.
 fn limits(config: &Config) -> [usize; 4] {
     [
-        config.max_request_size.saturating_add(4 * MIB),
+        config.max_request_size.saturating_add(8 * MIB),
         config.max_response_size.saturating_add(2 * MIB),
-        4 * MIB,
-        4 * MIB,
+        2 * MIB,
+        2 * MIB,
     ]
     .map(|limit| usize::try_from(limit).unwrap_or(usize::MAX))
 }

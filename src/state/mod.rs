@@ -21,7 +21,7 @@ use crate::report::Stats;
 use crate::runtime::{Clock, Reactor, Semaphore, Shutdown, Timer};
 use crate::upstream::Pool;
 
-pub use self::catalogue::{Catalogue, Listed, Models};
+pub use self::catalogue::{Catalogue, Listed, Models, Shown, Visible};
 pub use self::memory::Memory;
 pub use self::probes::Probes;
 pub use self::settings::Settings;

@@ -17,8 +17,24 @@ pub struct Provider {
     pub config: Configured,
     /// Where its connections lead.
     pub origin: Rc<Origin>,
-    /// The lines that begin every chat's head; they hold its key.
-    chat_prefix: Secret,
+    /// What stands behind the target in every head: its host, its key, and which codings are read.
+    prefix: Secret,
+}
+
+/// One request for a provider, but for its body.
+pub struct Call<'c> {
+    /// As it was sent.
+    pub method: &'c str,
+    /// The path behind `baseurl`, such as `/chat/completions`.
+    pub path: &'c str,
+    /// The client's query, which may be empty.
+    pub query: &'c str,
+    /// The client's field lines that go on.
+    pub relayed: &'c [u8],
+    /// The client's credentials, which go on to a provider that has no key of its own.
+    pub credentials: &'c [u8],
+    /// The request's id.
+    pub id: &'c str,
 }
 
 impl Provider {
@@ -28,12 +44,11 @@ impl Provider {
         let origin = Origin { https: base.https, host: base.host.clone(), port: base.port };
         let authorization = authorization(config.token.as_ref(), base.credentials.as_ref())
             .map_or_else(String::new, |value| format!("Authorization: {value}\r\n"));
-        let chat_prefix = Secret::new(format!(
-            "POST {} HTTP/1.1\r\nHost: {}\r\n{authorization}Accept-Encoding: identity\r\n",
-            base.target("/chat/completions"),
+        let prefix = Secret::new(format!(
+            " HTTP/1.1\r\nHost: {}\r\n{authorization}Accept-Encoding: identity\r\n",
             base.authority(),
         ));
-        Rc::new(Provider { origin: Rc::new(origin), chat_prefix, config })
+        Rc::new(Provider { origin: Rc::new(origin), prefix, config })
     }
 
     /// What stands before the first slash of a model's id.
@@ -41,15 +56,22 @@ impl Provider {
         &self.config.name
     }
 
-    /// A chat's head: the provider's own lines, the client's that go on, and ours.
-    pub fn chat_head(&self, relayed: &[u8], body_length: usize, id: &str) -> Vec<u8> {
-        let prefix = self.chat_prefix.expose().as_bytes();
+    /// A request's head: the provider's own lines, the client's that go on, and ours.
+    pub fn head(&self, call: &Call<'_>, body_length: usize) -> Vec<u8> {
+        let (prefix, base) = (self.prefix.expose().as_bytes(), &self.config.base);
+        let target = base.path.len() + call.path.len() + call.query.len();
         // Room for our lines, and for a small body, which is sent with the head.
-        let room = prefix.len() + relayed.len() + 64 + id.len() + body_length.min(16 * 1024);
-        let mut head = Vec::with_capacity(room);
+        let room = target + prefix.len() + call.relayed.len() + 96 + call.id.len();
+        let mut head = Vec::with_capacity(room + body_length.min(16 * 1024));
+        head.extend_from_slice(call.method.as_bytes());
+        head.push(b' ');
+        base.push_target(&mut head, call.path, call.query);
         head.extend_from_slice(prefix);
-        head.extend_from_slice(relayed);
-        push_field(&mut head, "X-Request-Id", id.as_bytes());
+        head.extend_from_slice(call.relayed);
+        if self.config.token.is_none() && base.credentials.is_none() {
+            head.extend_from_slice(call.credentials);
+        }
+        push_field(&mut head, "X-Request-Id", call.id.as_bytes());
         push_field(&mut head, "Content-Length", body_length.to_string().as_bytes());
         head.extend_from_slice(b"\r\n");
         head

@@ -2,12 +2,37 @@
 
 use memchr::{memmem, memrchr2};
 
-/// Enough to see the final event: a line end, `data: [DONE]` and two line ends.
-const TAIL_BYTES: usize = 24;
+/// Enough to see the line that makes an event the final one: a line end, `event: response.incomplete`
+/// and another.
+const TAIL_BYTES: usize = 32;
 /// The final event of the OpenAI dialect.
 const DONE: &[u8] = b"[DONE]";
 /// A byte that ends no line.
 const OTHER: u8 = b'x';
+
+/// How a stream says that it is complete.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum FinalEvent {
+    /// By `data: [DONE]`.
+    #[default]
+    Done,
+    /// By an event of OpenAI's `responses` that says how it went.
+    Response,
+    /// By Anthropic's `message_stop`.
+    Message,
+}
+
+impl FinalEvent {
+    fn names(self) -> &'static [&'static [u8]] {
+        match self {
+            FinalEvent::Done => &[],
+            FinalEvent::Response => {
+                &[b"response.completed", b"response.failed", b"response.incomplete"]
+            }
+            FinalEvent::Message => &[b"message_stop"],
+        }
+    }
+}
 
 /// The last bytes of an event stream, and what they have told.
 #[derive(Default)]
@@ -15,10 +40,18 @@ pub struct EventTail {
     /// Zeros stand before the first byte.
     last: [u8; TAIL_BYTES],
     started: bool,
+    final_event: FinalEvent,
+    /// The final event has a name, and this line of it has come.
+    named: bool,
     ended: bool,
 }
 
 impl EventTail {
+    /// Nothing has come yet.
+    pub fn new(final_event: FinalEvent) -> EventTail {
+        EventTail { final_event, ..EventTail::default() }
+    }
+
     /// Takes note of bytes that go to the client.
     pub fn push(&mut self, data: &[u8]) {
         self.started |= !data.is_empty();
@@ -30,7 +63,12 @@ impl EventTail {
                 self.last[TAIL_BYTES - data.len()..].copy_from_slice(data);
             }
         }
-        // Most events end in an object, the final one does not.
+        if self.final_event != FinalEvent::Done && !self.ended {
+            let names = self.final_event.names();
+            self.named |= names.iter().any(|name| holds_name(&before, data, name));
+            self.ended = self.named && self.between_events();
+        }
+        // Most events end in an object, `[DONE]` does not.
         if self.ended || self.last.ends_with(b"}\n\n") || self.last.ends_with(b"}\r\n\r\n") {
             return;
         }
@@ -52,6 +90,24 @@ impl EventTail {
     pub fn has_ended(&self) -> bool {
         self.ended
     }
+}
+
+/// Whether a whole line `event: NAME` ends in `piece`, which comes after `before`.
+fn holds_name(before: &[u8; TAIL_BYTES], piece: &[u8], name: &[u8]) -> bool {
+    let start = &piece[..piece.len().min(TAIL_BYTES)];
+    is_named(piece, before[TAIL_BYTES - 1], name)
+        || is_named(&[before, start].concat(), OTHER, name)
+}
+
+/// The same within `text`, which comes after the byte `before`.
+fn is_named(text: &[u8], before: u8, name: &[u8]) -> bool {
+    memmem::find_iter(text, name).any(|at| {
+        let behind = text.get(at + name.len());
+        let start = trim_spaces(&text[..at]).strip_suffix(b"event:");
+        let at_line =
+            start.is_some_and(|start| matches!(start.last().unwrap_or(&before), b'\n' | b'\r' | 0));
+        at_line && matches!(behind, Some(b'\n' | b'\r'))
+    })
 }
 
 /// `text` without the line ends at its end.
@@ -194,6 +250,45 @@ mod tests {
         }
         for text in ["", "\n", "\r\n\n", "{", "[1]", " data: x", "<html>", "dat x", "plain"] {
             assert!(!looks_like_events(text.as_bytes()), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_final_event_with_a_name_is_seen_in_any_split() {
+        let last = "event: message_stop\ndata: {\"type\":\"message_stop\"   }\n\n";
+        for (final_event, last) in [
+            (FinalEvent::Message, last),
+            (FinalEvent::Message, "event:message_stop\r\ndata: {}\r\n\r\n"),
+            (FinalEvent::Response, "event: response.completed\ndata: {\"a\":[1]}\n\n"),
+            (FinalEvent::Response, "event: response.failed\ndata: {}\n\n"),
+            (FinalEvent::Response, "event: response.incomplete\ndata: {}\n\n"),
+        ] {
+            let text = format!("event: a\ndata: {{\"x\":1}}\n\n{last}");
+            for cut in 0..text.len() {
+                let mut tail = EventTail::new(final_event);
+                tail.push(&text.as_bytes()[..cut]);
+                assert!(!tail.has_ended(), "{last:?} at {cut}");
+                tail.push(&text.as_bytes()[cut..]);
+                assert!(tail.has_ended(), "{last:?} cut at {cut}");
+                let mut tail = EventTail::new(final_event);
+                text.as_bytes().chunks(cut + 1).for_each(|piece| tail.push(piece));
+                assert!(tail.has_ended(), "{last:?} in pieces of {}", cut + 1);
+            }
+        }
+    }
+
+    #[test]
+    fn what_only_speaks_of_the_final_event_is_not_it() {
+        for text in [
+            "event: message_stopped\ndata: {}\n\n",
+            "event: message\ndata: {\"type\":\"message_stop\"}\n\n",
+            "data: event: message_stop\n\n",
+            "event: message_stop\ndata: {}\n",
+            "xevent: message_stop\n\n",
+        ] {
+            let mut tail = EventTail::new(FinalEvent::Message);
+            tail.push(text.as_bytes());
+            assert!(!tail.has_ended(), "{text:?}");
         }
     }
 }

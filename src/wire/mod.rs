@@ -1,17 +1,19 @@
-//! HTTP/1.1 bytes: heads, bodies, chunks, events. Pure: it reads and writes memory only, and must
+//! HTTP/1.1 bytes: heads, bodies and their codings, chunks, events. Pure: it reads and writes memory only, and must
 //! not know sockets or timers.
 
 mod body;
 mod chunks;
+mod coding;
 mod events;
 mod head;
 mod reply;
 
 pub use self::body::{BodyError, Decoder, Framing};
 pub use self::chunks::{frame, push_chunk, HEADROOM, LAST_CHUNK};
-pub use self::events::{looks_like_events, EventTail};
+pub use self::coding::{Coding, CodingError, Decoding, Pause};
+pub use self::events::{looks_like_events, EventTail, FinalEvent};
 pub use self::head::{
-    push_field, Content, HeadError, HeadScanner, RequestHead, ResponseHead, FIELDS_MAX,
-    HEAD_BYTES_MAX,
+    push_field, Content, CrossOrigin, HeadError, HeadScanner, RequestHead, ResponseHead, Sharing,
+    FIELDS_MAX, HEAD_BYTES_MAX,
 };
 pub use self::reply::{connection_option, Reply, ReplyBody};

@@ -7,6 +7,9 @@ use async_h1::server::Encoder;
 use futures_lite::future::block_on;
 use futures_lite::io::{empty, AsyncReadExt};
 use http_types::{Body, Method, Mime, Response, StatusCode};
+use memchr::memmem;
+
+const NO_CONTENT: u16 = 204;
 
 /// A body that may be shared: a thousand clients that read one slowly keep it once.
 pub enum ReplyBody {
@@ -56,6 +59,11 @@ impl Reply {
         Reply::new(200, "text/html; charset=utf-8", ReplyBody::Static(body))
     }
 
+    /// One that says all in its head; its status is 204.
+    pub fn no_content() -> Reply {
+        Reply::new(NO_CONTENT, "", ReplyBody::Static(b""))
+    }
+
     fn new(status: u16, content_type: &'static str, content: ReplyBody) -> Reply {
         Reply { status, content_type, content, fields: Vec::new() }
     }
@@ -71,18 +79,31 @@ impl Reply {
     pub fn encode(self, keep_alive: bool, minor: u8) -> (Vec<u8>, ReplyBody) {
         let status = StatusCode::try_from(self.status).unwrap_or(StatusCode::InternalServerError);
         let mut response = Response::new(status);
-        response.set_body(Body::from_reader(empty(), Some(self.content.len())));
-        response.set_content_type(Mime::from(self.content_type));
+        if self.status != NO_CONTENT {
+            response.set_body(Body::from_reader(empty(), Some(self.content.len())));
+            response.set_content_type(Mime::from(self.content_type));
+        }
+        // `Upgrade` belongs to this connection, and says so (RFC 9110 §7.8).
+        let upgrade = self.fields.iter().any(|(name, _)| *name == "upgrade").then_some("Upgrade");
         for (name, value) in self.fields {
             response.insert_header(name, value);
         }
-        if let Some(option) = connection_option(keep_alive, minor) {
-            response.insert_header("connection", option);
+        let options = [connection_option(keep_alive, minor), upgrade];
+        let options: Vec<&str> = options.into_iter().flatten().collect();
+        if !options.is_empty() {
+            response.insert_header("connection", options.join(", "));
         }
         let mut head = Vec::new();
         // From memory to memory: ready at once, and it cannot fail. As if for `HEAD`: the head
         // alone.
         let _ = block_on(Encoder::new(response, Method::Head).read_to_end(&mut head));
+        // async-h1 counts a body that is not there; no 204 may (RFC 9110 §8.6).
+        let counted = b"content-length: 0\r\n";
+        if self.status == NO_CONTENT {
+            if let Some(at) = memmem::find(&head, counted) {
+                head.drain(at..at + counted.len());
+            }
+        }
         (head, self.content)
     }
 }

@@ -3,12 +3,18 @@
 import itertools
 import json
 import os
+import re
 import time
 import unittest
 import urllib.request
+from pathlib import Path
+
+import harness
 
 BASE_URL = os.environ["BASE_URL"]
 API_KEY = os.environ["API_KEY"]
+# The same with `early_keepalive` and `sse_keepalive`.
+EARLY_URL = os.environ["EARLY_URL"]
 UPSTREAM_URL = os.environ["UPSTREAM_URL"]
 LOG_FILE = os.environ["LOG_FILE"]
 DEMO_BANNER = os.environ["DEMO_BANNER"]
@@ -37,11 +43,29 @@ def seen(tag, closed=False):
         return json.load(answer)
 
 
+def asked(tag):
+    """The one request under this tag, its body read. No token of the client's came with it."""
+    [request] = seen(tag)["requests"]
+    assert API_KEY not in json.dumps(request), f"the client's token went upstream: {request}"
+    return {**request, "body": json.loads(request["body"])}
+
+
 def user(text):
     return [{"role": "user", "content": text}]
 
 
 class ClientTest(unittest.TestCase):
+    def assert_ended(self, tag, how):
+        """What the proxy's log says of the one request under this tag."""
+        pattern = re.compile(rf"模型: \S+/{tag} .* 结束: (.*) 耗时: ")
+        lines = harness.eventually(
+            f"a line for {tag}", lambda: pattern.findall(Path(LOG_FILE).read_text(encoding="utf-8")))
+        self.assertEqual(len(lines), 1, lines)
+        self.assertIn(how, lines[0])
+
+    def assert_complete(self, tag):
+        self.assert_ended(tag, "完成 (complete)")
+
     def assert_closed(self, tag, since):
         """The proxy has hung up on the provider, and soon enough."""
         self.assertTrue(seen(tag, closed=True)["closed"], "the provider's connection stays open")

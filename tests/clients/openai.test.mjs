@@ -7,20 +7,13 @@ import { test } from "node:test";
 
 import OpenAI from "openai";
 
-const { BASE_URL, API_KEY, UPSTREAM_URL } = process.env;
+import { API_KEY, BASE_URL, UNICODE, model, seen, user } from "./case.mjs";
+
 // The promise: whoever hangs up drops the provider's connection within a second.
 const CLOSED_WITHIN_MS = 1000;
-const UNICODE = "你好，世界 🌍👩‍👩‍👧‍👦 naïve \u2028 \\ \"quoted\" 𝒜";
 
-let numbers = 0;
 const client = (options = {}) =>
   new OpenAI({ baseURL: `${BASE_URL}/v1`, apiKey: API_KEY, maxRetries: 0, timeout: 20_000, ...options });
-const model = (script) => {
-  const tag = `js${numbers++}`;
-  return [`scripted/${script}/${tag}`, tag];
-};
-const user = (content) => [{ role: "user", content }];
-const seen = async (tag, path = "") => (await fetch(`${UPSTREAM_URL}/seen/${tag}${path}`)).json();
 const text = async (stream) => {
   let said = "";
   for await (const chunk of stream) said += chunk.choices[0]?.delta?.content ?? "";

@@ -1,9 +1,9 @@
-"""Runs curl, openai-python and openai-node against the real binary. Called by run.sh.
+"""Runs curl and the SDKs of Python and JavaScript against the real binary. Called by run.sh.
 
     python run.py BINARY NODE_MODULES
 
-Starts the scripted provider, `ai_proxy` in front of it, and a second `ai_proxy` without any file (the
-demo, on its fixed port 8001), runs the tests, stops everything and looks at what is left.
+Starts the scripted provider, `ai_proxy` in front of it, a second `ai_proxy` without any file (the
+demo, on its fixed port 8001) and a third that sends keep-alives, runs the tests, stops everything and looks at what is left.
 """
 
 import os
@@ -42,6 +42,11 @@ def configuration(upstream_url):
     }
 
 
+def early(config):
+    """The same with both kinds of keep-alives, and with little patience."""
+    return {**config, "early_keepalive": 0.1, "sse_keepalive": 0.1}
+
+
 def farewell(proxies):
     """A test case of what is left once all tests are through."""
 
@@ -52,7 +57,7 @@ def farewell(proxies):
             self.assertEqual(about.returncode, 0)
 
         def test_the_programs_stop_in_peace(self):
-            self.assertEqual([proxy.stop() for proxy in proxies], [0, 0])
+            self.assertEqual([proxy.stop() for proxy in proxies], [0, 0, 0])
 
         def test_they_did_not_panic(self):
             for proxy in proxies:
@@ -69,10 +74,14 @@ def farewell(proxies):
 
 
 def run_node(modules):
-    """Node resolves packages from the script's own directory, so the script is copied beside them."""
-    script = Path(modules).parent / "openai.test.mjs"
-    script.write_bytes((HERE / "openai.test.mjs").read_bytes())
-    done = subprocess.run(["node", "--test", "--test-reporter=spec", str(script)],
+    """Node resolves packages from the script's own directory, so the scripts are copied beside them."""
+    beside = Path(modules).parent
+    for old in beside.glob("*.mjs"):
+        old.unlink()
+    for script in HERE.glob("*.mjs"):
+        (beside / script.name).write_bytes(script.read_bytes())
+    tests = sorted(str(path) for path in beside.glob("*.test.mjs"))
+    done = subprocess.run(["node", "--test", "--test-reporter=spec", *tests],
                           capture_output=True, text=True, stdin=subprocess.DEVNULL)
     print(done.stdout, done.stderr, sep="", flush=True)
     counts = {name: int(count) for name, count in
@@ -94,9 +103,10 @@ def main():
         try:
             proxies.append(harness.Proxy(binary, Path(scratch, "proxy"), configuration(upstream_url)))
             proxies.append(harness.Proxy(binary, Path(scratch, "demo")))
+            proxies.append(harness.Proxy(binary, Path(scratch, "early"), early(configuration(upstream_url))))
             os.environ.update({
                 "BASE_URL": proxies[0].url, "API_KEY": API_KEY, "UPSTREAM_URL": upstream_url,
-                "LOG_FILE": str(proxies[0].log),
+                "LOG_FILE": str(proxies[0].log), "EARLY_URL": proxies[2].url,
                 "DEMO_BANNER": str(proxies[1].banner), "DEMO_URL": proxies[1].url,
                 "NON_STREAM_TIMEOUT": str(NON_STREAM_TIMEOUT), "STREAM_TIMEOUT": str(STREAM_TIMEOUT),
                 "REQUEST_BYTES_MAX": str(REQUEST_BYTES_MAX),

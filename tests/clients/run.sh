@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Real clients against the real binary: curl, openai-python, openai-node.
+# Real clients against the real binary: curl, and the SDKs of OpenAI, Anthropic, LangChain and Vercel.
 #
 #     tests/clients/run.sh BINARY [DIRECTORY]
 #
@@ -14,13 +14,19 @@ binary=$(realpath "$1")
 directory=$(realpath -m "${2:-$here/../../target/clients}")
 mkdir -p "$directory"
 
-python_with "$here/requirements.txt" "$directory"
+# Both wait for the network most of the time.
+python_with "$here/requirements.txt" "$directory" &
+python=$!
 if ! cmp -s "$here/package.json" "$directory/installed.json"; then
     cp "$here/package.json" "$directory/package.json"
     npm install --prefix "$directory" --silent --no-audit --no-fund --no-package-lock
     cp "$here/package.json" "$directory/installed.json"
 fi
-"$directory/venv/bin/pip" list --disable-pip-version-check 2>/dev/null | grep -E '^(openai|httpx2?) ' || true
-echo "openai (npm) $(node -p 'require(process.argv[1]).version' "$directory/node_modules/openai/package.json")"
+wait "$python"
+"$directory/venv/bin/pip" list --disable-pip-version-check 2>/dev/null |
+    grep -E '^(openai|anthropic|langchain-.*|httpx2?) ' || true
+for package in openai @anthropic-ai/sdk ai; do
+    echo "$package (npm) $(node -p 'require(process.argv[1]).version' "$directory/node_modules/$package/package.json")"
+done
 
 alone "$directory/venv/bin/python" -B "$here/run.py" "$binary" "$directory/node_modules"

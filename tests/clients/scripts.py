@@ -2,7 +2,7 @@
 
 The model's name says what happens, and a tag behind it tells the tests' requests apart: `echo/t7`,
 `status-429/t8`. What was seen under a tag is read back over `GET /seen/<tag>`,
-`GET /seen/<tag>/closed` waits until the proxy has hung up on it.
+`GET /seen/<tag>/closed` waits until the proxy has hung up on it. apis.py has the endpoints beside chat.
 
     python scripts.py       prints its port, serves until standard input ends
 """
@@ -15,6 +15,7 @@ import threading
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+from apis import ANTHROPIC_FIELDS, APIS, anthropic_error  # noqa: E402
 from provider import Gone, Provider  # noqa: E402
 
 WAIT_MAX = 10.0
@@ -217,7 +218,24 @@ def tell(connection, target):
                      "closed": record.closed.is_set()})
 
 
-def chat(connection, request):
+def answer_api(connection, body, path, args):
+    """An endpoint beside chat; `status`, `slow` and `late` are the same everywhere."""
+    if body["script"].startswith("late"):
+        connection.pause(0.5)
+        body["script"] = body["script"].removeprefix("late_")
+    if body["script"] == "slow":
+        connection.pause(WAIT_MAX)
+    elif body["script"] != "status":
+        APIS[path](connection, body)
+    elif path.startswith("/v1/messages"):
+        code, *seconds = args
+        fields = [*ANTHROPIC_FIELDS, *(("retry-after", wait) for wait in seconds)]
+        connection.json(anthropic_error(int(code)), f"{code} {REASONS[int(code)]}", fields)
+    else:
+        status(connection, body, args)
+
+
+def ask(connection, request):
     body = json.loads(request["body"])
     script, _, body["tag"] = body["model"].partition("/")
     name, *args = script.split("-")
@@ -228,6 +246,10 @@ def chat(connection, request):
     try:
         if request["headers"].get("authorization") != f"Bearer {PROVIDER_KEY}":
             return refuse(connection, 401)
+        path = request["target"].partition("?")[0]
+        if path in APIS:
+            body["script"] = name
+            return answer_api(connection, body, path, args)
         if name not in SCRIPTS:
             return refuse(connection, 404)
         SCRIPTS[name](connection, body, args)
@@ -238,9 +260,9 @@ def chat(connection, request):
 
 class Scripted(Provider):
     def answer(self, connection, request):
-        route = (request["method"], request["target"])
-        if route == ("POST", "/v1/chat/completions"):
-            chat(connection, request)
+        route = (request["method"], request["target"].partition("?")[0])
+        if route == ("POST", "/v1/chat/completions") or request["method"] == "POST" and route[1] in APIS:
+            ask(connection, request)
         elif route == ("GET", "/v1/models"):
             models = [{"id": name, "object": "model"} for name in SCRIPTS]
             connection.json({"object": "list", "data": models})

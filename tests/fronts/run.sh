@@ -13,7 +13,7 @@ binary=$(realpath "$1")
 directory=$(realpath -m "${2:-$here/../../target/fronts}")
 mkdir -p "$directory"
 
-python_with "$here/../clients/requirements.txt" "$directory"
+python_with "$here/requirements.txt" "$directory"
 nginx -v
 haproxy -v | head -1
 

@@ -177,6 +177,31 @@ class Promises:
         page = subprocess.run(["curl", "-sS", "-H", "Accept: text/html", self.url], capture_output=True)
         self.assertTrue(page.stdout.startswith(b"<!doctype html>"), page.stdout[:100])
 
+    def test_the_name_of_a_session_goes_through(self):
+        # Providers keep their prompt caches by it, and some clients write it with an underscore.
+        self.provider.script = lambda connection, request: connection.json(
+            {name: request["headers"].get(name) for name in ("session_id", "session-id")})
+        with self.openai() as client:
+            sent = {"session_id": "s-1", "session-id": "s-2"}
+            answer = client.post("/responses", body={"model": "p/m"}, cast_to=object, options={"headers": sent})
+        self.assertEqual(answer, sent)
+
+    def test_a_query_goes_through(self):
+        self.provider.script = lambda connection, request: connection.json({"target": request["target"]})
+        connection, answer = self.post(CHAT, "/v1/messages?beta=true&x=%C3%BC")
+        self.assertEqual(json.load(answer), {"target": "/v1/messages?beta=true&x=%C3%BC"})
+        connection.close()
+
+    def test_a_client_that_wants_websocket_is_told_to_use_http(self):
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=WAIT_MAX)
+        fields = {"Connection": "Upgrade", "Upgrade": "websocket", "Sec-WebSocket-Version": "13",
+                  "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ=="}
+        connection.request("GET", "/v1/responses", headers=fields)
+        answer = connection.getresponse()
+        self.assertEqual(answer.status, 426)
+        self.assertEqual(json.load(answer)["error"]["code"], 426)
+        connection.close()
+
     def test_a_request_id_goes_through(self):
         self.provider.script = lambda connection, request: connection.json(
             {"id": request["headers"]["x-request-id"]})

@@ -2,11 +2,13 @@
 
 mod answers;
 mod cancel;
+mod coded_requests;
 mod early_keepalive;
 mod final_events;
 mod mislabelled_streams;
 mod redirects;
 mod requests;
+mod rows;
 mod sse_keepalive;
 mod streams;
 mod streams_end;

@@ -69,6 +69,27 @@ fn wrong_methods_are_405_with_allow() {
 }
 
 #[test]
+fn websocket_is_refused_at_once_and_the_connection_serves_on() {
+    let proxy = TestProxy::start(&config([]));
+    let mut client = proxy.connect();
+    for (path, more, options) in [
+        ("/v1/responses", "", "Upgrade"),
+        ("/v1/realtime?model=a", "", "Upgrade"),
+        ("/realtime", ", close", "close, Upgrade"),
+    ] {
+        let answer = client
+            .send(format!(
+                "GET {path} HTTP/1.1\r\nHost: t\r\nUpgrade: websocket\r\n\
+                 Connection: Upgrade{more}\r\nSec-WebSocket-Version: 13\r\n\r\n"
+            ))
+            .response_to("GET");
+        assert!(answer.error(426).contains("WebSocket"), "{path}");
+        assert_eq!(answer.header("upgrade").as_deref(), Some("HTTP/1.1"), "{path}");
+        assert_eq!(answer.header("connection").as_deref(), Some(options), "{path}");
+    }
+}
+
+#[test]
 fn head_works_wherever_get_does() {
     let proxy = TestProxy::start(&config([]));
     for path in ["/", "/health", "/v1/models"] {

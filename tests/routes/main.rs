@@ -2,10 +2,12 @@
 
 mod auth;
 mod chat_bodies;
+mod cors;
 mod endpoints;
 mod health;
 mod model_lists;
 mod models;
+mod models_dialects;
 mod request_ids;
 mod stats;
 mod status_page;

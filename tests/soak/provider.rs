@@ -196,9 +196,9 @@ impl Exchange {
             2 => 1024,
             _ => 16 * 1024,
         };
-        let writes = nonce % 3 != 0;
+        let writes = !nonce.is_multiple_of(3);
         for piece in body.chunks(size.max(1)) {
-            if nonce % 5 == 0 {
+            if nonce.is_multiple_of(5) {
                 let _ = write!(out, "{:X};soak=\"yes\"\r\n", piece.len());
                 out.extend_from_slice(piece);
                 out.extend_from_slice(b"\r\n");
@@ -210,7 +210,8 @@ impl Exchange {
                 out.clear();
             }
         }
-        let end: &[u8] = if nonce % 7 == 0 { b"0\r\nX-Soak: over\r\n\r\n" } else { b"0\r\n\r\n" };
+        let end: &[u8] =
+            if nonce.is_multiple_of(7) { b"0\r\nX-Soak: over\r\n\r\n" } else { b"0\r\n\r\n" };
         out.extend_from_slice(end);
         self.send(out)?;
         Ok(true)

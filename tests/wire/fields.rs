@@ -128,11 +128,11 @@ fn a_token_in_any_other_field_never_reaches_a_provider() {
             }
         }
     }
-    // A client's own value passes, and so does a field that only begins like a token.
-    let line = format!("X-Api-Key: {TOKEN}x\r\nX-Request-Id: mine\r\n");
+    // A client's own value passes, also one that only begins like a token.
+    let line = format!("X-My-Key: {TOKEN}x\r\nX-Request-Id: mine\r\n");
     proxy.chat_with(&line, chat(MODEL));
     let head = raw.requests().pop().expect("a request").head;
-    assert_eq!(head.get("x-api-key"), Some(format!("{TOKEN}x")));
+    assert_eq!(head.get("x-my-key"), Some(format!("{TOKEN}x")));
     assert_eq!(head.get("x-request-id").as_deref(), Some("mine"));
     assert!(!proxy.everything().replace(&format!("{TOKEN}x"), "").contains(TOKEN));
 }

@@ -2,7 +2,7 @@
 
 use std::net::Ipv6Addr;
 
-use super::Kind::{Boolean, Integer, Lines, Seconds, SecondsOrZero, Size, Text, Word};
+use super::Kind::{Boolean, Integer, Lines, Seconds, SecondsOrZero, Size, Text, Word, Words};
 use super::Shown::{Elsewhere, Limit, Plain, Titled};
 use super::{key, needs_restart, required, wanted, Key, Presence, Shown, Value};
 use crate::config::Config;
@@ -86,6 +86,11 @@ pub(in crate::config) const KEYS: &[Key<Config>] = &[
     "streaming: when the provider's head is not there after so long, send `200`, `text/event-stream` and `: keep-alive`, and another comment each time it has passed again; 0 is off. A later refusal is then an event and not a status, see [below](#behaviour-worth-knowing)",
     "流式：在该时间内没有收到提供商的响应头时，先返回 `200`、`text/event-stream` 和 `: keep-alive`，之后每隔同样时间再发一条注释；0 表示关闭。此后提供商若拒绝，客户端收到的是事件而不是状态码，见[下文](#值得知道的行为)",
     "Seconds of silence before the provider's head after which a stream's client gets 200 and SSE comments all the same; a later refusal is then an error event, not a status; 0 turns this off." },
+    key! { cors_origins, Words("off"), Plain,
+    "pages of browsers that may use the proxy from elsewhere (CORS): their origins, exactly as `https://chat.example` or `app://obsidian.md`, with any port as `http://localhost:*`, or `*` for every page. A page needs a token all the same. Empty: nothing is said to browsers",
+    "允许跨域使用代理的网页（CORS）：写来源，如 `https://chat.example` 或 `app://obsidian.md`；任意端口写 `http://localhost:*`；`*` 表示所有网页。网页仍然需要 token。为空：不向浏览器说明任何事",
+    "Origins of pages that browsers may let use the proxy (CORS): exact ones, ones with any port such as http://localhost:*, or * for every page. Empty: nothing is said to browsers.",
+    r##""type": ["array", "null"], "default": [], "items": {"type": "string", "anyOf": [{"enum": ["*"]}, {"pattern": "^[A-Za-z][A-Za-z0-9+.-]*://([A-Za-z0-9._~-]+|\\[[0-9A-Fa-f:.]+\\])(:([1-9][0-9]*|\\*))?$"}, {"enum": ["file://"]}, {"$ref": "#/$defs/reference"}]}, "examples": [["https://chat.example", "http://localhost:*"]]"## },
     needs_restart(key! { reuse_port, Boolean, Plain,
     "let several processes share the port (`SO_REUSEPORT`), one for each core for instance; give each its own working directory, for the log",
     "允许多个进程共用端口（`SO_REUSEPORT`），例如每个核心一个；请给每个进程自己的工作目录，以便放日志",

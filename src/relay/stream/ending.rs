@@ -61,13 +61,13 @@ impl Stream {
 
     /// Ends the stream such that the client notices: with an error event where one can stand, and
     /// always without the end that the framing asks for.
-    pub(super) fn cut(&mut self, cause: upstream::Error) {
+    pub(super) fn cut(&mut self, cause: upstream::Error, entry: &Entry) {
         if self.may_end() && !matches!(cause, upstream::Error::TooLarge(_)) {
             return self.complete();
         }
         let error = Error::of_exchange(&self.provider, cause);
         if self.between_events() {
-            let event = error.event();
+            let event = error.event(self.dialect, &entry.id);
             self.push_framed(event.as_bytes());
         }
         self.outcome = Some(Outcome::Cut(Box::new(error)));

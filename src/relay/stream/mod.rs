@@ -21,12 +21,10 @@ use std::task::{Context, Poll};
 use std::time::Instant;
 
 use crate::downstream::Connection;
-use crate::report::{Entry, Outcome};
+use crate::report::{Dialect, Entry, Outcome};
 use crate::runtime::{Share, Wait, SCRATCH_BYTES};
 use crate::upstream::{self, Provider, Timeouts, UpstreamResponse};
 use crate::wire::{frame, push_chunk, EventTail, Framing, HEADROOM};
-
-pub(super) use waiting::KEEP_ALIVE_COMMENT;
 
 /// Read from the provider at once: as much as may have to wait for a slow client.
 const PIECE_BYTES_MAX: usize = 32 * 1024;
@@ -37,6 +35,7 @@ pub struct Stream {
     response: UpstreamResponse,
     provider: Rc<Provider>,
     timeouts: Rc<Timeouts>,
+    dialect: Dialect,
     /// What the client did not take yet.
     pending: Vec<u8>,
     written: usize,
@@ -97,7 +96,7 @@ impl Stream {
                 }
                 Poll::Ready(Err(_)) if self.final_out_at.is_some() => self.abandon(),
                 Poll::Ready(Err(outcome)) => return Poll::Ready(outcome),
-                Poll::Pending => return self.poll_wait(context, connection, true),
+                Poll::Pending => return self.poll_wait(context, connection, entry, true),
             }
             if let Some(outcome) = self.outcome.take() {
                 return Poll::Ready(outcome);
@@ -107,7 +106,7 @@ impl Stream {
                 continue;
             }
             if self.poll_piece(context, connection, entry).is_pending() {
-                return self.poll_wait(context, connection, false);
+                return self.poll_wait(context, connection, entry, false);
             }
         }
     }
@@ -159,7 +158,7 @@ impl Stream {
             Poll::Pending => return Poll::Pending,
             Poll::Ready(Ok(count)) => count,
             Poll::Ready(Err(error)) => {
-                self.cut(upstream::Error::Io(error));
+                self.cut(upstream::Error::Io(error), entry);
                 return Poll::Ready(());
             }
         };
@@ -167,7 +166,7 @@ impl Stream {
         if count == 0 {
             match self.response.decoder.end() {
                 Ok(()) => self.complete(),
-                Err(error) => self.cut(upstream::Error::Body(error)),
+                Err(error) => self.cut(upstream::Error::Body(error), entry),
             }
             return Poll::Ready(());
         }
@@ -175,7 +174,7 @@ impl Stream {
         let piece = match self.response.decoder.decode(read) {
             Ok(piece) => piece,
             Err(error) => {
-                self.cut(upstream::Error::Body(error));
+                self.cut(upstream::Error::Body(error), entry);
                 return Poll::Ready(());
             }
         };
@@ -191,12 +190,12 @@ impl Stream {
             self.outcome = Some(Outcome::Complete);
         }
         if entry.bytes > self.body_bytes_max {
-            self.cut(upstream::Error::TooLarge(self.body_bytes_max));
+            self.cut(upstream::Error::TooLarge(self.body_bytes_max), entry);
             return Poll::Ready(());
         }
         self.offer(context, connection, &scratch[framed]);
         if let Some(error) = self.response.decoder.failure() {
-            self.cut(upstream::Error::Body(error));
+            self.cut(upstream::Error::Body(error), entry);
         }
         Poll::Ready(())
     }

@@ -31,20 +31,21 @@ impl Stream {
         if !opened {
             entry.status = head.status;
             push_event_fields(&mut pending, head);
-            end_head(&mut pending, framing, keep_alive, connection.minor());
+            end_head(&mut pending, framing, keep_alive, connection);
         }
         let now = connection.timer().now();
         let limited = whole || !terms.timeouts.streams;
         let mut stream = Stream {
             provider: terms.provider.clone(),
             timeouts: terms.timeouts.clone(),
+            dialect: terms.dialect,
             pending,
             written: 0,
             share: None,
             framing,
             keep_alive,
             events,
-            tail: (!head.encoded && !whole).then(EventTail::default),
+            tail: (!head.encoded && !whole).then(|| EventTail::new(terms.dialect.final_event())),
             whole_by: terms.timeouts.whole(response.sent_at),
             body_bytes_max: if limited { terms.body_bytes_max } else { u64::MAX },
             heard_at: now,

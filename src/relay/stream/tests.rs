@@ -1,6 +1,5 @@
 use std::task::Waker;
 
-use super::waiting::KEEP_ALIVE_COMMENT;
 use super::*;
 use crate::relay::testing::{Bench, Ended, Running, SECOND, STREAMS};
 use crate::relay::{relay, Response};
@@ -50,7 +49,7 @@ pub(super) fn cut(ended: Ended) -> Error {
 // All that is kept of a response that streams, beside its two sockets: there may be thousands of them.
 #[test]
 fn a_stream_is_small() {
-    assert!(size_of::<Stream>() <= 448);
+    assert!(size_of::<Stream>() <= 464);
 }
 
 #[test]
@@ -148,7 +147,7 @@ fn a_slow_client_holds_up_the_provider_and_not_the_memory() {
 #[test]
 fn a_silent_stream_gets_comments_between_two_events_only_and_none_after_the_final_one() {
     let comments = Timeouts { comment_after: Some(10 * SECOND), ..STREAMS };
-    let comment = chunk(std::str::from_utf8(KEEP_ALIVE_COMMENT).unwrap());
+    let comment = chunk(std::str::from_utf8(Dialect::OpenAi.keep_alive()).unwrap());
     let bench = Bench::new(comments);
     let (mut running, mut client, mut provider) = begin(&bench, EVENT);
     for _ in 0..2 {

@@ -21,7 +21,10 @@ fn silence_cuts_a_stream_and_says_so_between_two_events_only() {
             (Some(504), label::NEXT_BYTES)
         );
         let last = client.text();
-        assert_eq!(last, if told { chunk(&error.event()) } else { String::new() });
+        assert_eq!(
+            last,
+            if told { chunk(&error.event(Dialect::OpenAi, "id")) } else { String::new() }
+        );
         assert!(provider.is_closed());
     }
 }
@@ -33,7 +36,7 @@ fn a_provider_that_dies_before_the_final_event_cuts_and_after_it_completes_the_s
     drop(provider);
     let error = cut(bench.finish(running));
     assert_eq!(error.status(), Some(502));
-    assert_eq!(client.text(), chunk(&error.event()), "and no last chunk");
+    assert_eq!(client.text(), chunk(&error.event(Dialect::OpenAi, "id")), "and no last chunk");
     let (running, mut client, provider) = begin(&bench, DONE);
     drop(provider);
     let ended = bench.finish(running);

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::Stream;
 use crate::downstream::{write_deadline, Connection};
-use crate::report::Outcome;
+use crate::report::{Entry, Outcome};
 use crate::runtime::QUIET_MAX;
 use crate::upstream;
 use crate::wire::{Framing, LAST_CHUNK};
@@ -13,15 +13,13 @@ use crate::wire::{Framing, LAST_CHUNK};
 /// After so much silence a connection is quiet, but not yet given up by the kernel.
 const QUIET_AFTER: Duration = Duration::from_secs(31);
 
-/// A line that clients skip.
-pub(in crate::relay) const KEEP_ALIVE_COMMENT: &[u8] = b": keep-alive\n\n";
-
 impl Stream {
     /// Nothing can be done now: watches the client and the clock.
     pub(super) fn poll_wait(
         &mut self,
         context: &Context<'_>,
         connection: &mut Connection,
+        entry: &Entry,
         client_is_slow: bool,
     ) -> Poll<Outcome> {
         if !self.abandoned && connection.poll_gone(context).is_ready() {
@@ -55,13 +53,13 @@ impl Stream {
             late = wait.until <= now;
         }
         if late {
-            self.cut(upstream::Error::Timeout(wait));
+            self.cut(upstream::Error::Timeout(wait), entry);
             context.waker().wake_by_ref();
             return Poll::Pending;
         }
         let comment_at = self.comment_at();
         if comment_at.is_some_and(|at| at <= now) {
-            self.push_framed(KEEP_ALIVE_COMMENT);
+            self.push_framed(self.dialect.keep_alive());
             self.taken_at = now;
             context.waker().wake_by_ref();
             return Poll::Pending;

@@ -13,7 +13,7 @@ fn fetched(bench: &Bench, list: &str) {
 }
 
 #[track_caller]
-fn listed(bench: &Bench) -> Rc<Vec<u8>> {
+fn listed(bench: &Bench) -> Rc<Shown> {
     bench.poll(Box::pin(list(&bench.state))).expect("it waits for a provider")
 }
 
@@ -26,7 +26,7 @@ fn the_list_is_rendered_once_for_each_change() {
     let first = listed(&bench);
     let text = "{\"object\":\"list\",\"data\":[{\"id\":\"p/m\",\"object\":\"model\",\
         \"owned_by\":\"p\",\"created\":7}]}";
-    assert_eq!(std::str::from_utf8(&first).unwrap(), text);
+    assert_eq!(std::str::from_utf8(&first.body).unwrap(), text);
     assert!(Rc::ptr_eq(&first, &listed(&bench)));
     // An old list is served while it is fetched anew, and what brings nothing new changes nothing.
     bench.pass(HOUR);
@@ -37,12 +37,12 @@ fn the_list_is_rendered_once_for_each_change() {
     assert!(Rc::ptr_eq(&first, &listed(&bench)));
     fetched(&bench, "{\"data\":[{\"id\":\"n\",\"created\":7}]}");
     let second = listed(&bench);
-    assert_eq!(std::str::from_utf8(&second).unwrap(), text.replace("p/m", "p/n"));
+    assert_eq!(std::str::from_utf8(&second.body).unwrap(), text.replace("p/m", "p/n"));
     // The configuration may filter others now.
     refresh(&bench.state);
     fetched(&bench, "{\"data\":[{\"id\":\"n\",\"created\":7}]}");
     let third = listed(&bench);
-    assert!(!Rc::ptr_eq(&second, &third) && second == third);
+    assert!(!Rc::ptr_eq(&second, &third) && second.body == third.body);
     assert!(Rc::ptr_eq(&third, &listed(&bench)));
 }
 
@@ -60,7 +60,7 @@ fn callers_share_the_first_fetch_and_do_not_wait_for_it_for_ever() {
     let mut waiting = Box::pin(list(&bench.state));
     assert!(bench.poll(&mut waiting).is_none());
     bench.pass(query::QUERY_MAX);
-    assert_eq!(*bench.poll(&mut waiting).unwrap(), b"{\"object\":\"list\",\"data\":[]}");
+    assert_eq!(*bench.poll(&mut waiting).unwrap().body, b"{\"object\":\"list\",\"data\":[]}");
     assert_eq!(bench.report()["errors"]["p"]["models_failed"], 1);
     // A provider that failed before is given less time.
     bench.pass(query::QUERY_MAX);
@@ -68,4 +68,36 @@ fn callers_share_the_first_fetch_and_do_not_wait_for_it_for_ever() {
     assert!(bench.poll(&mut waiting).is_none());
     bench.pass(RETRY_MAX);
     assert!(bench.poll(&mut waiting).is_some());
+}
+
+#[test]
+fn a_page_of_its_own_counts_as_memory_until_it_is_out_and_a_full_budget_is_told() {
+    let bench = Bench::new();
+    refresh(&bench.state);
+    fetched(&bench, "{\"data\":[{\"id\":\"m\"}]}");
+    let used = bench.state.memory.held.used();
+    let answer = |fields: &str| {
+        let (mut connection, mut client) = bench.connect();
+        client.send(format!("GET /v1/models HTTP/1.1\r\nHost: x\r\n{fields}\r\n"));
+        let during = bench.finish(async {
+            let request = connection.next_request(&|_| false).await.expect("no request");
+            let (response, mut entry) =
+                super::super::respond(&bench.state, request, &mut connection).await;
+            let during = bench.state.memory.held.used() - used;
+            let outcome = response.send(&mut connection, &mut entry).await;
+            entry.close(&outcome);
+            during
+        });
+        assert_eq!(bench.state.memory.held.used(), used);
+        (client.text(), during)
+    };
+    let version = "anthropic-version: 2023-06-01\r\n";
+    let (text, during) = answer(version);
+    assert_eq!(text.split_once("\r\n\r\n").unwrap().1.len(), during, "{text}");
+    assert!(text.starts_with("HTTP/1.1 200 "), "{text}");
+    assert_eq!(answer("").1, 0, "the other list is shared");
+    bench.state.memory.held.set_limit(used);
+    let (text, _) = answer(version);
+    assert!(text.starts_with("HTTP/1.1 503 ") && text.contains("overloaded_error"), "{text}");
+    assert!(answer("").0.starts_with("HTTP/1.1 200 "));
 }

@@ -8,6 +8,8 @@ use Rule::{Name, Start};
 pub(super) enum Stays {
     /// It is for us alone, or is said anew to the provider.
     Ours,
+    /// It may hold the client's token, or a key of the client's own.
+    Credential,
     /// It belongs to the client's connection (RFC 9110 §7.6.1).
     HopByHop,
     /// A browser says by it which page asks. Providers refuse pages that they do not know, and it
@@ -40,12 +42,13 @@ pub(super) fn stays(name: &str) -> Option<Stays> {
 
 /// The rules for names that begin like this one.
 fn candidates(name: &[u8]) -> &'static [Rule] {
-    use Stays::{Browser, Front, HopByHop, Ours};
+    use Stays::{Browser, Credential, Front, HopByHop, Ours};
     let letter = |at: usize| name.get(at).map_or(0, u8::to_ascii_lowercase);
     match letter(0) {
         b'a' => &[
-            Name("authorization", Ours),
+            Name("authorization", Credential),
             Name("accept-encoding", Ours),
+            Name("api-key", Credential),
             Start("access-control-request-", Browser),
         ],
         b'c' => &[
@@ -74,27 +77,38 @@ fn candidates(name: &[u8]) -> &'static [Rule] {
         ],
         b'u' => &[Name("upgrade", HopByHop), Name("upgrade-insecure-requests", Browser)],
         b'v' => &[Name("via", Front)],
-        b'x' => match letter(2) {
-            b'a' => &[
-                Name("x-azure-clientip", Front),
-                Name("x-azure-socketip", Front),
-                Name("x-azure-ref", Front),
-                Name("x-azure-fdid", Front),
-                Start("x-appengine-", Front),
-                Start("x-amzn-oidc-", Front),
-                Start("x-auth-request-", Front),
-                Start("x-authentik-", Front),
-            ],
-            b'c' => &[Name("x-client-ip", Front), Name("x-cluster-client-ip", Front)],
-            b'e' => &[Start("x-envoy-", Front)],
-            b'f' => &[Start("x-forwarded", Front)],
-            b'g' => &[Start("x-goog-iap-", Front), Start("x-goog-authenticated-", Front)],
-            b'm' => &[Start("x-ms-client-principal", Front), Start("x-ms-token-", Front)],
-            b'o' => &[Start("x-original-", Front)],
-            b'r' => &[Name("x-real-ip", Front), Name("x-request-id", Ours)],
-            b'v' => &[Start("x-vercel-", Front)],
-            _ => &[],
-        },
+        b'x' => candidates_with_x(letter(2)),
+        _ => &[],
+    }
+}
+
+/// The rules for names that begin with `x-` and this letter.
+fn candidates_with_x(letter: u8) -> &'static [Rule] {
+    use Stays::{Credential, Front, Ours};
+    match letter {
+        b'a' => &[
+            Name("x-api-key", Credential),
+            Name("x-azure-clientip", Front),
+            Name("x-azure-socketip", Front),
+            Name("x-azure-ref", Front),
+            Name("x-azure-fdid", Front),
+            Start("x-appengine-", Front),
+            Start("x-amzn-oidc-", Front),
+            Start("x-auth-request-", Front),
+            Start("x-authentik-", Front),
+        ],
+        b'c' => &[Name("x-client-ip", Front), Name("x-cluster-client-ip", Front)],
+        b'e' => &[Start("x-envoy-", Front)],
+        b'f' => &[Start("x-forwarded", Front)],
+        b'g' => &[
+            Name("x-goog-api-key", Credential),
+            Start("x-goog-iap-", Front),
+            Start("x-goog-authenticated-", Front),
+        ],
+        b'm' => &[Start("x-ms-client-principal", Front), Start("x-ms-token-", Front)],
+        b'o' => &[Start("x-original-", Front)],
+        b'r' => &[Name("x-real-ip", Front), Name("x-request-id", Ours)],
+        b'v' => &[Start("x-vercel-", Front)],
         _ => &[],
     }
 }
@@ -151,10 +165,8 @@ mod tests {
     #[test]
     fn what_speaks_of_the_client_or_of_this_connection_stays() {
         for (names, reason) in [
-            (
-                &["Host", "AUTHORIZATION", "cookie", "Accept-Encoding", "X-Request-Id"][..],
-                Stays::Ours,
-            ),
+            (&["Host", "cookie", "Accept-Encoding", "X-Request-Id"][..], Stays::Ours),
+            (&["AUTHORIZATION", "x-api-key", "Api-Key", "X-Goog-Api-Key"], Stays::Credential),
             (&HOP_BY_HOP, Stays::HopByHop),
             (&["Origin", "referer", "Sec-Fetch-Mode", "sec-ch-ua", "DNT"], Stays::Browser),
             (&["Upgrade-Insecure-Requests", "Access-Control-Request-Headers"], Stays::Browser),

@@ -5,12 +5,16 @@
 //! no status beyond its enum (520, 529 …), loses order and spelling in a hash map, takes `%2e%2e`
 //! for a parent folder and keeps 8 KB per message. Heads that we write for ourselves go through it.
 
+mod cross_origin;
 mod fields;
 mod request;
 mod response;
+mod sharing;
 
+pub use cross_origin::CrossOrigin;
 pub use request::RequestHead;
 pub use response::{Content, ResponseHead};
+pub use sharing::Sharing;
 
 use std::fmt;
 

@@ -1,5 +1,6 @@
 //! The head of a client's request, checked.
 
+use super::cross_origin::CrossOrigin;
 use super::fields::{stays, Stays};
 use super::{list, push_field, trim, Control, HeadError, FIELDS_MAX};
 use crate::wire::body::Framing;
@@ -16,6 +17,8 @@ pub struct RequestHead {
     /// The path of the target, without query; percent-encoding is left as it is, so that no
     /// encoded name can stand for another path.
     pub path: String,
+    /// The query of the target, without its `?`, as it was sent; empty when there is none.
+    pub query: String,
     /// 1 for HTTP/1.1, 0 for HTTP/1.0.
     pub minor: u8,
     /// How the body is framed; `Length(0)` when there is none.
@@ -24,15 +27,24 @@ pub struct RequestHead {
     pub keep_alive: bool,
     /// Whether the client waits for `100 Continue` before it sends the body.
     pub expects_continue: bool,
-    /// The credentials after `Bearer `, if the field is there in this form.
-    pub bearer: Option<Vec<u8>>,
+    /// What the client shows to be let in: what stands behind `Bearer ` in `Authorization`, else
+    /// `x-api-key`, else `api-key`, else `x-goog-api-key`.
+    pub token: Option<Vec<u8>>,
+    /// The lines of these fields, but for those that hold a secret: for providers without a key.
+    pub credentials: Vec<u8>,
     /// The client's own request id, when it is plain.
     pub request_id: Option<String>,
     /// The coding of a body that is compressed or otherwise encoded (RFC 9110 §8.4).
     pub coding: Option<String>,
+    /// Whether the client would rather speak WebSocket (RFC 6455 §4.1).
+    pub wants_websocket: bool,
+    /// Whether an `anthropic-version` says which dialect the client speaks.
+    pub is_anthropic: bool,
     /// Whether fields say that a reverse proxy asks for a client of its own, or a browser for a
     /// page.
     pub forwarded: bool,
+    /// What a browser says of a page from elsewhere.
+    pub cross_origin: Option<Box<CrossOrigin>>,
     /// Whether the client asks for `/` and names `text/html` in `Accept`, and would not rather have
     /// JSON.
     pub prefers_html: bool,
@@ -66,32 +78,73 @@ impl RequestHead {
         let fields = &*raw.headers;
         let control = Control::read(fields)?;
         check_host(fields, minor)?;
+        let (path, query) = path_of(method, target)?;
         let mut head = RequestHead {
             method: method.to_owned(),
-            path: path_of(method, target)?.to_owned(),
+            path: path.to_owned(),
+            query: query.to_owned(),
             minor,
             framing: control.framing(minor)?.unwrap_or(Framing::Length(0)),
             keep_alive: control.persists(minor),
             expects_continue: false,
-            bearer: None,
+            token: None,
+            credentials: Vec::new(),
             request_id: None,
             coding: None,
+            wants_websocket: false,
+            is_anthropic: false,
             forwarded: false,
+            cross_origin: None,
             prefers_html: false,
             relayed: Vec::with_capacity(bytes.len()),
         };
         head.prefers_html = head.path == "/" && prefers_html(fields);
+        head.take_fields(fields, &control, is_secret)?;
+        head.request_id = head.request_id.filter(|id| !is_secret(id.as_bytes()));
+        Ok(head)
+    }
+
+    /// Takes note of what the fields say, and keeps the lines of those that go on.
+    fn take_fields(
+        &mut self,
+        fields: &[httparse::Header<'_>],
+        control: &Control<'_>,
+        is_secret: &dyn Fn(&[u8]) -> bool,
+    ) -> Result<(), HeadError> {
+        let (mut rank, mut shown) = (Rank::NONE, 0);
         for field in fields {
             let (name, value) = (field.name, trim(field.value));
             let stays = stays(name);
-            head.take_note(name, value, stays)?;
-            let goes_on = stays.is_none() && !control.names(name) && value.is_ascii();
+            self.take_note(name, value, stays)?;
+            if stays == Some(Stays::Credential) {
+                rank.take_token(&mut self.token, name, value);
+                shown += 1;
+            }
+            let decoded = self.coding.is_some() && name.eq_ignore_ascii_case("content-encoding");
+            let goes_on = stays.is_none() && !decoded && !control.names(name) && value.is_ascii();
             if goes_on && !is_secret(value) {
-                push_field(&mut head.relayed, name, value);
+                push_field(&mut self.relayed, name, value);
             }
         }
-        head.request_id = head.request_id.filter(|id| !is_secret(id.as_bytes()));
-        Ok(head)
+        // The one that lets the client in goes no further.
+        if shown > usize::from(self.token.is_some()) {
+            self.keep_credentials(fields, control, is_secret);
+        }
+        Ok(())
+    }
+
+    fn keep_credentials(
+        &mut self,
+        fields: &[httparse::Header<'_>],
+        control: &Control<'_>,
+        is_secret: &dyn Fn(&[u8]) -> bool,
+    ) {
+        for field in fields.iter().filter(|field| stays(field.name) == Some(Stays::Credential)) {
+            let (name, value) = (field.name, trim(field.value));
+            if !control.names(name) && value.is_ascii() && !is_secret(value) {
+                push_field(&mut self.credentials, name, value);
+            }
+        }
     }
 
     fn take_note(
@@ -101,27 +154,38 @@ impl RequestHead {
         stays: Option<Stays>,
     ) -> Result<(), HeadError> {
         match stays {
+            None if name.eq_ignore_ascii_case("anthropic-version") => self.is_anthropic = true,
             None if name.eq_ignore_ascii_case("content-encoding") => {
                 if !value.is_empty() && !value.eq_ignore_ascii_case(b"identity") {
                     let shown = &value[..value.len().min(CODING_BYTES_SHOWN)];
-                    self.coding = Some(String::from_utf8_lossy(shown).into_owned());
+                    let coding = String::from_utf8_lossy(shown).into_owned();
+                    self.coding = Some(match self.coding.take() {
+                        Some(first) if first.len() < CODING_BYTES_SHOWN => {
+                            format!("{first}, {coding}")
+                        }
+                        Some(first) => first + ", …",
+                        None => coding,
+                    });
                 }
             }
             Some(Stays::Front) => self.forwarded = true,
             // Node's `fetch` says no more than this one; a browser says others, too.
-            Some(Stays::Browser) => self.forwarded |= !name.eq_ignore_ascii_case("sec-fetch-mode"),
+            Some(Stays::Browser) => {
+                self.forwarded |= !name.eq_ignore_ascii_case("sec-fetch-mode");
+                CrossOrigin::note(&mut self.cross_origin, name, value);
+            }
             Some(Stays::Ours) => self.take_note_of_ours(name, value)?,
-            None | Some(Stays::HopByHop) => {}
+            Some(Stays::HopByHop) if name.eq_ignore_ascii_case("upgrade") => {
+                let websocket = |protocol: &[u8]| protocol.eq_ignore_ascii_case(b"websocket");
+                self.wants_websocket |= list(value).any(websocket);
+            }
+            None | Some(Stays::HopByHop | Stays::Credential) => {}
         }
         Ok(())
     }
 
     fn take_note_of_ours(&mut self, name: &str, value: &[u8]) -> Result<(), HeadError> {
-        if name.eq_ignore_ascii_case("authorization") {
-            if self.bearer.is_none() {
-                self.bearer = bearer(value).map(<[u8]>::to_vec);
-            }
-        } else if name.eq_ignore_ascii_case("expect") {
+        if name.eq_ignore_ascii_case("expect") {
             // HTTP/1.0 knows no expectations (RFC 9110 §10.1.1).
             if !value.eq_ignore_ascii_case(b"100-continue") {
                 return Err(HeadError::Expectation);
@@ -135,6 +199,27 @@ impl RequestHead {
             self.request_id = text.map(str::to_owned);
         }
         Ok(())
+    }
+}
+
+/// How far down the list of fields that may hold the token the best one so far stands.
+struct Rank(usize);
+
+impl Rank {
+    /// In the order in which they count.
+    const FIELDS: [&str; 4] = ["authorization", "x-api-key", "api-key", "x-goog-api-key"];
+    const NONE: Rank = Rank(Rank::FIELDS.len());
+
+    /// Takes the token of a field that counts for more than the one before, if it has one.
+    fn take_token(&mut self, token: &mut Option<Vec<u8>>, name: &str, value: &[u8]) {
+        // Each has a length of its own, and is known to be one of them.
+        let rank = Rank::FIELDS.iter().position(|field| name.len() == field.len());
+        let Some(rank) = rank.filter(|rank| *rank < self.0) else { return };
+        let found = if rank == 0 { bearer(value) } else { Some(value) };
+        if let Some(found) = found.filter(|found| !found.is_empty()) {
+            *token = Some(found.to_vec());
+            self.0 = rank;
+        }
     }
 }
 
@@ -215,9 +300,9 @@ fn is_authority(value: &[u8]) -> bool {
         && (port.is_empty() || (port[0] == b':' && port[1..].iter().all(u8::is_ascii_digit)))
 }
 
-/// The path of an origin-form or absolute-form target (RFC 9112 §3.2).
-fn path_of<'t>(method: &str, target: &'t str) -> Result<&'t str, HeadError> {
-    let path = if target.starts_with('/') || (target == "*" && method == "OPTIONS") {
+/// Path and query of an origin-form or absolute-form target (RFC 9112 §3.2).
+fn path_of<'t>(method: &str, target: &'t str) -> Result<(&'t str, &'t str), HeadError> {
+    let whole = if target.starts_with('/') || (target == "*" && method == "OPTIONS") {
         target
     } else {
         let (scheme, rest) = target.split_once("://").unwrap_or_default();
@@ -229,7 +314,8 @@ fn path_of<'t>(method: &str, target: &'t str) -> Result<&'t str, HeadError> {
             _ => "/",
         }
     };
-    Ok(path.split(['?', '#']).next().unwrap_or(path))
+    let whole = whole.split('#').next().unwrap_or(whole);
+    Ok(whole.split_once('?').unwrap_or((whole, "")))
 }
 
 #[cfg(test)]
@@ -276,7 +362,7 @@ mod tests {
         );
         let head = head.ok().unwrap();
         assert_eq!(head.relayed, b"X-Keep: 1\r\n");
-        assert_eq!(head.bearer.as_deref(), Some(&b"t"[..]));
+        assert_eq!(head.token.as_deref(), Some(&b"t"[..]));
         assert!(!head.keep_alive);
     }
 
