@@ -129,7 +129,7 @@ fn check_provider(provider: &Provider) {
     assert!(!provider.name.is_empty() && !provider.name.contains('/'));
     assert!(!provider.name.contains(char::is_control));
     assert!(base.port > 0 && !base.host.is_empty());
-    let target = base.target("/chat/completions");
+    let target = base.target("/chat/completions", "");
     assert!(target.starts_with('/'), "{target}");
     for part in [&base.authority(), &target] {
         assert!(!part.is_empty() && part.bytes().all(|byte| byte.is_ascii_graphic()), "{part:?}");
