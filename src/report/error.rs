@@ -35,6 +35,8 @@ pub enum Error {
     MethodNotAllowed(&'static str),
     /// No such provider, or the model is filtered or not listed; the model's name.
     ModelNotFound(String),
+    /// Nobody is known to have stored an object of this id.
+    UnknownStored(String),
     /// The configuration file does not load; the reason.
     ReloadRefused(String),
 }
@@ -82,7 +84,9 @@ impl Error {
             Error::BadRequest(_) | Error::ReloadRefused(_) => (400, "bad_request", None, false),
             Error::UnknownCoding(_) => (415, "bad_request", CODING, false),
             Error::NoToken | Error::BadToken => (401, "unauthorized", BEARER, false),
-            Error::NotFound(_) | Error::PathTwice(_) => (404, "not_found", None, false),
+            Error::NotFound(_) | Error::PathTwice(_) | Error::UnknownStored(_) => {
+                (404, "not_found", None, false)
+            }
             Error::NoWebSocket => (426, "upgrade", Some(("upgrade", "HTTP/1.1")), false),
             Error::MethodNotAllowed(allowed) => {
                 (405, "not_found", Some(("allow", *allowed)), false)
@@ -188,6 +192,11 @@ impl fmt::Display for Error {
                 write!(f, "不支持的请求方法，允许 {allowed} (method not allowed)")
             }
             Error::ModelNotFound(model) => write!(f, "未找到模型 {model} (no such model)"),
+            Error::UnknownStored(id) => write!(
+                f,
+                "不知道 {id} 在哪个提供商：请加 ?model=提供商/模型 或请求头 x-ai-proxy-model (no provider is known \
+                 for it: add `?model=provider/model` or the header `x-ai-proxy-model`)"
+            ),
         }
     }
 }
@@ -247,5 +256,26 @@ struct Seconds<'a>(&'a Wait);
 impl fmt::Display for Seconds<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} s", self.0.length.as_secs_f64())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refused_route_has_its_status_and_says_what_to_do() {
+        let name = || "resp_1".to_owned();
+        for (error, status, kind, words) in [
+            (Error::BadRequest(name()), 400, "bad_request", "resp_1"),
+            (Error::ModelNotFound(name()), 404, "model_not_found", "未找到模型 resp_1"),
+            (Error::UnknownStored(name()), 404, "not_found", "不知道 resp_1 在哪个提供商"),
+            (Error::UnknownStored(name()), 404, "not_found", "?model=provider/model"),
+            (Error::UnknownStored(name()), 404, "not_found", "x-ai-proxy-model"),
+        ] {
+            let expected = Consequence { status, kind, field: None, closes: false };
+            assert_eq!(error.consequence(), Some(expected));
+            assert!(error.to_string().contains(words), "{error}");
+        }
     }
 }

@@ -59,7 +59,7 @@ pub async fn respond(
     let (request, mut body, share) = parse(state, body, share, connection).await?;
     let provider = route(&settings.providers, &settings.supported_models, &request);
     if !matches!(provider, Err(Refusal::LongName(_))) {
-        entry.model.clone_from(&request.model);
+        entry.model = request.model.clone().unwrap_or_default();
     }
     let provider = provider.map_err(|refusal| refused(refusal, entry))?;
     entry.provider = Some(provider.clone());
@@ -138,7 +138,8 @@ fn refused(refusal: Refusal, entry: &Entry) -> Error {
     match refusal {
         Refusal::NoSuchModel => Error::ModelNotFound(entry.model.clone()),
         Refusal::LongName(start) => Error::ModelNotFound(start),
-        Refusal::Ambiguous(reason) => Error::BadRequest(reason.to_owned()),
+        Refusal::BadRequest(reason) => Error::BadRequest(reason),
+        Refusal::UnknownStored(id) => Error::UnknownStored(id),
     }
 }
 

@@ -3,27 +3,37 @@
 //! The JSON is never written anew: only the bytes of the name change, so that numbers, key order
 //! and unknown fields arrive as they were sent. Pure functions.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::ops::Range;
 
 use memchr::memchr2;
 use serde::de::{self, Deserializer, IgnoredAny, MapAccess, Visitor};
+use serde::Deserialize;
 use serde_json::value::RawValue;
+
+use crate::upstream::is_stored_id;
 
 /// Arrays and objects within each other.
 const DEPTH_MAX: usize = 128;
+/// Stored objects that one request names: a response and a conversation, and some that are repeated.
+const STORED_IDS_MAX: usize = 4;
+/// How much of what cannot be an id stands in an error.
+const ID_CHARS_SHOWN: usize = 100;
 
 /// What the program reads of a chat request.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Default, PartialEq, Eq)]
 pub struct ChatRequest {
-    /// `provider/model`, decoded.
-    pub model: String,
+    /// `provider/model`, decoded. Only what goes on from a stored object needs none.
+    pub model: Option<String>,
+    /// The stored objects that it goes on from: `previous_response_id` and `conversation`.
+    pub stored_ids: Vec<String>,
     /// Whether the body says `"stream": true`.
     pub stream: bool,
     /// Whether there is also a string whose key differs from `model` in case only: Go's JSON, which
     /// many providers read with, takes `Model` for `model`.
     pub ambiguous: bool,
-    /// Where the model's JSON string lies in the body, quotes included.
+    /// Where the model's JSON string lies in the body, quotes included; empty without a model.
     place: Range<usize>,
 }
 
@@ -55,19 +65,40 @@ impl ChatRequest {
         let mut parser = serde_json::Deserializer::from_str(json);
         let fields = parser.deserialize_map(FieldsVisitor).map_err(|error| not_json(&error))?;
         parser.end().map_err(|error| not_json(&error))?;
-        let raw = fields.model.ok_or("请求体缺少model字段 (request body has no `model`)")?.get();
-        let model = serde_json::from_str(raw)
-            .map_err(|_| "model字段必须是字符串 (`model` must be a string)")?;
-        // Both point into the same body.
-        let start = raw.as_ptr() as usize - body.as_ptr() as usize;
-        let stream = fields.stream.is_some_and(|raw| raw.get() == "true");
-        let ambiguous = fields.like_model;
-        Ok(ChatRequest { model, stream, ambiguous, place: start..start + raw.len() })
+        let mut request = ChatRequest {
+            stream: fields.stream.is_some_and(|raw| raw.get() == "true"),
+            ambiguous: fields.like_model,
+            stored_ids: fields.stored_ids,
+            ..ChatRequest::default()
+        };
+        if let Some(raw) = fields.model.map(RawValue::get) {
+            let model = serde_json::from_str(raw)
+                .map_err(|_| "model字段必须是字符串 (`model` must be a string)")?;
+            request.model = Some(model);
+            // Both point into the same body.
+            let start = raw.as_ptr() as usize - body.as_ptr() as usize;
+            request.place = start..start + raw.len();
+        }
+        Ok(request)
+    }
+
+    /// A request for a stored object that names it in its path, and has no body.
+    pub fn for_stored(id: &str) -> ChatRequest {
+        ChatRequest { stored_ids: vec![shown(id)], ..ChatRequest::default() }
+    }
+
+    /// The model, where there must be one.
+    ///
+    /// # Errors
+    /// There is none.
+    pub fn model(&self) -> Result<&str, String> {
+        let model = self.model.as_deref();
+        model.ok_or_else(|| "请求体缺少model字段 (request body has no `model`)".to_owned())
     }
 
     /// The provider's name and the model's name there: what is before and behind the first slash.
     pub fn split_model(&self) -> Option<(&str, &str)> {
-        self.model.split_once('/')
+        self.model.as_ref()?.split_once('/')
     }
 
     /// Replaces the model's name in the body it was parsed from by the one the provider knows.
@@ -137,14 +168,46 @@ struct Fields<'b> {
     model: Option<&'b RawValue>,
     like_model: bool,
     stream: Option<&'b RawValue>,
+    stored_ids: Vec<String>,
 }
 
-/// Which of the two fields a key names, however it is escaped.
+impl Fields<'_> {
+    /// Takes note of a stored object: an id, or an object that has one. Anything else names none.
+    fn note_stored(&mut self, raw: &str) {
+        #[derive(Deserialize)]
+        struct Id<'b>(#[serde(borrow)] Cow<'b, str>);
+        #[derive(Deserialize)]
+        struct Named<'b> {
+            #[serde(borrow)]
+            id: Id<'b>,
+        }
+        let id: Result<Id<'_>, _> = match raw.as_bytes() {
+            [b'{', ..] => serde_json::from_str(raw).map(|named: Named<'_>| named.id),
+            _ => serde_json::from_str(raw),
+        };
+        let Ok(id) = id.map(|id| shown(&id.0)) else { return };
+        if self.stored_ids.len() < STORED_IDS_MAX && !self.stored_ids.contains(&id) {
+            self.stored_ids.push(id);
+        }
+    }
+}
+
+/// An id, or how that begins which cannot be one.
+fn shown(id: &str) -> String {
+    if is_stored_id(id) || id.len() <= ID_CHARS_SHOWN {
+        return id.to_owned();
+    }
+    id.chars().take(ID_CHARS_SHOWN).chain(['…']).collect()
+}
+
+/// Which of the fields a key names, however it is escaped.
 enum Key {
     Model,
     /// `Model`, `MODEL` …
     LikeModel,
     Stream,
+    /// `previous_response_id`, `conversation`.
+    Stored,
     Other,
 }
 
@@ -162,6 +225,7 @@ impl<'de> de::Deserialize<'de> for Key {
                 Ok(match key {
                     "model" => Key::Model,
                     "stream" => Key::Stream,
+                    "previous_response_id" | "conversation" => Key::Stored,
                     _ if key.eq_ignore_ascii_case("model") => Key::LikeModel,
                     _ => Key::Other,
                 })
@@ -194,6 +258,10 @@ impl<'de> Visitor<'de> for FieldsVisitor {
                 Key::Model => fields.model = Some(map.next_value()?),
                 // Some senders repeat it; like most parsers, the last one counts.
                 Key::Stream => fields.stream = Some(map.next_value()?),
+                Key::Stored => {
+                    let value = map.next_value::<&RawValue>()?;
+                    fields.note_stored(value.get());
+                }
                 Key::Other => {
                     map.next_value::<IgnoredAny>()?;
                 }
@@ -241,14 +309,68 @@ mod tests {
             ("[1]", "a JSON object"),
             ("\n  [1]", "第2行第3列"),
             ("\"model\"", "a JSON object"),
-            ("{}", "model"),
-            (r#"{"Model":"p/a"}"#, "缺少model"),
             (r#"{"model":1}"#, "字符串"),
+            (r#"{"model":null}"#, "字符串"),
             (r#"{"model":"p/a","model":"p/b"}"#, "duplicate field `model`"),
             (r#"{"model":"p/a"} x"#, "JSON"),
         ] {
             let error = ChatRequest::parse(body.as_bytes()).unwrap_err();
             assert!(error.contains(reason), "{body}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_model_may_be_absent_until_it_is_asked_for() {
+        for body in ["{}", r#"{"Model":"p/a"}"#, r#"{"previous_response_id":"resp_1"}"#] {
+            let request = ChatRequest::parse(body.as_bytes()).unwrap();
+            let reason = "请求体缺少model字段 (request body has no `model`)";
+            assert_eq!(request.model(), Err(reason.to_owned()), "{body}");
+            assert_eq!(request.split_model(), None);
+            let mut same = body.as_bytes().to_vec();
+            request.splice(&mut same);
+            assert_eq!(same, body.as_bytes());
+        }
+    }
+
+    #[test]
+    fn stored_objects_are_named_at_the_top_in_two_ways() {
+        let long = format!("{{\"conversation\":\"{}\"}}", "é".repeat(1000));
+        let shortened = "é".repeat(100) + "…";
+        for (body, ids) in [
+            (r#"{"previous_response_id":"resp_1"}"#, &["resp_1"][..]),
+            (r#"{"conversation":"conv_1"}"#, &["conv_1"]),
+            (r#"{"conversation": {"x":[{"id":"no"}],"id":"conv_1"} }"#, &["conv_1"]),
+            (r#"{"previous_respons\u0065_id":"resp\u005f1"}"#, &["resp_1"]),
+            (r#"{"conversation":{"\u0069d":"c\n"}}"#, &["c\n"]),
+            (r#"{"previous_response_id":"a","conversation":"b"}"#, &["a", "b"]),
+            (r#"{"previous_response_id":"a","previous_response_id":"b"}"#, &["a", "b"]),
+            (r#"{"previous_response_id":"a","conversation":{"id":"a"}}"#, &["a"]),
+            (r#"{"previous_response_id":null,"conversation":null}"#, &[]),
+            (r#"{"previous_response_id":7,"conversation":{"id":null}}"#, &[]),
+            (r#"{"conversation":["conv_1"]}"#, &[]),
+            (r#"{"conversation":{}}"#, &[]),
+            (r#"{"x":{"conversation":"no"},"previous_response_ids":"no"}"#, &[]),
+            (&long, &[&shortened]),
+        ] {
+            assert_eq!(ChatRequest::parse(body.as_bytes()).unwrap().stored_ids, ids, "{body}");
+        }
+        let many: Vec<_> = (0..99).map(|number| format!("\"conversation\":\"{number}\"")).collect();
+        let many = format!("{{{}}}", many.join(","));
+        let ids = ChatRequest::parse(many.as_bytes()).unwrap().stored_ids;
+        assert_eq!(ids, ["0", "1", "2", "3"]);
+    }
+
+    #[test]
+    fn a_key_that_is_read_has_the_errors_of_any_other() {
+        for key in ["previous_response_id", "conversation"] {
+            for value in [r#"{"id":tru}"#, "[1,]", "\"\n\"", r#""\x""#, "1 2", "", "nul", "-", "{"]
+            {
+                let refusal = |key: &str| {
+                    let body = format!("{{\"{key}\":{value}}}");
+                    ChatRequest::parse(body.as_bytes()).unwrap_err()
+                };
+                assert_eq!(refusal(key), refusal(&key.to_uppercase()), "{key}: {value}");
+            }
         }
     }
 

@@ -4,6 +4,7 @@ mod catalogue;
 mod memory;
 mod probes;
 mod settings;
+mod stored;
 
 #[cfg(test)]
 pub(crate) mod testing;
@@ -25,6 +26,7 @@ pub use self::catalogue::{Catalogue, Listed, Models, Shown, Visible};
 pub use self::memory::Memory;
 pub use self::probes::Probes;
 pub use self::settings::Settings;
+pub use self::stored::Stored;
 
 /// Large request bodies read at the same time: the event loop keeps its share of a small machine.
 const PARSERS_MAX: usize = 2;
@@ -39,6 +41,8 @@ pub struct State {
     pub pool: Rc<Pool>,
     /// Model lists.
     pub catalogue: Catalogue,
+    /// Who gave which stored response.
+    pub stored: Stored,
     /// The last round of probes.
     pub probes: Probes,
     /// Counters.
@@ -82,6 +86,7 @@ impl State {
             reactor,
             executor: Rc::downgrade(executor),
             catalogue: Catalogue::default(),
+            stored: Stored::default(),
             probes: Probes::default(),
             stats: Rc::default(),
             memory: Memory::new(&settings),

@@ -20,7 +20,7 @@ pub use self::error::Error;
 pub use self::exchange::exchange;
 pub use self::message::Message;
 pub use self::pool::{Pool, PoolLimits};
-pub use self::provider::{authorization, Call, Provider};
+pub use self::provider::{authorization, is_stored_id, Call, Provider};
 pub use self::response::UpstreamResponse;
 pub use self::timeouts::Timeouts;
 pub use self::tls::Tls;

@@ -10,6 +10,9 @@ use crate::config::Provider as Configured;
 use crate::config::Secret;
 use crate::wire::push_field;
 
+/// Ids of stored responses and conversations are not longer.
+const STORED_ID_BYTES_MAX: usize = 128;
+
 /// A provider of the configuration, ready for use.
 #[derive(Debug)]
 pub struct Provider {
@@ -76,6 +79,12 @@ impl Provider {
         head.extend_from_slice(b"\r\n");
         head
     }
+}
+
+/// Whether `text` can be the id that a provider gave to a stored object.
+pub fn is_stored_id(text: &str) -> bool {
+    let is_part = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-');
+    (1..=STORED_ID_BYTES_MAX).contains(&text.len()) && text.bytes().all(is_part)
 }
 
 /// What a provider is told in `Authorization`: its token, else the credentials of its URL.

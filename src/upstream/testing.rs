@@ -54,6 +54,15 @@ pub(crate) struct Bench {
     memory: Rc<Memory>,
 }
 
+/// Providers of these names, without models of their own.
+pub(crate) fn providers(names: &[&str]) -> Vec<Rc<Provider>> {
+    let provider = |name: &&str| {
+        let name = (*name).to_owned();
+        Provider::new(crate::config::Provider { name, ..Default::default() })
+    };
+    names.iter().map(provider).collect()
+}
+
 pub(crate) fn origin(host: &str) -> Rc<Origin> {
     Rc::new(Origin { https: false, host: host.to_owned(), port: 80 })
 }

@@ -1,0 +1,142 @@
+//! Which provider gave which stored object, a response or a conversation: only that one knows it.
+
+use std::cell::RefCell;
+use std::collections::hash_map::RandomState;
+use std::collections::VecDeque;
+use std::hash::BuildHasher;
+use std::rc::Rc;
+
+use crate::upstream::{is_stored_id, Provider};
+
+/// Objects that are remembered.
+const OBJECTS_MAX: usize = 4096;
+/// What they take at most.
+const BYTES_MAX: usize = 512 * 1024;
+const _: () = assert!(OBJECTS_MAX * size_of::<Object>() <= BYTES_MAX);
+
+/// Hashes stand for the names, so that an object takes the same few bytes whatever its id, and no token
+/// is kept. Their key is random and stays in the process: nobody can choose names that collide, and by
+/// chance one unknown id in 2^52 takes another's place. Its request then goes to a provider that does
+/// not know it either.
+struct Object {
+    /// Of the client's token and the object's id.
+    key: u64,
+    /// Of the provider's name.
+    provider: u64,
+}
+
+/// The objects that were given last.
+#[derive(Default)]
+pub struct Stored {
+    hasher: RandomState,
+    /// The newest is the last. Looking through all of them takes a few microseconds, once for each id in
+    /// a request or a response of `/v1/responses`.
+    objects: RefCell<VecDeque<Object>>,
+}
+
+impl Stored {
+    /// The provider of this name gave the object `id` to the client with this token. It becomes the
+    /// newest; what is no id ([`is_stored_id`]) is not remembered.
+    pub fn remember(&self, token: &str, id: &str, provider: &str) {
+        if !is_stored_id(id) {
+            return;
+        }
+        let key = self.hasher.hash_one((token, id));
+        let mut objects = self.objects.borrow_mut();
+        if let Some(before) = objects.iter().rposition(|object| object.key == key) {
+            objects.remove(before);
+        } else if objects.len() == OBJECTS_MAX {
+            objects.pop_front();
+        }
+        objects.push_back(Object { key, provider: self.hasher.hash_one(provider) });
+    }
+
+    /// Which of `providers` gave the object `id` to the client with this token, if that is known.
+    pub fn provider_of<'p>(
+        &self,
+        token: &str,
+        id: &str,
+        providers: &'p [Rc<Provider>],
+    ) -> Option<&'p Rc<Provider>> {
+        let key = self.hasher.hash_one((token, id));
+        let objects = self.objects.borrow();
+        let name = objects.iter().rfind(|object| object.key == key)?.provider;
+        providers.iter().find(|provider| self.hasher.hash_one(provider.name()) == name)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::upstream::testing::providers;
+
+    fn of<'p>(
+        stored: &Stored,
+        (token, id): (&str, &str),
+        providers: &'p [Rc<Provider>],
+    ) -> &'p str {
+        stored.provider_of(token, id, providers).map_or("-", |provider| provider.name())
+    }
+
+    #[test]
+    fn an_object_is_known_to_its_token_and_at_its_provider_only() {
+        let (stored, providers) = (Stored::default(), providers(&["a", "b"]));
+        stored.remember("sk-1", "resp_1", "a");
+        stored.remember("sk-2", "resp_2", "b");
+        stored.remember("sk-1", "resp_3", "gone");
+        for (asked, expected) in [
+            (("sk-1", "resp_1"), "a"),
+            (("sk-2", "resp_2"), "b"),
+            (("sk-2", "resp_1"), "-"),
+            (("sk-1", "resp_2"), "-"),
+            (("sk-1r", "esp_1"), "-"),
+            (("sk-1", "resp_3"), "-"),
+            (("sk-1", ""), "-"),
+        ] {
+            assert_eq!(of(&stored, asked, &providers), expected, "{asked:?}");
+        }
+        stored.remember("sk-1", "resp_1", "b");
+        assert_eq!(of(&stored, ("sk-1", "resp_1"), &providers), "b");
+        assert_eq!(stored.objects.borrow().len(), 3);
+    }
+
+    #[test]
+    fn what_is_no_id_is_not_remembered() {
+        let (stored, providers) = (Stored::default(), providers(&["a"]));
+        let (longest, longer) = ("i".repeat(128), "i".repeat(129));
+        for id in ["", "a/b", "a.b", "a b", "é", "a\n", &longer] {
+            stored.remember("t", id, "a");
+            assert_eq!(of(&stored, ("t", id), &providers), "-", "{id}");
+        }
+        assert!(stored.objects.borrow().is_empty());
+        for id in ["a", "Resp_0-9", &longest] {
+            stored.remember("t", id, "a");
+            assert_eq!(of(&stored, ("t", id), &providers), "a", "{id}");
+        }
+    }
+
+    #[test]
+    fn the_oldest_makes_room_and_who_is_remembered_again_is_the_newest() {
+        let (stored, providers) = (Stored::default(), providers(&["a"]));
+        let is_known =
+            |number: usize| of(&stored, ("t", &format!("resp_{number}")), &providers) == "a";
+        let remember = |number: usize| stored.remember("t", &format!("resp_{number}"), "a");
+        (0..OBJECTS_MAX).for_each(remember);
+        assert!(is_known(0));
+        remember(0);
+        assert!(is_known(0) && is_known(1));
+        remember(OBJECTS_MAX);
+        assert!(is_known(0) && !is_known(1) && is_known(2) && is_known(OBJECTS_MAX));
+    }
+
+    #[test]
+    fn its_memory_is_bounded() {
+        let stored = Stored::default();
+        for number in 0..OBJECTS_MAX + 100 {
+            stored.remember(&"t".repeat(1000), &format!("resp_{number}"), &number.to_string());
+        }
+        let objects = stored.objects.borrow();
+        assert_eq!(objects.len(), OBJECTS_MAX);
+        assert!(objects.capacity() * size_of::<Object>() <= BYTES_MAX);
+    }
+}
