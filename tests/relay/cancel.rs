@@ -11,16 +11,16 @@ use crate::support::*;
 
 /// How a client can leave.
 #[derive(Clone, Copy, Debug)]
-enum Leave {
+pub enum Leave {
     Close,
     HalfClose,
     Reset,
 }
 
-const WAYS: [Leave; 3] = [Leave::Close, Leave::HalfClose, Leave::Reset];
+pub const WAYS: [Leave; 3] = [Leave::Close, Leave::HalfClose, Leave::Reset];
 
 /// Leaves; the half-closed connection is given back so that it stays open.
-fn leave(mut client: Raw, way: Leave) -> Option<Raw> {
+pub fn leave(mut client: Raw, way: Leave) -> Option<Raw> {
     match way {
         Leave::Close => drop(client),
         Leave::Reset => client.reset(),

@@ -6,6 +6,7 @@ mod coded_requests;
 mod early_keepalive;
 mod final_events;
 mod mislabelled_streams;
+mod passthrough;
 mod redirects;
 mod requests;
 mod rows;
@@ -15,6 +16,7 @@ mod streams_end;
 #[path = "../support/mod.rs"]
 mod support;
 mod tls;
+mod uploads;
 
 /// What stands in a silent stream in place of events.
 const COMMENT: &str = ": keep-alive\n\n";

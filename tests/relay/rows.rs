@@ -48,7 +48,7 @@ const FIELDS: &str = "Content-Type: application/json; charset=\"utf-8\"\r\n\
     OpenAI-Organization: org-1\r\nAnthropic-Beta: second\r\n";
 
 /// The head's own lines are not all that there is: a provider that does as `X-Script` says.
-fn scripted() -> Upstream {
+pub fn scripted() -> Upstream {
     Upstream::each(|request, connection| {
         let script = request.head.get("x-script").expect("each test names its script");
         let bytes = script_bytes(&script);
@@ -123,7 +123,8 @@ fn request(path: &str, model: &str, script: &str) -> Vec<u8> {
     .into_bytes()
 }
 
-fn fields(head: &Head) -> Vec<(String, Vec<u8>)> {
+/// The end-to-end fields.
+pub fn fields(head: &Head) -> Vec<(String, Vec<u8>)> {
     let ours = |name: &str| SAID_ANEW.iter().any(|ours| name.eq_ignore_ascii_case(ours));
     head.headers.iter().filter(|(name, _)| !ours(name)).cloned().collect()
 }

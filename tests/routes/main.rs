@@ -11,5 +11,6 @@ mod models_dialects;
 mod request_ids;
 mod stats;
 mod status_page;
+mod stored;
 #[path = "../support/mod.rs"]
 mod support;

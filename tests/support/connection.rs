@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::message::{Ending, Request, Wire};
 use super::raw::linger_zero;
 use super::upstream::{Seen, Step, Wrap};
-use super::{pause, PATIENCE};
+use super::{contains, pause, PATIENCE};
 
 /// What runs for each connection.
 pub type Script = dyn Fn(&mut Connection) + Send + Sync;
@@ -76,6 +76,28 @@ impl Connection {
     pub fn read_head(&mut self) -> Option<Request> {
         let request = self.wire.request_head(self.number);
         self.keep(request)
+    }
+
+    /// Reads and keeps the body of a request whose head was read; one that is cut counts as a close.
+    pub fn read_body(&mut self, request: &mut Request) {
+        self.wire.request_body(request);
+        let mut kept = self.seen.requests.lock().expect("no poison");
+        let mine = kept.iter_mut().rev().find(|kept| kept.connection == self.number);
+        mine.expect("the head was kept").clone_from(request);
+        drop(kept);
+        if !request.complete {
+            self.note_close();
+        }
+    }
+
+    /// Waits until `needle` has come, and consumes nothing; false when the proxy closed before.
+    pub fn wait_for(&mut self, needle: impl AsRef<[u8]>) -> bool {
+        while !contains(&self.wire.pending, needle.as_ref()) {
+            if self.wire.fill() != Ending::Open {
+                return false;
+            }
+        }
+        true
     }
 
     fn keep(&mut self, request: Result<Request, Ending>) -> Option<Request> {

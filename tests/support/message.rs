@@ -238,6 +238,12 @@ impl Wire {
     /// Reads one request.
     pub fn request(&mut self, connection: usize) -> Result<Request, Ending> {
         let mut request = self.request_head(connection)?;
+        self.request_body(&mut request);
+        Ok(request)
+    }
+
+    /// Reads the body of a request whose head was read, or what comes of it.
+    pub fn request_body(&mut self, request: &mut Request) {
         let (mut body, mut raw) = (Vec::new(), Vec::new());
         let done = if request.head.is_chunked() {
             self.chunked(&mut body, &mut raw)
@@ -246,7 +252,6 @@ impl Wire {
         };
         request.complete = done.is_ok();
         request.body = body;
-        Ok(request)
     }
 
     /// Reads the head of a request; the body stays unread.
