@@ -96,6 +96,10 @@ impl<'a> Node<'a> {
         self.json() == "{"
     }
 
+    pub(super) fn is_boolean(&self) -> bool {
+        matches!(self.json(), "true" | "false")
+    }
+
     pub(super) fn is_null(&self) -> bool {
         self.json() == "null"
     }

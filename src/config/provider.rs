@@ -4,7 +4,7 @@ use super::keys::{self, Kind, Value, PROVIDER_KEYS};
 use super::node::{shorten, Node};
 use super::provider_key::{check_name, key};
 use super::secret::Secret;
-use super::{BaseUrl, ConfigError};
+use super::{BaseUrl, ConfigError, Passthrough};
 
 /// One upstream service. Equality includes its key, so that a reload can say what changed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -17,6 +17,8 @@ pub struct Provider {
     pub token: Option<Secret>,
     /// The only models it offers; empty: those that it lists itself.
     pub model_list: Vec<String>,
+    /// Where requests of any kind go to it.
+    pub passthrough: Passthrough,
 }
 
 impl Value for Provider {

@@ -17,7 +17,7 @@ fn other<T>(key: &Key<T>) -> &'static str {
         ("tokens", _) => r#"["me|sk-x"]"#,
         ("cors_origins", _) => r#"["*"]"#,
         (_, Kind::Integer(..) | Kind::Size | Kind::Seconds | Kind::SecondsOrZero) => "7",
-        (_, Kind::Boolean) => "true",
+        (_, Kind::Boolean | Kind::SwitchOrUrl) => "true",
         (_, Kind::Text(_) | Kind::Word) => r#""x""#,
         (_, Kind::Words(_) | Kind::Lines(_)) => r#"["x"]"#,
     }

@@ -21,6 +21,32 @@ const DISCARD_BYTES_MAX: u64 = 256 * 1024;
 
 const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
 
+/// A body while it comes.
+pub struct Incoming {
+    /// What is here of it, without its framing.
+    pub body: Vec<u8>,
+    /// How long it may be.
+    limit: u64,
+    /// No more room than this is made for it.
+    length_max: usize,
+    pub(super) pace: Pace,
+}
+
+impl Incoming {
+    /// Leaves it to the caller how much of it is kept.
+    pub fn without_limit(self) -> Incoming {
+        Incoming { limit: u64::MAX, ..self }
+    }
+}
+
+/// How fast a body comes.
+pub(super) struct Pace {
+    begun: Instant,
+    /// When its last bytes came, or were wanted.
+    heard_at: Instant,
+    received: u64,
+}
+
 impl Connection {
     /// Reads the body of the current request, whose memory comes out of `share`.
     ///
@@ -33,40 +59,73 @@ impl Connection {
         limit: u64,
         share: &mut Share,
     ) -> Result<Vec<u8>, Error> {
+        if matches!(framing, Framing::Length(length) if length > limit) {
+            return Err(Error::TooLarge(limit));
+        }
+        let mut incoming = self.begin_body(framing, limit).await?;
+        while !self.take_more(&mut incoming, share)? {
+            self.wait_for_more(&mut incoming).await?;
+        }
+        Ok(incoming.body)
+    }
+
+    /// Asks for the body of the current request, which may have `limit` bytes.
+    ///
+    /// # Errors
+    /// A client that left.
+    pub async fn begin_body(&mut self, framing: Framing, limit: u64) -> Result<Incoming, Error> {
+        // No memory is taken for what is only announced.
         let length = match framing {
-            Framing::Length(length) if length > limit => return Err(Error::TooLarge(limit)),
-            Framing::Length(length) => length,
+            Framing::Length(length) => length.min(limit),
             _ => limit,
         };
-        // No memory is taken for what is only announced.
-        let capacity_max = usize::try_from(length).unwrap_or(usize::MAX);
-        let mut body = Vec::new();
+        let length_max = usize::try_from(length).unwrap_or(usize::MAX);
         if self.expects_continue && self.read_buffer.is_empty() {
             self.write_all(CONTINUE).await?;
         }
         self.expects_continue = false;
-        let (begun, mut received) = (self.timer.now(), self.read_buffer.len() as u64);
-        loop {
-            self.take_body(&mut body, capacity_max)?;
-            // A huge chunk is refused by its size alone.
-            let announced = self.unread.as_ref().map_or(0, Decoder::announced);
-            if announced.saturating_add(body.len() as u64) > limit {
-                return Err(Error::TooLarge(limit));
-            }
-            if !share.resize(body.capacity() + self.read_buffer.capacity()) {
-                return Err(Error::Overloaded(share.budget().limit()));
-            }
-            if self.unread.is_none() {
-                if self.read_buffer.is_empty() {
-                    self.read_buffer = Vec::new();
-                }
-                let _ = share.resize(body.capacity());
-                return Ok(body);
-            }
-            let wait = next_bytes(begun, self.timer.now(), received);
-            match self.fill_within(wait).await? {
-                0 => return Err(Error::Gone),
-                count => received += count as u64,
+        let (now, received) = (self.timer.now(), self.read_buffer.len() as u64);
+        let pace = Pace { begun: now, heard_at: now, received };
+        Ok(Incoming { body: Vec::new(), limit, length_max, pace })
+    }
+
+    /// Takes what has come of a body. Returns whether that is the rest of it.
+    ///
+    /// # Errors
+    /// A body that is malformed or over its limit, or a budget that is used up.
+    pub fn take_more(&mut self, incoming: &mut Incoming, share: &mut Share) -> Result<bool, Error> {
+        let (body, limit) = (&mut incoming.body, incoming.limit);
+        self.take_body(body, incoming.length_max)?;
+        // A huge chunk is refused by its size alone.
+        let announced = self.unread.as_ref().map_or(0, Decoder::announced);
+        if announced.saturating_add(body.len() as u64) > limit {
+            return Err(Error::TooLarge(limit));
+        }
+        if !share.resize(body.capacity() + self.read_buffer.capacity()) {
+            return Err(Error::Overloaded(share.budget().limit()));
+        }
+        if self.unread.is_some() {
+            return Ok(false);
+        }
+        if self.read_buffer.is_empty() {
+            self.read_buffer = Vec::new();
+        }
+        let _ = share.resize(body.capacity());
+        Ok(true)
+    }
+
+    /// Waits for the next bytes of a body.
+    ///
+    /// # Errors
+    /// A body that is too slow, or a client that left.
+    pub async fn wait_for_more(&mut self, incoming: &mut Incoming) -> Result<(), Error> {
+        let pace = &mut incoming.pace;
+        pace.heard_at = self.timer.now();
+        match self.fill_within(pace.next_bytes()).await? {
+            0 => Err(Error::Gone),
+            count => {
+                pace.note(count, self.timer.now());
+                Ok(())
             }
         }
     }
@@ -84,7 +143,11 @@ impl Connection {
     }
 
     /// Moves what has come of the body from the read buffer.
-    fn take_body(&mut self, body: &mut Vec<u8>, capacity_max: usize) -> Result<(), Error> {
+    pub(super) fn take_body(
+        &mut self,
+        body: &mut Vec<u8>,
+        capacity_max: usize,
+    ) -> Result<(), Error> {
         let Some(decoder) = &mut self.unread else { return Ok(()) };
         let piece = decoder
             .decode(&mut self.read_buffer)
@@ -128,15 +191,29 @@ impl Connection {
     }
 }
 
-/// How long the next bytes of a body may take that began to come at `begun`.
-fn next_bytes(begun: Instant, now: Instant, received: u64) -> Wait {
-    let silence = Wait::new(label::REQUEST_BODY, now, BODY_PROGRESS_MAX);
-    let paid = Duration::from_secs(received / BODY_BYTES_PER_SECOND_MIN);
-    let slow = Wait::new(label::SLOW_REQUEST_BODY, begun, paid.max(BODY_GRACE));
-    if slow.until < silence.until {
-        slow
-    } else {
-        silence
+impl Pace {
+    /// How long the next bytes may take.
+    pub(super) fn next_bytes(&self) -> Wait {
+        let silence = Wait::new(label::REQUEST_BODY, self.heard_at, BODY_PROGRESS_MAX);
+        let paid = Duration::from_secs(self.received / BODY_BYTES_PER_SECOND_MIN);
+        let slow = Wait::new(label::SLOW_REQUEST_BODY, self.begun, paid.max(BODY_GRACE));
+        if slow.until < silence.until {
+            slow
+        } else {
+            silence
+        }
+    }
+
+    /// Takes note of so many bytes more.
+    pub(super) fn note(&mut self, count: usize, now: Instant) {
+        self.received += count as u64;
+        self.heard_at = now;
+    }
+
+    /// Takes note that nothing was read between two points of time.
+    pub(super) fn skip(&mut self, from: Instant, to: Instant) {
+        self.begun += to.saturating_duration_since(from);
+        self.heard_at = to;
     }
 }
 
@@ -155,7 +232,8 @@ mod tests {
             (5, 18_000, label::REQUEST_BODY, 35),
             (100, 1_000_000, label::REQUEST_BODY, 130),
         ] {
-            let wait = next_bytes(begun, begun + Duration::from_secs(now), received);
+            let heard_at = begun + Duration::from_secs(now);
+            let wait = Pace { begun, heard_at, received }.next_bytes();
             assert_eq!((wait.label, wait.until - begun), (label, Duration::from_secs(until)));
         }
     }

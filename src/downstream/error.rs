@@ -1,7 +1,7 @@
 //! What can go wrong on a client's side.
 
 use crate::runtime::Wait;
-use crate::wire::{BodyError, HeadError};
+use crate::wire::{BodyError, FormError, HeadError};
 
 /// Why there is no request, or no whole one.
 #[derive(Debug)]
@@ -10,6 +10,8 @@ pub enum Error {
     Head(HeadError),
     /// The framing of the request body is refused.
     Body(BodyError),
+    /// The form in the request body is refused.
+    Form(FormError),
     /// The request body is over this many bytes.
     TooLarge(u64),
     /// All requests together are over this many bytes of memory.

@@ -5,6 +5,7 @@ mod admission;
 mod body;
 mod error;
 mod requests;
+mod upload;
 mod writing;
 
 #[cfg(test)]
@@ -26,8 +27,10 @@ use crate::runtime::{Budget, Share, Shutdown, Socket, Timer, Wait, SCRATCH_BYTES
 use crate::wire::{Decoder, Sharing};
 
 pub use self::admission::{Admission, Slot};
+pub use self::body::Incoming;
 pub use self::error::Error;
 pub use self::requests::Request;
+pub use self::upload::UPLOAD_BYTES;
 pub(crate) use self::writing::write_deadline;
 
 /// From the first byte of a head to its last.
@@ -62,6 +65,8 @@ pub struct Connection {
     /// The body that follows the current head, as far as it was not read.
     unread: Option<Decoder>,
     expects_continue: bool,
+    /// That body on its way to the provider.
+    upload: Option<Box<upload::Upload>>,
     /// The request's minor HTTP version: 1.0 knows no chunks.
     minor: u8,
     /// Whether the client wants another exchange on this connection.
@@ -101,6 +106,7 @@ impl Connection {
             read_ahead_max: READ_AHEAD_BYTES_MAX,
             unread: None,
             expects_continue: false,
+            upload: None,
             minor: 1,
             keep_alive: false,
             head_only: false,
@@ -139,13 +145,17 @@ impl Connection {
 
     /// Whether the head of the response may say that another request can follow.
     pub fn may_persist(&self) -> bool {
+        self.unread.is_none() && self.is_wanted()
+    }
+
+    fn is_wanted(&self) -> bool {
         self.keep_alive && !self.shutdown.has_begun()
     }
 
     /// The same for a response although the request's body was not read: what is left of that must
     /// be little enough to be thrown away, and no newcomer may be waiting for a slot.
     pub fn may_persist_unread(&self) -> bool {
-        self.may_persist() && self.can_discard() && !self.slot.is_wanted(self.timer.now())
+        self.is_wanted() && self.can_discard() && !self.slot.is_wanted(self.timer.now())
     }
 
     /// Whether a close would be a reset.
@@ -190,19 +200,29 @@ impl Connection {
         Poll::Ready(count)
     }
 
-    /// Ready when the client has left. What it sends meanwhile is kept for the next request.
-    pub fn poll_gone(&mut self, context: &Context<'_>) -> Poll<()> {
+    /// Ready when the client has left, or its upload cannot go on. What it sends meanwhile goes to
+    /// the provider as long as it is part of an upload, and is else kept for the next request.
+    pub fn poll_gone(&mut self, context: &Context<'_>) -> Poll<Error> {
+        match self.poll_upload(context) {
+            Poll::Ready(Ok(())) => {}
+            Poll::Ready(Err(error)) => return Poll::Ready(error),
+            Poll::Pending if self.socket.hung_up() => return Poll::Ready(Error::Gone),
+            Poll::Pending => {
+                self.socket.wake_when_readable(context);
+                return Poll::Pending;
+            }
+        }
         loop {
             let room = self.read_ahead_room();
             if room == 0 {
                 break;
             }
             if ready!(self.poll_fill_some(context, room)) == 0 {
-                return Poll::Ready(());
+                return Poll::Ready(Error::Gone);
             }
         }
         if self.socket.hung_up() {
-            return Poll::Ready(());
+            return Poll::Ready(Error::Gone);
         }
         self.socket.wake_when_readable(context);
         Poll::Pending
@@ -234,7 +254,7 @@ impl Connection {
             if let Poll::Ready(value) = future.as_mut().poll(context) {
                 return Poll::Ready(Ok(value));
             }
-            self.poll_gone(context).map(|()| Err(Error::Gone))
+            self.poll_gone(context).map(Err)
         })
         .await
     }
@@ -254,8 +274,8 @@ impl Connection {
             if let Poll::Ready(value) = future.as_mut().poll(context) {
                 return Poll::Ready(Ok(Ok(value)));
             }
-            if self.poll_gone(context).is_ready() {
-                return Poll::Ready(Err(Error::Gone));
+            if let Poll::Ready(error) = self.poll_gone(context) {
+                return Poll::Ready(Err(error));
             }
             if self.timer.poll_due(context) {
                 Poll::Ready(Ok(Err(wait)))

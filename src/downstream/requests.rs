@@ -18,6 +18,7 @@ impl Connection {
         self.read_ahead_max = READ_AHEAD_BYTES_MAX;
         (self.minor, self.keep_alive, self.head_only) = (1, false, false);
         self.reusable = false;
+        self.upload = None;
         self.release_head();
         // What is left of the body before would be read as a head.
         if self.unread.is_some() && !self.discard_body().await {

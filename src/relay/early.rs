@@ -159,6 +159,9 @@ impl<'t> Early<'t> {
             let read = read(&mut response, &mut body, &mut share, limit, self.terms, &timer);
             let whole = self.wait(read, connection, entry).await?;
             if whole.map_err(|error| self.upstream(error))? {
+                if let Some(mut watch) = self.terms.watch_of(&response.head) {
+                    watch(&body, true);
+                }
                 response.finish();
                 let text = String::from_utf8_lossy(&body);
                 let events = looks_like_events(&body);

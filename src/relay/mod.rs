@@ -8,6 +8,7 @@ mod early;
 mod response;
 mod stream;
 
+use std::cell::Cell;
 use std::future::poll_fn;
 use std::rc::Rc;
 
@@ -15,7 +16,9 @@ use crate::downstream::Connection;
 use crate::report::{Dialect, Entry, Error};
 use crate::runtime::{Budget, Share};
 use crate::upstream::{self, Provider, Timeouts, UpstreamResponse};
-use crate::wire::{connection_option, looks_like_events, push_field, Content, Framing};
+use crate::wire::{
+    connection_option, looks_like_events, push_field, Content, Framing, ResponseHead,
+};
 
 pub use early::Early;
 pub use response::Response;
@@ -29,6 +32,10 @@ const RELEASE_LENGTH_MIN: u64 = 1024 * 1024;
 /// rest.
 const ENOUGH_BYTES: usize = 64 * 1024;
 
+/// Sees how the body of a response begins: a piece after the other, and whether that was the last.
+/// Returns whether it has seen enough.
+pub type Watch = Box<dyn FnMut(&[u8], bool) -> bool>;
+
 /// Limits and deadlines of one response.
 pub struct Terms<'t> {
     /// How the client wants to be spoken to.
@@ -41,6 +48,15 @@ pub struct Terms<'t> {
     pub body_bytes_max: u64,
     /// Memory of what is held back.
     pub budget: &'t Rc<Budget>,
+    /// Who wants to see how the body of a response begins that is no error.
+    pub watch: Cell<Option<Watch>>,
+}
+
+impl Terms<'_> {
+    /// The same for this response, whose body must be legible.
+    fn watch_of(&self, head: &ResponseHead) -> Option<Watch> {
+        self.watch.take().filter(|_| (200..300).contains(&head.status) && !head.encoded)
+    }
 }
 
 /// Relays `response`, or begins to.
@@ -70,6 +86,9 @@ pub async fn relay(
     let mut held = Vec::new();
     if !streams {
         if hold(&mut response, &mut held, &mut share, connection, terms).await? {
+            if let Some(mut watch) = terms.watch_of(&response.head) {
+                watch(&held, true);
+            }
             return Ok(response::whole(response, held, share, connection, entry));
         }
         if turns_out_to_stream(response.head.framing, &held, asked) {

@@ -1,5 +1,6 @@
 //! A provider's response on its way to a client, both in memory.
 
+use std::cell::Cell;
 use std::future::Future;
 use std::pin::Pin;
 use std::rc::Rc;
@@ -64,6 +65,7 @@ impl Bench {
             timeouts: &self.timeouts,
             body_bytes_max: self.body_bytes_max,
             budget: &self.clients.budget,
+            watch: Cell::default(),
         }
     }
 

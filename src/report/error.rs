@@ -21,6 +21,10 @@ pub enum Error {
     BadRequest(String),
     /// The request body is in a content coding that cannot be read: this one.
     UnknownCoding(String),
+    /// A form is in a content coding: none is read there.
+    CodedForm,
+    /// More than this many bytes would have to be held, for the model stands behind them.
+    ModelBehindFile(u64),
     /// No `Authorization: Bearer`.
     NoToken,
     /// The token is not on the list.
@@ -77,12 +81,14 @@ impl Error {
         let (status, kind, field, closes) = match self {
             Error::Client(Client::Gone) => return None,
             Error::Client(Client::Head(head)) => (head_status(*head), "bad_request", None, true),
-            Error::Client(Client::Body(_)) => (400, "bad_request", None, false),
+            Error::Client(Client::Body(_) | Client::Form(_)) => (400, "bad_request", None, false),
             Error::Client(Client::Timeout(_)) => (408, "client_timeout", None, true),
             Error::Client(Client::TooLarge(_)) => (413, "request_too_large", None, false),
             Error::Client(Client::Overloaded(_)) => (503, "busy", RETRY, false),
             Error::BadRequest(_) | Error::ReloadRefused(_) => (400, "bad_request", None, false),
             Error::UnknownCoding(_) => (415, "bad_request", CODING, false),
+            Error::CodedForm => (415, "bad_request", Some(("accept-encoding", "identity")), false),
+            Error::ModelBehindFile(_) => (413, "request_too_large", None, false),
             Error::NoToken | Error::BadToken => (401, "unauthorized", BEARER, false),
             Error::NotFound(_) | Error::PathTwice(_) | Error::UnknownStored(_) => {
                 (404, "not_found", None, false)
@@ -177,6 +183,14 @@ impl fmt::Display for Error {
                 f,
                 "不支持的请求体编码 {coding} (a request body in this Content-Encoding cannot be read)"
             ),
+            Error::CodedForm => f.write_str(
+                "这里的表单不能带 Content-Encoding (a form must come without Content-Encoding here)",
+            ),
+            Error::ModelBehindFile(limit) => write!(
+                f,
+                "表单过大，上限 {limit} 字节，因为 model 在文件之后：请把 model 放在文件之前，或用 ?model= \
+                 (form over {limit} bytes: send model before file, or `?model=`)"
+            ),
             Error::NoToken => f.write_str("未提供API token"),
             Error::BadToken => f.write_str("API token无效 (invalid API token)"),
             Error::NotFound(path) => write!(f, "未找到路径 {path} (no such path)"),
@@ -206,6 +220,7 @@ fn write_client(f: &mut fmt::Formatter<'_>, error: &downstream::Error) -> fmt::R
     match error {
         Client::Head(error) => write!(f, "{error}"),
         Client::Body(error) => write!(f, "请求体无效: {error}"),
+        Client::Form(error) => write!(f, "请求体无效: {error}"),
         Client::TooLarge(limit) => {
             write!(f, "请求体过大，上限 {limit} 字节 (request body over {limit} bytes)")
         }

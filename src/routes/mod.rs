@@ -1,5 +1,6 @@
 //! What each endpoint answers; one table says which there are.
 
+mod asking;
 pub mod chat;
 mod cors;
 mod decoded;
@@ -7,9 +8,12 @@ pub mod health;
 mod model_list;
 pub mod models;
 pub mod page;
+mod passthrough;
 pub mod query;
 pub mod reload;
+mod stored;
 mod table;
+mod upload;
 
 use std::rc::Rc;
 
@@ -67,7 +71,14 @@ async fn dispatch(
     }
     let row = endpoint(&head, row)?;
     let reply = match row.endpoint {
-        Endpoint::Relay => return chat::respond(state, row, head, connection, entry).await,
+        Endpoint::Relay | Endpoint::Responses => {
+            return chat::respond(state, row, head, connection, entry).await;
+        }
+        Endpoint::Stored => return stored::respond(state, row, head, connection, entry).await,
+        Endpoint::Upload => return upload::respond(state, row, head, connection, entry).await,
+        Endpoint::Passthrough => {
+            return passthrough::respond(state, row, head, connection, entry).await;
+        }
         // Caches must not mix up the two (RFC 9110 §12.5.5).
         Endpoint::About if head.prefers_html => page::reply().with("vary", "accept"),
         Endpoint::About => about(state).with("vary", "accept"),
@@ -89,15 +100,16 @@ fn about(state: &State) -> Reply {
     struct About {
         service: &'static str,
         version: &'static str,
-        endpoints: [String; ROWS.len()],
+        endpoints: Vec<String>,
         stats: serde_json::Value,
     }
-    let line =
-        |row: Row| format!("{} {}", row.methods.split(',').next().unwrap_or_default(), row.path);
+    let is_open = |row: &&Row| {
+        row.endpoint != Endpoint::Passthrough || !state.settings().passthrough.is_empty()
+    };
     let about = About {
         service: env!("CARGO_PKG_NAME"),
         version: env!("CARGO_PKG_VERSION"),
-        endpoints: ROWS.map(line),
+        endpoints: ROWS.iter().filter(is_open).flat_map(Row::lines).collect(),
         stats: state.stats.report(state.admission.taken(), &state.pool),
     };
     Reply::json(200, to_json(&about).into_bytes())

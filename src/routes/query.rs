@@ -11,6 +11,7 @@ use http_types::{Method, Request, Url};
 use crate::runtime::{label, Share, Wait};
 use crate::state::State;
 use crate::upstream::{self, authorization, exchange, Message, Provider, Timeouts};
+use crate::wire::field;
 
 /// How long a provider may take for its model list or a probe.
 pub const QUERY_MAX: Duration = Duration::from_secs(5);
@@ -62,12 +63,9 @@ pub async fn models(state: &State, provider: &Provider) -> Result<Listing, upstr
 
 /// Whether a head names `text/html` as the type of its body.
 fn says_html(head: &[u8]) -> bool {
-    head.split(|byte| *byte == b'\n').any(|line| {
-        let mut parts = line.splitn(2, |byte| *byte == b':');
-        let (name, value) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
-        let media = value.split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii();
-        name.eq_ignore_ascii_case(b"content-type") && media.eq_ignore_ascii_case(b"text/html")
-    })
+    let media =
+        field(head, "content-type").and_then(|value| value.split(|byte| *byte == b';').next());
+    media.is_some_and(|media| media.trim_ascii().eq_ignore_ascii_case(b"text/html"))
 }
 
 fn looks_like_html(body: &[u8]) -> bool {

@@ -9,7 +9,8 @@ use std::time::Duration;
 use serde::Serialize;
 use smol::channel::bounded;
 
-use super::{chat, models};
+use super::asking::authorise;
+use super::models;
 use crate::config::Config;
 use crate::downstream::Connection;
 use crate::report::{logging, to_json, Error};
@@ -33,7 +34,7 @@ pub async fn respond(
     connection: &mut Connection,
 ) -> Result<Reply, Error> {
     if head.forwarded || !connection.peer.ip().to_canonical().is_loopback() {
-        chat::authorise(&state.settings(), head)?;
+        authorise(&state.settings(), head)?;
     }
     let reloaded = connection.unless_gone(Box::pin(reload(state))).await?;
     let changes = reloaded.map_err(Error::ReloadRefused)?;

@@ -85,7 +85,12 @@ pub fn route_stored<'p>(
     Ok(provider)
 }
 
-fn route_model<'p>(
+/// The same for a model that was named beside the body, or in a form. `ambiguous`: see
+/// [`ChatRequest::ambiguous`].
+///
+/// # Errors
+/// See [`Refusal`].
+pub fn route_model<'p>(
     providers: &'p [Rc<Provider>],
     filters: &[Filter],
     model: &str,

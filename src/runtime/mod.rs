@@ -3,8 +3,10 @@
 
 mod blocking;
 mod budget;
+pub mod label;
 mod listener;
 mod parker;
+mod pipe;
 mod reactor;
 mod semaphore;
 mod shutdown;
@@ -19,6 +21,7 @@ pub(crate) mod testing;
 
 pub use self::blocking::{detach, offload, IN_PLACE_BYTES_MAX};
 pub use self::budget::{reserve, Budget, Share};
+pub use self::pipe::{pipe, PipeReader, PipeWriter, PIPE_BYTES};
 pub use self::reactor::Reactor;
 pub use self::semaphore::{Permit, Semaphore};
 pub use self::shutdown::Shutdown;
@@ -27,5 +30,5 @@ pub use self::socket::{
     UNACKNOWLEDGED_MAX,
 };
 pub use self::sources::{Registration, SCRATCH_BYTES};
-pub use self::timer::{label, Clock, Label, Timer, Wait};
+pub use self::timer::{Clock, Label, Timer, Wait};
 pub(crate) use self::waker::set_waker;

@@ -26,7 +26,7 @@ pub use self::catalogue::{Catalogue, Listed, Models, Shown, Visible};
 pub use self::memory::Memory;
 pub use self::probes::Probes;
 pub use self::settings::Settings;
-pub use self::stored::Stored;
+pub use self::stored::{Client, Stored};
 
 /// Large request bodies read at the same time: the event loop keeps its share of a small machine.
 const PARSERS_MAX: usize = 2;

@@ -25,6 +25,10 @@ struct Object {
     provider: u64,
 }
 
+/// A client, by the hash of its token.
+#[derive(Clone, Copy, Debug, Hash)]
+pub struct Client(u64);
+
 /// The objects that were given last.
 #[derive(Default)]
 pub struct Stored {
@@ -35,13 +39,18 @@ pub struct Stored {
 }
 
 impl Stored {
-    /// The provider of this name gave the object `id` to the client with this token. It becomes the
-    /// newest; what is no id ([`is_stored_id`]) is not remembered.
-    pub fn remember(&self, token: &str, id: &str, provider: &str) {
+    /// The client with this token.
+    pub fn client(&self, token: &str) -> Client {
+        Client(self.hasher.hash_one(token))
+    }
+
+    /// The provider of this name gave the object `id` to this client. It becomes the newest; what is
+    /// no id ([`is_stored_id`]) is not remembered.
+    pub fn remember(&self, client: Client, id: &str, provider: &str) {
         if !is_stored_id(id) {
             return;
         }
-        let key = self.hasher.hash_one((token, id));
+        let key = self.hasher.hash_one((client, id));
         let mut objects = self.objects.borrow_mut();
         if let Some(before) = objects.iter().rposition(|object| object.key == key) {
             objects.remove(before);
@@ -51,14 +60,14 @@ impl Stored {
         objects.push_back(Object { key, provider: self.hasher.hash_one(provider) });
     }
 
-    /// Which of `providers` gave the object `id` to the client with this token, if that is known.
+    /// Which of `providers` gave the object `id` to this client, if that is known.
     pub fn provider_of<'p>(
         &self,
-        token: &str,
+        client: Client,
         id: &str,
         providers: &'p [Rc<Provider>],
     ) -> Option<&'p Rc<Provider>> {
-        let key = self.hasher.hash_one((token, id));
+        let key = self.hasher.hash_one((client, id));
         let objects = self.objects.borrow();
         let name = objects.iter().rfind(|object| object.key == key)?.provider;
         providers.iter().find(|provider| self.hasher.hash_one(provider.name()) == name)
@@ -75,15 +84,17 @@ mod tests {
         (token, id): (&str, &str),
         providers: &'p [Rc<Provider>],
     ) -> &'p str {
-        stored.provider_of(token, id, providers).map_or("-", |provider| provider.name())
+        stored
+            .provider_of(stored.client(token), id, providers)
+            .map_or("-", |provider| provider.name())
     }
 
     #[test]
     fn an_object_is_known_to_its_token_and_at_its_provider_only() {
         let (stored, providers) = (Stored::default(), providers(&["a", "b"]));
-        stored.remember("sk-1", "resp_1", "a");
-        stored.remember("sk-2", "resp_2", "b");
-        stored.remember("sk-1", "resp_3", "gone");
+        stored.remember(stored.client("sk-1"), "resp_1", "a");
+        stored.remember(stored.client("sk-2"), "resp_2", "b");
+        stored.remember(stored.client("sk-1"), "resp_3", "gone");
         for (asked, expected) in [
             (("sk-1", "resp_1"), "a"),
             (("sk-2", "resp_2"), "b"),
@@ -95,7 +106,7 @@ mod tests {
         ] {
             assert_eq!(of(&stored, asked, &providers), expected, "{asked:?}");
         }
-        stored.remember("sk-1", "resp_1", "b");
+        stored.remember(stored.client("sk-1"), "resp_1", "b");
         assert_eq!(of(&stored, ("sk-1", "resp_1"), &providers), "b");
         assert_eq!(stored.objects.borrow().len(), 3);
     }
@@ -105,12 +116,12 @@ mod tests {
         let (stored, providers) = (Stored::default(), providers(&["a"]));
         let (longest, longer) = ("i".repeat(128), "i".repeat(129));
         for id in ["", "a/b", "a.b", "a b", "é", "a\n", &longer] {
-            stored.remember("t", id, "a");
+            stored.remember(stored.client("t"), id, "a");
             assert_eq!(of(&stored, ("t", id), &providers), "-", "{id}");
         }
         assert!(stored.objects.borrow().is_empty());
         for id in ["a", "Resp_0-9", &longest] {
-            stored.remember("t", id, "a");
+            stored.remember(stored.client("t"), id, "a");
             assert_eq!(of(&stored, ("t", id), &providers), "a", "{id}");
         }
     }
@@ -120,7 +131,8 @@ mod tests {
         let (stored, providers) = (Stored::default(), providers(&["a"]));
         let is_known =
             |number: usize| of(&stored, ("t", &format!("resp_{number}")), &providers) == "a";
-        let remember = |number: usize| stored.remember("t", &format!("resp_{number}"), "a");
+        let remember =
+            |number: usize| stored.remember(stored.client("t"), &format!("resp_{number}"), "a");
         (0..OBJECTS_MAX).for_each(remember);
         assert!(is_known(0));
         remember(0);
@@ -133,7 +145,11 @@ mod tests {
     fn its_memory_is_bounded() {
         let stored = Stored::default();
         for number in 0..OBJECTS_MAX + 100 {
-            stored.remember(&"t".repeat(1000), &format!("resp_{number}"), &number.to_string());
+            stored.remember(
+                stored.client(&"t".repeat(1000)),
+                &format!("resp_{number}"),
+                &number.to_string(),
+            );
         }
         let objects = stored.objects.borrow();
         assert_eq!(objects.len(), OBJECTS_MAX);

@@ -54,7 +54,7 @@ const READ_BYTES: usize = 16 * 1024;
 pub async fn exchange(
     pool: &Rc<Pool>,
     origin: &Rc<Origin>,
-    message: Message,
+    mut message: Message,
     timeouts: &Timeouts,
     timer: &Timer,
 ) -> Result<UpstreamResponse, Error> {
@@ -63,11 +63,13 @@ pub async fn exchange(
     // The repeat has no more time than the first attempt.
     let mut first_sent = None;
     loop {
-        let lease = pool.lease(permit, origin, attempt > 0).await;
+        // A connection that may have died of age is not for what cannot be sent twice.
+        let fresh = attempt > 0 || message.is_streamed();
+        let lease = pool.lease(permit, origin, fresh).await;
         let lease = lease.map_err(Error::Connect)?;
         let (sent_at, really_sent_at) = *first_sent.get_or_insert((timer.now(), timer.real_now()));
         let mut sending = Sending::new(lease, sent_at);
-        let error = match sending.head(&message, timeouts, timer).await {
+        let error = match sending.head(&mut message, timeouts, timer).await {
             Ok((head, _)) if head.is_redirect() => {
                 return Err(Error::Redirect(head.status, head.location));
             }
@@ -82,6 +84,7 @@ pub async fn exchange(
             return Err(error);
         }
         attempt += 1;
+        message.rewind();
         permit = lease.close_keeping_permit();
     }
 }
@@ -123,8 +126,6 @@ type Head = (ResponseHead, Decoder);
 struct Sending {
     lease: Lease,
     sent_at: Instant,
-    /// Bytes of the request that the kernel has taken.
-    sent: usize,
     write_error: Option<io::Error>,
     /// Whether a close would be a reset.
     resets: bool,
@@ -141,7 +142,6 @@ impl Sending {
         Sending {
             lease,
             sent_at,
-            sent: 0,
             write_error: None,
             resets: false,
             buffer: Vec::new(),
@@ -154,11 +154,15 @@ impl Sending {
     /// Sends the request and waits for the head of its answer, in time.
     async fn head(
         &mut self,
-        message: &Message,
+        message: &mut Message,
         timeouts: &Timeouts,
         timer: &Timer,
     ) -> Result<Head, Error> {
-        if message.len() > UNREAD_BYTES_MAX && self.lease.was_alive(self.sent_at) {
+        if message.is_streamed() {
+            if let Some(head) = self.send_streamed(message, timeouts, timer).await? {
+                return Ok(head);
+            }
+        } else if message.len() > UNREAD_BYTES_MAX && self.lease.was_alive(self.sent_at) {
             self.lease.be_patient(None);
         }
         let all = timeouts.head(self.sent_at);
@@ -177,9 +181,46 @@ impl Sending {
         }
     }
 
+    /// Sends what is still to come of a request, at its sender's pace: only a provider that takes
+    /// nothing is out of time. `Some` when the response's head is here before its end.
+    async fn send_streamed(
+        &mut self,
+        message: &mut Message,
+        timeouts: &Timeouts,
+        timer: &Timer,
+    ) -> Result<Option<Head>, Error> {
+        self.lease.be_patient(None);
+        let (mut sent, mut sent_at) = (0, timer.now());
+        let head = poll_fn(|context| {
+            if let Poll::Ready(head) = self.poll_head(context, message) {
+                return Poll::Ready(head.map(Some));
+            }
+            if message.is_sent() || self.write_error.is_some() {
+                return Poll::Ready(Ok(None));
+            }
+            if message.sent() != sent || !message.has_bytes(context) {
+                (sent, sent_at) = (message.sent(), timer.now());
+            }
+            let wait = Wait::new(label::WRITE_TO_PROVIDER, sent_at, timeouts.stream);
+            timer.set(Some(wait.until));
+            if timer.poll_due(context) {
+                return Poll::Ready(Err(Error::Timeout(wait)));
+            }
+            Poll::Pending
+        })
+        .await;
+        timer.set(None);
+        self.sent_at = timer.now();
+        head
+    }
+
     /// Writes and reads at the same time: a provider may respond, say with 413, while we still
     /// send.
-    fn poll_head(&mut self, context: &Context<'_>, message: &Message) -> Poll<Result<Head, Error>> {
+    fn poll_head(
+        &mut self,
+        context: &Context<'_>,
+        message: &mut Message,
+    ) -> Poll<Result<Head, Error>> {
         self.poll_send(context, message);
         loop {
             let fill = self.lease.socket.poll_fill_some(context, &mut self.buffer, READ_BYTES);
@@ -196,7 +237,7 @@ impl Sending {
                 }
                 Poll::Ready(Ok(count)) => self.response_bytes += count as u64,
             }
-            match self.take_head() {
+            match self.take_head(message.is_head()) {
                 Ok(None) => {}
                 Ok(Some(head)) => return Poll::Ready(Ok(head)),
                 Err(error) => return Poll::Ready(Err(Error::Head(error))),
@@ -204,28 +245,18 @@ impl Sending {
         }
     }
 
-    fn poll_send(&mut self, context: &Context<'_>, message: &Message) {
-        while self.write_error.is_none() {
-            let rest = message.rest(self.sent);
-            if rest.is_empty() {
-                return;
-            }
-            match self.lease.socket.poll_write(context, rest) {
-                Poll::Ready(Ok(count)) => {
-                    self.sent += count;
-                    if self.resets && message.rest(self.sent).is_empty() {
-                        self.set_resets(false);
-                    }
-                }
-                // A response may have come all the same: reading tells.
-                Poll::Ready(Err(error)) => self.write_error = Some(error),
-                Poll::Pending => {
-                    if !self.resets {
-                        self.set_resets(true);
-                    }
-                    return;
-                }
-            }
+    fn poll_send(&mut self, context: &Context<'_>, message: &mut Message) {
+        if self.write_error.is_some() {
+            return;
+        }
+        let resets = match message.poll_send(context, &mut self.lease.socket) {
+            Poll::Ready(Ok(())) => false,
+            Poll::Pending => true,
+            // A response may have come all the same: reading tells.
+            Poll::Ready(Err(error)) => return self.write_error = Some(error),
+        };
+        if resets != self.resets {
+            self.set_resets(resets);
         }
     }
 
@@ -237,15 +268,18 @@ impl Sending {
     }
 
     /// The head of the final response, once it is complete; interim responses are skipped.
-    fn take_head(&mut self) -> Result<Option<Head>, HeadError> {
+    fn take_head(&mut self, of_head: bool) -> Result<Option<Head>, HeadError> {
         // A banner or other noise is refused at once, without waiting for the end of a head.
         if !self.buffer.iter().zip(b"HTTP/1.").all(|(byte, wanted)| byte == wanted) {
             return Err(HeadError::Malformed("不是HTTP/1响应 (not an HTTP/1 answer)"));
         }
         while let Some(length) = self.scanner.scan(&self.buffer)? {
-            let head = ResponseHead::parse(&self.buffer[..length])?;
+            let mut head = ResponseHead::parse(&self.buffer[..length])?;
             self.buffer.drain(..length);
             if head.status >= 200 {
+                if of_head {
+                    head.set_bodiless();
+                }
                 let decoder = Decoder::new(head.framing);
                 return Ok(Some((head, decoder)));
             }
@@ -268,10 +302,10 @@ impl Sending {
         decoder: Decoder,
         message: Message,
     ) -> UpstreamResponse {
-        let sent = message.rest(self.sent).is_empty();
+        let sent = message.is_sent();
         // A refusal does not want the rest of the request; any other early response may.
         let wanted = !sent && head.status < 400 && self.write_error.is_none();
-        let unsent = wanted.then(|| Box::new((message, self.sent)));
+        let unsent = wanted.then(|| Box::new(message));
         let reusable = head.keep_alive && sent;
         let Sending { lease, buffer, sent_at, .. } = self;
         UpstreamResponse { lease, head, buffer, decoder, sent_at, reusable, unsent }

@@ -1,6 +1,9 @@
-//! A request in bytes, kept as long as it may have to be sent once more.
+//! A request in bytes, kept as long as it may have to be sent once more; an upload goes on as it comes.
 
-use crate::runtime::Share;
+use std::io;
+use std::task::{ready, Context, Poll};
+
+use crate::runtime::{PipeReader, Share, Socket};
 
 /// The start of the body that goes out in one write with the head.
 const FIRST_WRITE_BYTES: usize = 16 * 1024;
@@ -13,7 +16,11 @@ pub struct Message {
     /// How much of the body is in `first`.
     joined: usize,
     /// Its memory.
-    _share: Option<Share>,
+    share: Option<Share>,
+    /// What follows, which nobody keeps.
+    rest: Option<PipeReader>,
+    /// Bytes that the kernel has taken.
+    sent: usize,
 }
 
 impl Message {
@@ -22,17 +29,74 @@ impl Message {
         let joined = body.len().min(FIRST_WRITE_BYTES);
         head.extend_from_slice(&body[..joined]);
         let body = if joined == body.len() { Vec::new() } else { body };
-        Message { first: head, body, joined, _share: share }
+        Message { first: head, body, joined, share, rest: None, sent: 0 }
     }
 
+    /// The same, whose body goes on with what comes out of a pipe.
+    pub fn followed_by(self, rest: PipeReader) -> Message {
+        Message { rest: Some(rest), ..self }
+    }
+
+    /// Without what follows.
     pub(super) fn len(&self) -> usize {
         self.first.len() + self.body.len() - if self.body.is_empty() { 0 } else { self.joined }
     }
 
-    /// What is left to send after `sent` bytes.
-    pub(super) fn rest(&self, sent: usize) -> &[u8] {
-        match sent.checked_sub(self.first.len()) {
-            None => &self.first[sent..],
+    /// Whether a part of it is not kept, so that it cannot be sent twice.
+    pub(super) fn is_streamed(&self) -> bool {
+        self.rest.is_some()
+    }
+
+    /// Whether its response has no body (RFC 9110 §9.3.2).
+    pub(super) fn is_head(&self) -> bool {
+        self.first.starts_with(b"HEAD ")
+    }
+
+    /// Bytes that were sent so far.
+    pub(super) fn sent(&self) -> usize {
+        self.sent
+    }
+
+    /// Whether all is sent.
+    pub(super) fn is_sent(&self) -> bool {
+        self.kept().is_empty() && self.rest.as_ref().is_none_or(PipeReader::is_over)
+    }
+
+    /// Whether something is there to be sent, or nothing before more has come.
+    pub(super) fn has_bytes(&self, context: &Context<'_>) -> bool {
+        let rest = self.rest.as_ref().map(|rest| rest.poll_bytes(context));
+        !self.kept().is_empty() || matches!(rest, Some(Poll::Ready(Some(_))))
+    }
+
+    /// Begins again.
+    pub(super) fn rewind(&mut self) {
+        self.sent = 0;
+    }
+
+    /// Sends what is there. Ready once that was all of it.
+    pub(super) fn poll_send(
+        &mut self,
+        context: &Context<'_>,
+        socket: &mut Socket,
+    ) -> Poll<io::Result<()>> {
+        while !self.kept().is_empty() {
+            self.sent += ready!(socket.poll_write(context, self.kept()))?;
+        }
+        let Some(rest) = &self.rest else { return Poll::Ready(Ok(())) };
+        (self.body, self.share) = (Vec::new(), None);
+        while let Some(bytes) = ready!(rest.poll_bytes(context)) {
+            let count = ready!(socket.poll_write(context, &bytes))?;
+            drop(bytes);
+            rest.consume(count);
+            self.sent += count;
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// What is left to send of the bytes that are kept.
+    fn kept(&self) -> &[u8] {
+        match self.sent.checked_sub(self.first.len()) {
+            None => &self.first[self.sent..],
             Some(beyond) => self.body.get(self.joined + beyond..).unwrap_or_default(),
         }
     }
@@ -47,14 +111,16 @@ mod tests {
         for length in [0, 1, FIRST_WRITE_BYTES, FIRST_WRITE_BYTES + 1, 3 * FIRST_WRITE_BYTES] {
             let body: Vec<u8> = (0..length).map(|index| (index % 251) as u8).collect();
             let whole = [b"head\r\n\r\n".to_vec(), body.clone()].concat();
-            let message = Message::new(b"head\r\n\r\n".to_vec(), body, None);
+            let mut message = Message::new(b"head\r\n\r\n".to_vec(), body, None);
             assert_eq!(message.len(), whole.len());
             // Written in pieces of every kind of length.
             for piece in [1, 7, 4096, whole.len()] {
+                message.rewind();
                 let mut sent = Vec::new();
-                while !message.rest(sent.len()).is_empty() {
-                    let rest = message.rest(sent.len());
-                    sent.extend_from_slice(&rest[..piece.min(rest.len())]);
+                while !message.is_sent() {
+                    let kept = message.kept();
+                    sent.extend_from_slice(&kept[..piece.min(kept.len())]);
+                    message.sent = sent.len();
                 }
                 assert!(sent == whole, "{length} {piece}");
             }

@@ -8,7 +8,7 @@ use http_types::auth::BasicAuth;
 use super::connect::Origin;
 use crate::config::Provider as Configured;
 use crate::config::Secret;
-use crate::wire::push_field;
+use crate::wire::{push_field, Framing};
 
 /// Ids of stored responses and conversations are not longer.
 const STORED_ID_BYTES_MAX: usize = 128;
@@ -60,12 +60,16 @@ impl Provider {
     }
 
     /// A request's head: the provider's own lines, the client's that go on, and ours.
-    pub fn head(&self, call: &Call<'_>, body_length: usize) -> Vec<u8> {
+    pub fn head(&self, call: &Call<'_>, framing: Framing) -> Vec<u8> {
         let (prefix, base) = (self.prefix.expose().as_bytes(), &self.config.base);
         let target = base.path.len() + call.path.len() + call.query.len();
         // Room for our lines, and for a small body, which is sent with the head.
         let room = target + prefix.len() + call.relayed.len() + 96 + call.id.len();
-        let mut head = Vec::with_capacity(room + body_length.min(16 * 1024));
+        let body = match framing {
+            Framing::Length(length) => length.min(16 * 1024) as usize,
+            _ => 0,
+        };
+        let mut head = Vec::with_capacity(room + body);
         head.extend_from_slice(call.method.as_bytes());
         head.push(b' ');
         base.push_target(&mut head, call.path, call.query);
@@ -75,7 +79,13 @@ impl Provider {
             head.extend_from_slice(call.credentials);
         }
         push_field(&mut head, "X-Request-Id", call.id.as_bytes());
-        push_field(&mut head, "Content-Length", body_length.to_string().as_bytes());
+        match framing {
+            Framing::Length(length) => {
+                push_field(&mut head, "Content-Length", length.to_string().as_bytes());
+            }
+            Framing::Chunked => push_field(&mut head, "Transfer-Encoding", b"chunked"),
+            Framing::None | Framing::UntilClose => {}
+        }
         head.extend_from_slice(b"\r\n");
         head
     }

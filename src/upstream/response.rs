@@ -27,8 +27,8 @@ pub struct UpstreamResponse {
     pub sent_at: Instant,
     /// Whether another exchange may follow once the body is complete.
     pub reusable: bool,
-    /// The request, and how much of it was sent, when the response began before its end.
-    pub(super) unsent: Option<Box<(Message, usize)>>,
+    /// The request, when the response began before its end.
+    pub(super) unsent: Option<Box<Message>>,
 }
 
 impl UpstreamResponse {
@@ -43,19 +43,15 @@ impl UpstreamResponse {
     }
 
     fn poll_send(&mut self, context: &Context<'_>) {
-        while let Some((message, sent)) = self.unsent.as_deref_mut() {
-            match self.lease.socket.poll_write(context, message.rest(*sent)) {
-                Poll::Ready(Ok(count)) => {
-                    *sent += count;
-                    if message.rest(*sent).is_empty() {
-                        self.unsent = None;
-                        self.lease.socket.reset_on_close(false);
-                    }
-                }
-                // The provider takes no more of it: reading tells how the response ends.
-                Poll::Ready(Err(_)) => self.unsent = None,
-                Poll::Pending => return,
+        let Some(message) = self.unsent.as_deref_mut() else { return };
+        match message.poll_send(context, &mut self.lease.socket) {
+            Poll::Ready(Ok(())) => {
+                self.unsent = None;
+                self.lease.socket.reset_on_close(false);
             }
+            // The provider takes no more of it: reading tells how the response ends.
+            Poll::Ready(Err(_)) => self.unsent = None,
+            Poll::Pending => {}
         }
     }
 

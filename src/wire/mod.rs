@@ -5,6 +5,7 @@ mod body;
 mod chunks;
 mod coding;
 mod events;
+mod form;
 mod head;
 mod reply;
 
@@ -12,8 +13,9 @@ pub use self::body::{BodyError, Decoder, Framing};
 pub use self::chunks::{frame, push_chunk, HEADROOM, LAST_CHUNK};
 pub use self::coding::{Coding, CodingError, Decoding, Pause};
 pub use self::events::{looks_like_events, EventTail, FinalEvent};
+pub use self::form::{form_boundary, Form, FormError};
 pub use self::head::{
-    push_field, Content, CrossOrigin, HeadError, HeadScanner, RequestHead, ResponseHead, Sharing,
-    FIELDS_MAX, HEAD_BYTES_MAX,
+    field, push_field, remove_field, Content, CrossOrigin, HeadError, HeadScanner, RequestHead,
+    ResponseHead, Sharing, FIELDS_MAX, HEAD_BYTES_MAX, NAMED_MODEL,
 };
 pub use self::reply::{connection_option, Reply, ReplyBody};

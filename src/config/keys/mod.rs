@@ -52,6 +52,8 @@ pub(super) enum Kind {
     Boolean,
     /// A string that the function accepts, perhaps changed.
     Text(fn(&str) -> Result<String, &'static str>),
+    /// A boolean or a URL.
+    SwitchOrUrl,
     /// A string whose type says what it may hold.
     Word,
     /// An array of strings, printed on one line; an empty one is printed as this.

@@ -1,7 +1,7 @@
 //! The keys of a provider that is an object, in the order in which they are read and shown.
 
-use super::Kind::{Text, Word, Words};
-use super::Shown::{Elsewhere, Titled};
+use super::Kind::{SwitchOrUrl, Text, Word, Words};
+use super::Shown::{Elsewhere, Plain, Titled};
 use super::{key, required, Key, Presence, Shown, Value};
 use crate::config::provider_key::{check_name, read_token_file};
 use crate::config::Provider;
@@ -30,4 +30,9 @@ pub(in crate::config) const PROVIDER_KEYS: &[Key<Provider>] = &[
     "the only models it offers. Empty or absent: its own list is fetched",
     "只提供这些模型。为空或缺省：获取提供商自己的列表",
     "The only models it offers; empty or absent: models are fetched from it." },
+    key! { passthrough, SwitchOrUrl, Plain,
+    "`true`: requests of any kind to `/p/{provider}/…` go on below its `baseurl`, unread, with its key; a URL: below that one. Absent or `false`: there is no such path",
+    "`true`：发往 `/p/{provider}/…` 的任何请求原样转发到其 `baseurl` 之下，带上它的密钥；填网址：转发到该网址之下。缺省或 `false`：没有这个路径",
+    "true: requests of any kind to /p/{provider}/… go on below its baseurl, unread, with its key; a URL: below that one. Absent or false: there is no such path.",
+    r##""type": ["boolean", "string", "null"], "default": false, "anyOf": [{"type": ["boolean", "null"]}, {"pattern": "^\\s*[Hh][Tt][Tt][Pp][Ss]?://[^\\s#]+\\s*$"}, {"$ref": "#/$defs/reference"}]"## },
 ];

@@ -52,7 +52,7 @@ fn json_string(text: &str) -> String {
 fn default_json<T>(key: &Key<T>, defaults: &T) -> Option<String> {
     let shown = (key.show)(defaults);
     match key.doc.kind {
-        Kind::Integer(..) | Kind::Boolean => Some(shown),
+        Kind::Integer(..) | Kind::Boolean | Kind::SwitchOrUrl => Some(shown),
         Kind::Size => shown.strip_suffix(" bytes").map(str::to_owned),
         Kind::Seconds | Kind::SecondsOrZero => Some(match shown.strip_suffix(" s") {
             Some(seconds) => format!("{:?}", seconds.parse::<f64>().expect("a number")),
@@ -149,6 +149,7 @@ fn kind_words<T>(key: &Key<T>) -> (&'static str, &'static str) {
         Kind::Size => ("bytes", "字节"),
         Kind::Seconds | Kind::SecondsOrZero => ("seconds", "秒"),
         Kind::Boolean => ("boolean", "布尔"),
+        Kind::SwitchOrUrl => ("boolean or URL", "布尔或网址"),
         Kind::Text(_) | Kind::Word => ("string", "字符串"),
         Kind::Words(_) => ("array of strings", "字符串数组"),
         Kind::Lines(_) => ("array", "数组"),

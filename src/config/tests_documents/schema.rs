@@ -55,6 +55,7 @@ impl<T> Table<'_, T> {
             Kind::Seconds => number("number", "\"exclusiveMinimum\": 0".to_owned(), 31_536_000),
             Kind::SecondsOrZero => number("number", "\"minimum\": 0".to_owned(), 31_536_000),
             Kind::Boolean => format!("\"type\": [\"boolean\", \"null\"]{default}"),
+            Kind::SwitchOrUrl => format!("\"type\": [\"boolean\", \"string\", \"null\"]{default}"),
             Kind::Text(_) | Kind::Word => format!("\"type\": [\"string\", \"null\"]{default}"),
             Kind::Words(_) => format!(
                 "\"type\": [\"array\", \"null\"]{default}, \

@@ -16,12 +16,15 @@ const LAST_BYTES_MAX: Duration = Duration::from_secs(1);
 impl Stream {
     /// Settles what is left of a stream that came to `outcome`.
     pub(super) fn finish(
-        self: Box<Self>,
+        mut self: Box<Self>,
         outcome: Outcome,
         connection: &mut Connection,
         entry: &mut Entry,
     ) -> Outcome {
         entry.chunks = self.response.decoder.chunks();
+        if let Some(watch) = &mut self.watch {
+            watch(&[], true);
+        }
         match outcome {
             Outcome::Complete => {
                 connection.end_cleanly();

@@ -20,6 +20,7 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::Instant;
 
+use super::Watch;
 use crate::downstream::Connection;
 use crate::report::{Dialect, Entry, Outcome};
 use crate::runtime::{Share, Wait, SCRATCH_BYTES};
@@ -36,6 +37,8 @@ pub struct Stream {
     provider: Rc<Provider>,
     timeouts: Rc<Timeouts>,
     dialect: Dialect,
+    /// Who still wants to see how the body begins.
+    watch: Option<Watch>,
     /// What the client did not take yet.
     pending: Vec<u8>,
     written: usize,
@@ -229,6 +232,11 @@ impl Stream {
     fn note(&mut self, data: &[u8], entry: &mut Entry) {
         if self.abandoned {
             return;
+        }
+        if let Some(watch) = &mut self.watch {
+            if watch(data, false) {
+                self.watch = None;
+            }
         }
         entry.bytes += data.len() as u64;
         entry.chunks = self.response.decoder.chunks();

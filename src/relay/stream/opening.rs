@@ -27,6 +27,7 @@ impl Stream {
         let events = head.content == Content::Events;
         let whole = head.content == Content::Whole;
         let keep_alive = connection.may_persist() && framing != Framing::UntilClose;
+        let watch = terms.watch_of(head);
         let mut pending = std::mem::take(&mut head.relayed);
         if !opened {
             entry.status = head.status;
@@ -39,6 +40,7 @@ impl Stream {
             provider: terms.provider.clone(),
             timeouts: terms.timeouts.clone(),
             dialect: terms.dialect,
+            watch,
             pending,
             written: 0,
             share: None,

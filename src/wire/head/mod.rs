@@ -5,14 +5,17 @@
 //! no status beyond its enum (520, 529 …), loses order and spelling in a hash map, takes `%2e%2e`
 //! for a parent folder and keeps 8 KB per message. Heads that we write for ourselves go through it.
 
+mod credentials;
 mod cross_origin;
 mod fields;
+mod lines;
 mod request;
 mod response;
 mod sharing;
 
 pub use cross_origin::CrossOrigin;
-pub use request::RequestHead;
+pub use lines::{field, remove_field};
+pub use request::{RequestHead, NAMED_MODEL};
 pub use response::{Content, ResponseHead};
 pub use sharing::Sharing;
 

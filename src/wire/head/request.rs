@@ -1,10 +1,13 @@
 //! The head of a client's request, checked.
 
+use super::credentials::Rank;
 use super::cross_origin::CrossOrigin;
 use super::fields::{stays, Stays};
 use super::{list, push_field, trim, Control, HeadError, FIELDS_MAX};
 use crate::wire::body::Framing;
 
+/// Names the model beside the body.
+pub const NAMED_MODEL: &str = "x-ai-proxy-model";
 /// The longest request id that is taken over.
 const REQUEST_ID_BYTES_MAX: usize = 128;
 /// How much of a content coding's name stands in the error.
@@ -21,7 +24,7 @@ pub struct RequestHead {
     pub query: String,
     /// 1 for HTTP/1.1, 0 for HTTP/1.0.
     pub minor: u8,
-    /// How the body is framed; `Length(0)` when there is none.
+    /// How the body is framed; `None` when there is none.
     pub framing: Framing,
     /// Whether the client wants another exchange on this connection.
     pub keep_alive: bool,
@@ -36,6 +39,8 @@ pub struct RequestHead {
     pub request_id: Option<String>,
     /// The coding of a body that is compressed or otherwise encoded (RFC 9110 §8.4).
     pub coding: Option<String>,
+    /// What [`NAMED_MODEL`] says, whose line goes on nevertheless.
+    pub named_model: Option<String>,
     /// Whether the client would rather speak WebSocket (RFC 6455 §4.1).
     pub wants_websocket: bool,
     /// Whether an `anthropic-version` says which dialect the client speaks.
@@ -84,13 +89,14 @@ impl RequestHead {
             path: path.to_owned(),
             query: query.to_owned(),
             minor,
-            framing: control.framing(minor)?.unwrap_or(Framing::Length(0)),
+            framing: control.framing(minor)?.unwrap_or(Framing::None),
             keep_alive: control.persists(minor),
             expects_continue: false,
             token: None,
             credentials: Vec::new(),
             request_id: None,
             coding: None,
+            named_model: None,
             wants_websocket: false,
             is_anthropic: false,
             forwarded: false,
@@ -120,8 +126,7 @@ impl RequestHead {
                 rank.take_token(&mut self.token, name, value);
                 shown += 1;
             }
-            let decoded = self.coding.is_some() && name.eq_ignore_ascii_case("content-encoding");
-            let goes_on = stays.is_none() && !decoded && !control.names(name) && value.is_ascii();
+            let goes_on = stays.is_none() && !control.names(name) && value.is_ascii();
             if goes_on && !is_secret(value) {
                 push_field(&mut self.relayed, name, value);
             }
@@ -155,6 +160,9 @@ impl RequestHead {
     ) -> Result<(), HeadError> {
         match stays {
             None if name.eq_ignore_ascii_case("anthropic-version") => self.is_anthropic = true,
+            None if name.eq_ignore_ascii_case(NAMED_MODEL) => {
+                self.named_model = String::from_utf8(value.to_vec()).ok();
+            }
             None if name.eq_ignore_ascii_case("content-encoding") => {
                 if !value.is_empty() && !value.eq_ignore_ascii_case(b"identity") {
                     let shown = &value[..value.len().min(CODING_BYTES_SHOWN)];
@@ -202,27 +210,6 @@ impl RequestHead {
     }
 }
 
-/// How far down the list of fields that may hold the token the best one so far stands.
-struct Rank(usize);
-
-impl Rank {
-    /// In the order in which they count.
-    const FIELDS: [&str; 4] = ["authorization", "x-api-key", "api-key", "x-goog-api-key"];
-    const NONE: Rank = Rank(Rank::FIELDS.len());
-
-    /// Takes the token of a field that counts for more than the one before, if it has one.
-    fn take_token(&mut self, token: &mut Option<Vec<u8>>, name: &str, value: &[u8]) {
-        // Each has a length of its own, and is known to be one of them.
-        let rank = Rank::FIELDS.iter().position(|field| name.len() == field.len());
-        let Some(rank) = rank.filter(|rank| *rank < self.0) else { return };
-        let found = if rank == 0 { bearer(value) } else { Some(value) };
-        if let Some(found) = found.filter(|found| !found.is_empty()) {
-            *token = Some(found.to_vec());
-            self.0 = rank;
-        }
-    }
-}
-
 /// Whether `Accept` names `text/html` and ranks it no lower than `application/json`. A wildcard
 /// names nothing: curl and the SDKs send those.
 fn prefers_html(fields: &[httparse::Header<'_>]) -> bool {
@@ -249,13 +236,6 @@ fn quality<'v>(mut parameters: impl Iterator<Item = &'v [u8]>) -> f32 {
     let Some(weight) = weight else { return 1.0 };
     let weight = std::str::from_utf8(weight).ok().and_then(|text| text.parse().ok());
     weight.filter(|weight| (0.0..=1.0).contains(weight)).unwrap_or(0.0)
-}
-
-/// The token of `Bearer token` (RFC 6750 §2.1; the scheme's name has no case).
-fn bearer(value: &[u8]) -> Option<&[u8]> {
-    let (scheme, token) = value.split_at_checked(b"bearer ".len())?;
-    let token = trim(token);
-    (scheme.eq_ignore_ascii_case(b"bearer ") && !token.is_empty()).then_some(token)
 }
 
 /// Whether a request line is one, but for a version that is not spoken here (RFC 9112 §2.3 and §3).

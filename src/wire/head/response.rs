@@ -93,7 +93,20 @@ impl ResponseHead {
                 push_field(&mut head.relayed, field.name, trim(field.value));
             }
         }
+        // It tells the length of what the client has already (RFC 9110 §15.4.5).
+        if let (304, Some(Framing::Length(length))) = (status, framing) {
+            push_field(&mut head.relayed, "content-length", length.to_string().as_bytes());
+        }
         Ok(head)
+    }
+
+    /// Takes note that this answers a `HEAD`: no body follows, whatever length it tells (RFC 9110
+    /// §9.3.2).
+    pub fn set_bodiless(&mut self) {
+        if let Framing::Length(length) = self.framing {
+            push_field(&mut self.relayed, "content-length", length.to_string().as_bytes());
+        }
+        (self.framing, self.content) = (Framing::None, Content::Whole);
     }
 
     /// Whether the response only says where else to ask (RFC 9110 §15.4). An SDK that follows it

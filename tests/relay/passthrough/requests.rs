@@ -69,7 +69,7 @@ fn every_method_goes_to_its_target_with_its_own_fields_and_body() {
 fn the_rest_of_the_path_and_the_query_go_on_as_they_were_sent() {
     let upstream = answering();
     let versioned = format!("{}?api-version=1", upstream.base_url());
-    let versioned = json!({"provider": "q", "baseurl": versioned, "passthrough": true});
+    let versioned = json!({"provider": "q", "baseurl": versioned, "passthrough": true, "model_list": ["m"]});
     let named = open("智谱 1", &upstream);
     let proxy = TestProxy::start(&config([open("p", &upstream), versioned, named]));
     for (target, expected) in [
@@ -110,7 +110,7 @@ fn the_rest_of_the_path_and_the_query_go_on_as_they_were_sent() {
 fn no_credential_of_a_client_reaches_the_provider() {
     const OWN: &str = "own-key-c40b";
     let upstream = answering();
-    let keyless = json!({"provider": "o", "baseurl": upstream.base_url(), "passthrough": true});
+    let keyless = json!({"provider": "o", "baseurl": upstream.base_url(), "passthrough": true, "model_list": ["m"]});
     let proxy = TestProxy::start(&config([open("p", &upstream), keyless]));
     let all = |value: &str| {
         format!("Authorization: Bearer {value}\r\nX-Api-Key: {value}\r\napi-key: {value}\r\nX-Goog-Api-Key: {value}\r\n")

@@ -1,0 +1,128 @@
+//! What all requests for providers have in common: who asks, what of the request goes on, and the
+//! request on its way.
+
+use std::borrow::Cow;
+use std::rc::Rc;
+
+use percent_encoding::percent_decode_str;
+
+use crate::config::Token;
+use crate::downstream::Connection;
+use crate::relay::{relay, Early, Response, Terms};
+use crate::report::{Entry, Error};
+use crate::routing::Refusal;
+use crate::runtime::Timer;
+use crate::state::{Settings, State};
+use crate::upstream::{exchange, Call, Message, Provider};
+use crate::wire::{push_field, remove_field, RequestHead, NAMED_MODEL};
+
+/// The client's token must be on the list.
+///
+/// # Errors
+/// [`Error::NoToken`] or [`Error::BadToken`].
+pub fn authorise<'s>(settings: &'s Settings, head: &RequestHead) -> Result<&'s Token, Error> {
+    let token = head.token.as_deref().ok_or(Error::NoToken)?;
+    settings.token(token).ok_or(Error::BadToken)
+}
+
+/// Where the query's `model=`, else `x-ai-proxy-model`, wants a request to go. It is for us alone.
+pub fn take_named_model(head: &mut RequestHead) -> Option<String> {
+    let is_ours = |part: &&str| part.split_once('=').is_some_and(|(name, _)| name == "model");
+    let named = head.query.split('&').find(is_ours);
+    remove_field(&mut head.relayed, NAMED_MODEL);
+    let Some(named) = named else { return head.named_model.take() };
+    let name = named.split_once('=').map_or("", |(_, value)| value);
+    let name = percent_decode_str(name).decode_utf8_lossy().into_owned();
+    let kept: Vec<&str> = head.query.split('&').filter(|part| !is_ours(part)).collect();
+    head.query = kept.join("&");
+    Some(name)
+}
+
+/// A query without the parts that are tokens of clients: `key`, and whatever else they call it.
+pub fn without_tokens<'q>(query: &'q str, settings: &Settings) -> Cow<'q, str> {
+    if query.is_empty() {
+        return Cow::Borrowed(query);
+    }
+    let is_token = |part: &&str| {
+        let value = part.split_once('=').map_or(*part, |(_, value)| value);
+        settings.holds_token(&Cow::from(percent_decode_str(value)))
+    };
+    if !query.split('&').any(|part| is_token(&part)) {
+        return Cow::Borrowed(query);
+    }
+    let parts: Vec<&str> = query.split('&').filter(|part| !is_token(part)).collect();
+    Cow::Owned(parts.join("&"))
+}
+
+/// The request as its provider gets it, but for its body: to `path` below `baseurl`.
+pub fn call<'c>(
+    head: &'c RequestHead,
+    path: &'c str,
+    query: &'c str,
+    entry: &'c Entry,
+) -> Call<'c> {
+    Call {
+        method: &head.method,
+        path,
+        query,
+        relayed: &head.relayed,
+        credentials: &head.credentials,
+        id: &entry.id,
+    }
+}
+
+/// Takes note of where a request goes, which asked for `model`.
+///
+/// # Errors
+/// It goes nowhere.
+pub fn routed<'p>(
+    provider: Result<&'p Rc<Provider>, Refusal>,
+    model: Option<&str>,
+    entry: &mut Entry,
+) -> Result<&'p Rc<Provider>, Error> {
+    let model = model.unwrap_or_default();
+    if !matches!(provider, Err(Refusal::LongName(_))) {
+        entry.model.push_str(model);
+    }
+    entry.provider = provider.as_ref().ok().map(|provider| (*provider).clone());
+    provider.map_err(|refusal| match refusal {
+        Refusal::NoSuchModel => Error::ModelNotFound(model.to_owned()),
+        Refusal::LongName(start) => Error::ModelNotFound(start),
+        Refusal::BadRequest(reason) => Error::BadRequest(reason),
+        Refusal::UnknownStored(id) => Error::UnknownStored(id),
+    })
+}
+
+/// Sends a request to its provider and relays the response, or begins to.
+///
+/// # Errors
+/// Whatever keeps a response from being begun.
+pub async fn ask(
+    state: &State,
+    message: Message,
+    connection: &mut Connection,
+    terms: &Terms<'_>,
+    entry: &mut Entry,
+) -> Result<Response, Error> {
+    let Terms { provider, timeouts, .. } = terms;
+    // Boxed, like all that is over before the response streams: an open stream stays small.
+    let timer = Timer::new(state.clock());
+    let exchange = Box::pin(exchange(&state.pool, &provider.origin, message, timeouts, &timer));
+    let mut early =
+        timeouts.early_after.map(|after| Box::new(Early::new(after, terms, connection)));
+    let response = match &mut early {
+        None => connection.unless_gone(exchange).await?,
+        Some(early) => Box::pin(early.wait(exchange, connection, entry)).await?,
+    };
+    if let Ok(response) = &response {
+        entry.note_provider_head(response.lease.reused);
+    }
+    if let Some(early) = early.filter(|early| early.opened) {
+        return Ok(Box::pin(early.relay(response, connection, entry)).await);
+    }
+    let mut response = response.map_err(|error| Error::of_exchange(provider, error))?;
+    if !response.head.has_request_id {
+        push_field(&mut response.head.relayed, "x-request-id", entry.id.as_bytes());
+    }
+    relay(response, connection, terms, entry).await
+}

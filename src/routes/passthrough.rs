@@ -1,0 +1,181 @@
+//! `/p/{provider}/…`: a request of any kind for one provider, whose path and body nobody reads here.
+
+use std::cell::Cell;
+use std::rc::Rc;
+
+use percent_encoding::{percent_decode, percent_decode_str};
+
+use super::asking::{ask, authorise, call, without_tokens};
+use super::table::{provider_and_rest, Row};
+use crate::downstream::{self, Connection, UPLOAD_BYTES};
+use crate::relay::{Response, Terms};
+use crate::report::{Entry, Error};
+use crate::state::{Settings, State};
+use crate::upstream::{Message, Provider};
+use crate::wire::{Framing, RequestHead};
+
+/// Some servers decode a path once more than they should.
+const DECODINGS_MAX: usize = 3;
+
+/// Relays one request to its provider, or begins to.
+///
+/// # Errors
+/// Whatever keeps a response from being begun.
+pub async fn respond(
+    state: &Rc<State>,
+    row: &'static Row,
+    head: Box<RequestHead>,
+    connection: &mut Connection,
+    entry: &mut Entry,
+) -> Result<Response, Error> {
+    let settings = state.settings();
+    let not_found = || Error::NotFound(head.path.clone());
+    if settings.passthrough.is_empty() {
+        return Err(not_found());
+    }
+    entry.begin_chat();
+    entry.client.clone_from(&authorise(&settings, &head)?.description);
+    // It would show the client the provider's key.
+    if head.method == "TRACE" {
+        return Err(Error::MethodNotAllowed(row.methods));
+    }
+    let (name, rest) = provider_and_rest(&head.path).ok_or_else(not_found)?;
+    let name = percent_decode_str(name).decode_utf8_lossy();
+    let provider = settings.passthrough.iter().find(|provider| provider.name() == name);
+    let provider = provider.ok_or_else(not_found)?;
+    entry.provider = Some(provider.clone());
+    if !stays_below(rest) {
+        let reason =
+            "路径不能离开提供商的 baseurl (the path must stay below the provider's baseurl)";
+        return Err(Error::BadRequest(reason.to_owned()));
+    }
+    connection.raise_read_ahead();
+    let message =
+        Box::pin(message(state, &settings, provider, rest, &head, connection, entry)).await?;
+    drop(head);
+    connection.release_head();
+    let terms = Terms {
+        dialect: row.dialect,
+        provider,
+        timeouts: &settings.passthrough_timeouts,
+        body_bytes_max: u64::MAX,
+        budget: &state.memory.held,
+        watch: Cell::default(),
+    };
+    ask(state, message, connection, &terms, entry).await
+}
+
+/// The request for the provider. What is not here yet of its body follows as it comes.
+async fn message(
+    state: &State,
+    settings: &Settings,
+    provider: &Provider,
+    path: &str,
+    head: &RequestHead,
+    connection: &mut Connection,
+    entry: &Entry,
+) -> Result<Message, Error> {
+    let mut share = state.memory.bodies.share();
+    let incoming = connection.begin_body(head.framing, u64::MAX).await?;
+    let mut incoming = incoming.without_limit();
+    let whole = connection.take_more(&mut incoming, &mut share)?;
+    // Some servers want to be told that there is nothing.
+    let framing = match head.framing {
+        Framing::None if matches!(&*head.method, "POST" | "PUT" | "PATCH") => Framing::Length(0),
+        framing => framing,
+    };
+    let chunked = framing == Framing::Chunked;
+    let query = without_tokens(&head.query, settings);
+    let upstream_head = provider.head(&call(head, path, &query, entry), framing);
+    if whole && !chunked {
+        return Ok(Message::new(upstream_head, incoming.body, Some(share)));
+    }
+    if !share.grow_to(UPLOAD_BYTES) {
+        return Err(downstream::Error::Overloaded(share.budget().limit()).into());
+    }
+    let rest = connection.stream_body(incoming, chunked, None, share)?;
+    Ok(Message::new(upstream_head, Vec::new(), None).followed_by(rest))
+}
+
+/// Whether a path stays below the one that it is put behind, however a server takes it apart.
+fn stays_below(path: &str) -> bool {
+    let mut path = path.as_bytes().to_vec();
+    for _ in 0..DECODINGS_MAX {
+        if leaves(&path) {
+            return false;
+        }
+        path = percent_decode(&path).collect();
+    }
+    !leaves(&path)
+}
+
+/// Whether one of its segments leads upwards, or is empty, or could be cut by a zero. What stands
+/// behind a semicolon is no part of a segment's name for some servers.
+fn leaves(path: &[u8]) -> bool {
+    let path = path.strip_prefix(b"/").unwrap_or(path);
+    let mut segments = path.split(|byte| b"/\\".contains(byte)).peekable();
+    while let Some(segment) = segments.next() {
+        let name = segment.split(|byte| *byte == b';').next().unwrap_or_default();
+        let is_inner = segments.peek().is_some();
+        if name == b".." || segment.contains(&0) || (segment.is_empty() && is_inner) {
+            return true;
+        }
+    }
+    false
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_stays_below_however_it_is_encoded() {
+        for path in [
+            "/",
+            "/files",
+            "/files/",
+            "/files/file-1/content",
+            "/a/...",
+            "/a/..b",
+            "/a/b..",
+            "/a/./b",
+            "/group%2Fname",
+            "/a%20b",
+            "/models/gemini-2.0:generate",
+            "/%E5%90%8D",
+            "/a;b/c",
+            "/.",
+        ] {
+            assert!(stays_below(path), "{path}");
+        }
+        for path in [
+            "/..",
+            "/../x",
+            "/a/..",
+            "/a/../..",
+            "//",
+            "//x",
+            "/a//b",
+            "/%2e%2e/x",
+            "/.%2E/x",
+            "/%2E./x",
+            "/a/%2e%2e",
+            "/%2F",
+            "/a%2F%2Fb",
+            "/a%2f..",
+            "/..%2fx",
+            "/%252e%252e/x",
+            "/%25252e%2e/x",
+            "/..;/x",
+            "/..;a=b/x",
+            "/\\x",
+            "/..\\x",
+            "/a\\..",
+            "/%5c..%5c",
+            "/a%00b",
+            "/%5C",
+        ] {
+            assert!(!stays_below(path), "{path}");
+        }
+    }
+}

@@ -1,0 +1,101 @@
+//! Stored responses and conversations: a request for one, or that goes on from one, goes to the
+//! provider that has it.
+
+use std::cell::Cell;
+use std::rc::Rc;
+
+use super::asking::{ask, authorise, call, routed, take_named_model, without_tokens};
+use super::table::{stored_id, Row};
+use crate::downstream::Connection;
+use crate::relay::{Response, Terms, Watch};
+use crate::report::{Entry, Error};
+use crate::routing::{route_stored, ChatRequest, FirstBytes};
+use crate::state::{Client, Settings, State};
+use crate::upstream::{is_stored_id, Message, Provider};
+use crate::wire::{Framing, RequestHead};
+
+/// The row whose answers give the ids.
+pub const CREATE: &str = "/responses";
+
+/// Relays one request that names a stored response in its path, or begins to.
+///
+/// # Errors
+/// Whatever keeps a response from being begun.
+pub async fn respond(
+    state: &Rc<State>,
+    row: &'static Row,
+    mut head: Box<RequestHead>,
+    connection: &mut Connection,
+    entry: &mut Entry,
+) -> Result<Response, Error> {
+    entry.begin_chat();
+    let settings = state.settings();
+    let token = authorise(&settings, &head)?;
+    entry.client.clone_from(&token.description);
+    let id = stored_id(row, &head.path).filter(|id| is_stored_id(id)).ok_or_else(|| {
+        let reason = "路径里的id无效，应为1到128个字母、数字、_ 或 - (the id in the path must be 1 to 128 letters, \
+                      digits, _ or -)";
+        Error::BadRequest(reason.to_owned())
+    })?;
+    let request = ChatRequest::for_stored(id);
+    let named = take_named_model(&mut head);
+    let client = state.stored.client(token.secret.expose());
+    let provider = find(state, &settings, client, &request, named, entry)?;
+    connection.raise_read_ahead();
+    let mut share = state.memory.bodies.share();
+    let body = connection.read_body(head.framing, settings.max_request_size, &mut share);
+    let body = Box::pin(body).await?;
+    let framing = match head.framing {
+        Framing::None if head.method != "POST" => Framing::None,
+        _ => Framing::Length(body.len() as u64),
+    };
+    let query = without_tokens(&head.query, &settings);
+    let call = call(&head, head.path.strip_prefix("/v1").unwrap_or(&head.path), &query, entry);
+    let message = Message::new(provider.head(&call, framing), body, Some(share));
+    let streams = head.query.split('&').any(|part| part == "stream=true");
+    drop(head);
+    connection.release_head();
+    let terms = Terms {
+        dialect: row.dialect,
+        provider,
+        timeouts: settings.timeouts(streams),
+        body_bytes_max: settings.max_response_size,
+        budget: &state.memory.held,
+        watch: Cell::default(),
+    };
+    ask(state, message, connection, &terms, entry).await
+}
+
+/// Finds the provider of a request that may go on from stored objects, or be `named` one.
+///
+/// # Errors
+/// It goes nowhere.
+pub fn find<'s>(
+    state: &State,
+    settings: &'s Settings,
+    client: Client,
+    request: &ChatRequest,
+    named: Option<String>,
+    entry: &mut Entry,
+) -> Result<&'s Rc<Provider>, Error> {
+    let (providers, filters) = (&settings.providers, &settings.supported_models);
+    let has = |id: &str| state.stored.provider_of(client, id, providers);
+    let provider = route_stored(providers, filters, request, named.as_deref(), has);
+    routed(provider, request.model.as_deref().or(named.as_deref()), entry)
+}
+
+/// Remembers what an answer of this provider says that was stored.
+pub fn watch(state: &Rc<State>, client: Client, provider: &Provider) -> Watch {
+    let (state, provider) = (state.clone(), provider.name().to_owned());
+    let mut start = FirstBytes::default();
+    Box::new(move |piece, last| {
+        let enough = start.push(piece) || last;
+        if enough {
+            let given = std::mem::take(&mut start).finish();
+            for id in given.response.iter().chain(&given.conversation) {
+                state.stored.remember(client, id, &provider);
+            }
+        }
+        enough
+    })
+}

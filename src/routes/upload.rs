@@ -1,0 +1,170 @@
+//! Forms with files, such as audio to be transcribed: a part of the form names the model, and so the
+//! provider. What comes behind that part goes through; what comes before it is held.
+
+use std::cell::Cell;
+use std::rc::Rc;
+
+use super::asking::{ask, authorise, call, routed, take_named_model, without_tokens};
+use super::chat;
+use super::table::Row;
+use crate::downstream::{self, Connection, Incoming, UPLOAD_BYTES};
+use crate::relay::{Response, Terms};
+use crate::report::{Entry, Error};
+use crate::routing::route_model;
+use crate::runtime::Share;
+use crate::state::{Settings, State};
+use crate::upstream::{Message, Provider};
+use crate::wire::{field, form_boundary, Form, Framing, RequestHead, LAST_CHUNK};
+
+/// So much is read before an upload begins to go on, unless a file begins: parts that say how the
+/// answer is to come may stand behind the model.
+const BEGINNING_BYTES: usize = 64 * 1024;
+
+/// Relays one form, or begins to. A body of another type is read as JSON.
+///
+/// # Errors
+/// Whatever keeps a response from being begun.
+pub async fn respond(
+    state: &Rc<State>,
+    row: &'static Row,
+    mut head: Box<RequestHead>,
+    connection: &mut Connection,
+    entry: &mut Entry,
+) -> Result<Response, Error> {
+    let boundary = field(&head.relayed, "content-type").and_then(form_boundary);
+    let Some(boundary) = boundary else {
+        return chat::respond(state, row, head, connection, entry).await;
+    };
+    entry.begin_chat();
+    let settings = state.settings();
+    entry.client.clone_from(&authorise(&settings, &head)?.description);
+    if head.coding.is_some() {
+        return Err(Error::CodedForm);
+    }
+    let form = Box::new(Form::new(&boundary.map_err(downstream::Error::Form)?));
+    connection.raise_read_ahead();
+    let named = take_named_model(&mut head);
+    let upload =
+        Box::pin(begin(state, &settings, form, named.as_deref(), &head, connection)).await?;
+    let (provider, streams) = upload.route(&settings, named, entry)?;
+    let message = upload.message(row, &provider, &settings, &head, connection, entry)?;
+    drop(head);
+    connection.release_head();
+    let terms = Terms {
+        dialect: row.dialect,
+        provider: &provider,
+        timeouts: settings.timeouts(streams),
+        body_bytes_max: settings.max_response_size,
+        budget: &state.memory.held,
+        watch: Cell::default(),
+    };
+    ask(state, message, connection, &terms, entry).await
+}
+
+/// A form whose beginning is here.
+struct Upload {
+    form: Box<Form>,
+    incoming: Incoming,
+    /// Whether the beginning is all of it.
+    whole: bool,
+    /// Whether the way to the provider is known, but not whether a part has to be changed.
+    length_is_open: bool,
+    share: Share,
+}
+
+/// Reads a form until it is known where it goes.
+async fn begin(
+    state: &State,
+    settings: &Settings,
+    mut form: Box<Form>,
+    named: Option<&str>,
+    head: &RequestHead,
+    connection: &mut Connection,
+) -> Result<Upload, Error> {
+    let limit = settings.max_request_size;
+    let mut share = state.memory.bodies.share();
+    let is_long = matches!(head.framing, Framing::Length(length) if length > limit);
+    let may_grow = head.framing == Framing::Chunked || is_long;
+    let incoming = connection.begin_body(head.framing, limit).await?;
+    let mut incoming = incoming.without_limit();
+    loop {
+        let whole = connection.take_more(&mut incoming, &mut share)?;
+        form.scan(&incoming.body, whole).map_err(downstream::Error::Form)?;
+        let length = incoming.body.len();
+        let begun = form.file_begun() || length > BEGINNING_BYTES;
+        let is_known = form.model().is_some();
+        if is_known && form.held() as u64 > limit
+            || !is_known && named.is_none() && length as u64 > limit
+        {
+            return Err(Error::ModelBehindFile(limit));
+        }
+        if whole || begun && (is_known || named.is_some() && may_grow) {
+            let length_is_open = !is_known && !whole && is_long;
+            return Ok(Upload { form, incoming, whole, length_is_open, share });
+        }
+        connection.wait_for_more(&mut incoming).await?;
+    }
+}
+
+impl Upload {
+    /// Finds the provider. Returns it, and whether the answer is to stream; the form has the model's
+    /// name there from now on.
+    fn route(
+        &self,
+        settings: &Settings,
+        named: Option<String>,
+        entry: &mut Entry,
+    ) -> Result<(Rc<Provider>, bool), Error> {
+        let no_model = || {
+            let reason = "表单缺少model字段 (the form has no part `model`)";
+            Error::BadRequest(reason.to_owned())
+        };
+        let model = named.or_else(|| self.form.model().map(str::to_owned)).ok_or_else(no_model)?;
+        let provider = route_model(&settings.providers, &settings.supported_models, &model, false);
+        Ok((routed(provider, Some(&model), entry)?.clone(), self.form.streams()))
+    }
+
+    /// The request for the provider. What is not here yet follows as it comes.
+    fn message(
+        mut self,
+        row: &Row,
+        provider: &Provider,
+        settings: &Settings,
+        head: &RequestHead,
+        connection: &mut Connection,
+        entry: &Entry,
+    ) -> Result<Message, Error> {
+        let query = without_tokens(&head.query, settings);
+        let call = call(head, row.suffix, &query, entry);
+        let name = entry.model.split_once('/').map_or("", |(_, name)| name);
+        let mut body = std::mem::take(&mut self.incoming.body);
+        let longer = self.form.rename(name, &mut body).map_err(downstream::Error::Form)?;
+        let framing = match head.framing {
+            Framing::Length(length) => Framing::Length(length.saturating_add_signed(longer as i64)),
+            framing => framing,
+        };
+        let (mut upstream_head, chunked) =
+            (provider.head(&call, framing), framing == Framing::Chunked);
+        let settled = if self.whole { body.len() } else { self.form.settled() };
+        self.incoming.body = body.split_off(settled);
+        if chunked && settled > 0 {
+            upstream_head.extend_from_slice(format!("{settled:x}\r\n").as_bytes());
+            body.extend_from_slice(b"\r\n");
+        }
+        if self.whole {
+            if chunked {
+                body.extend_from_slice(LAST_CHUNK);
+            }
+            return Ok(Message::new(upstream_head, body, Some(self.share)));
+        }
+        if self.length_is_open {
+            self.form.keep_length();
+        }
+        let mut share = self.share.budget().share();
+        if !share.resize(UPLOAD_BYTES) {
+            return Err(downstream::Error::Overloaded(share.budget().limit()).into());
+        }
+        let rest = connection.stream_body(self.incoming, chunked, Some(self.form), share)?;
+        Ok(Message::new(upstream_head, body, Some(self.share)).followed_by(rest))
+    }
+}
