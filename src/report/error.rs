@@ -21,8 +21,8 @@ pub enum Error {
     BadRequest(String),
     /// The request body is in a content coding that cannot be read: this one.
     UnknownCoding(String),
-    /// A form is in a content coding: none is read there.
-    CodedForm,
+    /// A form is in this content coding: none is read there.
+    CodedForm(String),
     /// More than this many bytes would have to be held, for the model stands behind them.
     ModelBehindFile(u64),
     /// No `Authorization: Bearer`.
@@ -87,7 +87,9 @@ impl Error {
             Error::Client(Client::Overloaded(_)) => (503, "busy", RETRY, false),
             Error::BadRequest(_) | Error::ReloadRefused(_) => (400, "bad_request", None, false),
             Error::UnknownCoding(_) => (415, "bad_request", CODING, false),
-            Error::CodedForm => (415, "bad_request", Some(("accept-encoding", "identity")), false),
+            Error::CodedForm(_) => {
+                (415, "bad_request", Some(("accept-encoding", "identity")), false)
+            }
             Error::ModelBehindFile(_) => (413, "request_too_large", None, false),
             Error::NoToken | Error::BadToken => (401, "unauthorized", BEARER, false),
             Error::NotFound(_) | Error::PathTwice(_) | Error::UnknownStored(_) => {
@@ -183,8 +185,9 @@ impl fmt::Display for Error {
                 f,
                 "不支持的请求体编码 {coding} (a request body in this Content-Encoding cannot be read)"
             ),
-            Error::CodedForm => f.write_str(
-                "这里的表单不能带 Content-Encoding (a form must come without Content-Encoding here)",
+            Error::CodedForm(coding) => write!(
+                f,
+                "表单不能用 Content-Encoding {coding} 压缩 (a form must not be in a Content-Encoding)"
             ),
             Error::ModelBehindFile(limit) => write!(
                 f,

@@ -14,7 +14,7 @@ use crate::routing::route_model;
 use crate::runtime::Share;
 use crate::state::{Settings, State};
 use crate::upstream::{Message, Provider};
-use crate::wire::{field, form_boundary, Form, Framing, RequestHead, LAST_CHUNK};
+use crate::wire::{field, Form, Framing, RequestHead, LAST_CHUNK};
 
 /// So much is read before an upload begins to go on, unless a file begins: parts that say how the
 /// answer is to come may stand behind the model.
@@ -31,20 +31,20 @@ pub async fn respond(
     connection: &mut Connection,
     entry: &mut Entry,
 ) -> Result<Response, Error> {
-    let boundary = field(&head.relayed, "content-type").and_then(form_boundary);
-    let Some(boundary) = boundary else {
+    let form = field(&head.relayed, "content-type").and_then(Form::of_type);
+    let Some(form) = form else {
         return chat::respond(state, row, head, connection, entry).await;
     };
     entry.begin_chat();
     let settings = state.settings();
     entry.client.clone_from(&authorise(&settings, &head)?.description);
-    if head.coding.is_some() {
-        return Err(Error::CodedForm);
+    if let Some(coding) = head.coding.take() {
+        return Err(Error::CodedForm(coding));
     }
-    let form = Box::new(Form::new(&boundary.map_err(downstream::Error::Form)?));
+    let form = Box::new(form.map_err(downstream::Error::Form)?);
     connection.raise_read_ahead();
     let named = take_named_model(&mut head);
-    let upload =
+    let mut upload =
         Box::pin(begin(state, &settings, form, named.as_deref(), &head, connection)).await?;
     let (provider, streams) = upload.route(&settings, named, entry)?;
     let message = upload.message(row, &provider, &settings, &head, connection, entry)?;
@@ -91,14 +91,16 @@ async fn begin(
         let whole = connection.take_more(&mut incoming, &mut share)?;
         form.scan(&incoming.body, whole).map_err(downstream::Error::Form)?;
         let length = incoming.body.len();
-        let begun = form.file_begun() || length > BEGINNING_BYTES;
-        let is_known = form.model().is_some();
-        if is_known && form.held() as u64 > limit
-            || !is_known && named.is_none() && length as u64 > limit
-        {
+        let (is_known, begun) =
+            (form.model().is_some(), form.file_begun() || length > BEGINNING_BYTES);
+        let must_be_whole = named.is_none() && form.file_comes_first();
+        let held = if must_be_whole { length } else { form.model_end().unwrap_or(length) };
+        let held_max = if must_be_whole { limit } else { limit.max(BEGINNING_BYTES as u64) };
+        if named.is_none() && (held as u64 > held_max || must_be_whole && is_long) {
             return Err(Error::ModelBehindFile(limit));
         }
-        if whole || begun && (is_known || named.is_some() && may_grow) {
+        let is_routed = is_known || named.is_some() && may_grow;
+        if whole || begun && is_routed && !must_be_whole {
             let length_is_open = !is_known && !whole && is_long;
             return Ok(Upload { form, incoming, whole, length_is_open, share });
         }
@@ -110,7 +112,7 @@ impl Upload {
     /// Finds the provider. Returns it, and whether the answer is to stream; the form has the model's
     /// name there from now on.
     fn route(
-        &self,
+        &mut self,
         settings: &Settings,
         named: Option<String>,
         entry: &mut Entry,
@@ -121,7 +123,12 @@ impl Upload {
         };
         let model = named.or_else(|| self.form.model().map(str::to_owned)).ok_or_else(no_model)?;
         let provider = route_model(&settings.providers, &settings.supported_models, &model, false);
-        Ok((routed(provider, Some(&model), entry)?.clone(), self.form.streams()))
+        let provider = routed(provider, Some(&model), entry)?.clone();
+        // The provider must not read another model than the one that was checked.
+        if !(provider.config.model_list.is_empty() && settings.supported_models.is_empty()) {
+            self.form.refuse_ambiguous().map_err(downstream::Error::Form)?;
+        }
+        Ok((provider, self.form.streams()))
     }
 
     /// The request for the provider. What is not here yet follows as it comes.

@@ -13,7 +13,7 @@ pub use self::body::{BodyError, Decoder, Framing};
 pub use self::chunks::{frame, push_chunk, HEADROOM, LAST_CHUNK};
 pub use self::coding::{Coding, CodingError, Decoding, Pause};
 pub use self::events::{looks_like_events, EventTail, FinalEvent};
-pub use self::form::{form_boundary, Form, FormError};
+pub use self::form::{Form, FormError};
 pub use self::head::{
     field, push_field, remove_field, Content, CrossOrigin, HeadError, HeadScanner, RequestHead,
     ResponseHead, Sharing, FIELDS_MAX, HEAD_BYTES_MAX, NAMED_MODEL,

@@ -1,3 +1,4 @@
+use crate::runtime::label;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::Arc;
 use std::task::Wake;

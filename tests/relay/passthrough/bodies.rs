@@ -53,6 +53,21 @@ fn a_coded_body_passes_with_its_coding() {
 }
 
 #[test]
+fn a_client_that_asks_whether_to_send_is_told_to_go_on_by_us() {
+    let upstream = Upstream::json("200 OK", "{}");
+    let proxy = start_small(&upstream);
+    for framing in FRAMINGS {
+        let request = framed("PUT", "/p/p/files", "Expect: 100-continue\r\n", framing, &file());
+        let at = memchr::memmem::find(&request, b"\r\n\r\n").expect("a head") + 4;
+        let mut client = proxy.connect();
+        assert_eq!(client.send(&request[..at]).response_to("PUT").status, 100, "{framing:?}");
+        assert_eq!(client.send(&request[at..]).response_to("PUT").status, 200, "{framing:?}");
+        let got = crate::uploads::assert_last(&upstream, framing, &file(), "asked");
+        assert_eq!(got.head.get("expect"), None, "{framing:?}");
+    }
+}
+
+#[test]
 fn both_ways_go_on_at_the_same_time() {
     for framing in FRAMINGS {
         let upstream = Upstream::serve(|connection| {

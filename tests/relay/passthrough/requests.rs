@@ -69,7 +69,8 @@ fn every_method_goes_to_its_target_with_its_own_fields_and_body() {
 fn the_rest_of_the_path_and_the_query_go_on_as_they_were_sent() {
     let upstream = answering();
     let versioned = format!("{}?api-version=1", upstream.base_url());
-    let versioned = json!({"provider": "q", "baseurl": versioned, "passthrough": true, "model_list": ["m"]});
+    let versioned =
+        json!({"provider": "q", "baseurl": versioned, "passthrough": true, "model_list": ["m"]});
     let named = open("智谱 1", &upstream);
     let proxy = TestProxy::start(&config([open("p", &upstream), versioned, named]));
     for (target, expected) in [

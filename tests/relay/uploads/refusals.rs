@@ -237,7 +237,8 @@ fn held_uploads_take_no_more_than_the_budget() {
     let four = "file file file file model";
     for client in &clients {
         let mut request = upload(ROW, "", Framing::Sized, &form(four, MODEL));
-        request.truncate(request.len() - 1);
+        // The model does not come.
+        request.truncate(request.len() - 300);
         client.send_in_background(request);
     }
     let mut refused = 0;

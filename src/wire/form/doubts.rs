@@ -1,0 +1,58 @@
+//! Forms in which some readers would find another part `model` than others. Nothing is wrong with one, unless it
+//! matters which model it is: then the provider must find the same one as the proxy.
+
+use memchr::memmem;
+
+use super::part::MODEL;
+use super::FormError;
+
+/// What was found so far.
+#[derive(Debug, Default)]
+pub(super) struct Doubts {
+    is_ambiguous: bool,
+    refuses: bool,
+    /// From where on, in the text, data may be parts to some readers: they took a line for a delimiter.
+    data_from: Option<usize>,
+    /// The last bytes of such data: a name may lie across two pieces.
+    tail: Vec<u8>,
+}
+
+impl Doubts {
+    /// From now on what is ambiguous is an error; so is what was ambiguous before.
+    pub(super) fn refuse(&mut self) -> Result<(), FormError> {
+        self.refuses = true;
+        self.check(false)
+    }
+
+    /// Takes note that readers may differ.
+    pub(super) fn check(&mut self, is_ambiguous: bool) -> Result<(), FormError> {
+        self.is_ambiguous |= is_ambiguous;
+        if self.is_ambiguous && self.refuses {
+            return Err(FormError::Ambiguous);
+        }
+        Ok(())
+    }
+
+    /// Takes note that the line at `at` is a delimiter to some readers only.
+    pub(super) fn doubt_data(&mut self, at: usize) {
+        self.data_from.get_or_insert(at);
+    }
+
+    /// Looks at data that goes on: where it may be parts, one of them might be a model.
+    pub(super) fn check_data(&mut self, data: &[u8]) -> Result<(), FormError> {
+        let Some(start) = self.data_from else { return Ok(()) };
+        let data = &data[start.min(data.len())..];
+        let seam = MODEL.len() - 1;
+        self.tail.extend_from_slice(&data[..data.len().min(seam)]);
+        let found = |text| memmem::find(text, MODEL).is_some();
+        let is_ambiguous = found(&self.tail) || found(data);
+        let last = if data.len() > seam { data } else { &self.tail };
+        self.tail = last[last.len().saturating_sub(seam)..].to_vec();
+        self.check(is_ambiguous)
+    }
+
+    /// So much of the text is settled.
+    pub(super) fn settle(&mut self, bytes: usize) {
+        self.data_from = self.data_from.map(|start| start.saturating_sub(bytes));
+    }
+}

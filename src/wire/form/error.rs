@@ -1,0 +1,44 @@
+//! Why a form is refused.
+
+use std::fmt;
+
+/// Why a form is refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FormError {
+    /// `Content-Type` names no boundary, or none that can be one.
+    Boundary,
+    /// The fields of a part are too long.
+    PartHead,
+    /// Some readers would find another part `model` in it than others.
+    Ambiguous,
+    /// There is more than one part `model`.
+    TwoModels,
+    /// The model's name is too long.
+    ModelTooLong,
+    /// The model's name is not UTF-8.
+    ModelNotUtf8,
+    /// The new name is longer, and the length of the body was announced.
+    NameLonger,
+    /// The body has no closing delimiter, behind which it could be made as long as announced.
+    Unclosed,
+}
+
+impl fmt::Display for FormError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            FormError::Boundary => "Content-Type 中的 boundary 缺失或无效 (boundary is missing or invalid)",
+            FormError::PartHead => "表单某部分的头部过长 (a part's head is too long)",
+            FormError::Ambiguous => "表单中的 model 有歧义 (the form can be read in two ways as to model)",
+            FormError::TwoModels => "表单中有多个 model (the form has more than one model)",
+            FormError::ModelTooLong => "表单中的 model 过长 (the form's model is too long)",
+            FormError::ModelNotUtf8 => "表单中的 model 不是 UTF-8 (the form's model is not UTF-8)",
+            FormError::NameLonger => {
+                "模型名变长，但 model 在文件之后，长度已无法更改 (the model's name gets longer, and the length was \
+                 announced: send model before file)"
+            }
+            FormError::Unclosed => "表单缺少结束分隔符 (the form has no closing delimiter)",
+        })
+    }
+}
+
+impl std::error::Error for FormError {}

@@ -1,0 +1,264 @@
+//! What the fields of a part say, and the boundary that `Content-Type` names. Where readers are known to differ about
+//! a part `model`, it is refused: a provider must find the same one as the proxy.
+
+use std::ops::Range;
+
+use memchr::{memchr, memchr3, memmem};
+
+use super::FormError;
+
+/// Bytes of a boundary. RFC 2046 §5.1.1 allows 70.
+const BOUNDARY_BYTES_MAX: usize = 200;
+/// In these, ASCII is ASCII. Starlette decodes the names of parts with the one that `Content-Type` names.
+const CHARSETS: [&[u8]; 5] = [b"utf-8", b"utf8", b"us-ascii", b"ascii", b"iso-8859-1"];
+pub(super) const MODEL: &[u8] = b"model";
+
+/// The name of a part, as far as it matters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Name {
+    Model,
+    Stream,
+    Other,
+}
+
+/// What the fields of a part say.
+#[derive(Debug)]
+pub(super) struct Part {
+    pub(super) name: Name,
+    pub(super) has_file: bool,
+    /// Where the digits of `Content-Length` are. Old versions of okhttp send it, aiohttp reads by it.
+    pub(super) length: Option<Range<usize>>,
+    /// Whether some readers would find `model` here, and others not.
+    pub(super) is_ambiguous: bool,
+}
+
+/// Reads the fields of a part, with the empty line.
+pub(super) fn read(head: &[u8]) -> Part {
+    let mut part = Part { name: Name::Other, has_file: false, length: None, is_ambiguous: false };
+    let mut names: Option<Disposition> = None;
+    // Whether all readers read these fields alike.
+    let mut is_plain = true;
+    let mut start = 0;
+    for end in memmem::find_iter(head, b"\r\n") {
+        let line = &head[start..end];
+        let line_start = start;
+        start = end + 2;
+        if line.is_empty() {
+            continue;
+        }
+        is_plain &= memchr3(b'\r', b'\n', 0, line).is_none();
+        // The first byte of a folded line is no token (RFC 822 §3.1.1).
+        let colon = memchr(b':', line).unwrap_or(line.len());
+        is_plain &= colon < line.len() && is_token(&line[..colon]);
+        let name = line[..colon].trim_ascii();
+        let raw = line.get(colon + 1..).unwrap_or_default();
+        let value = raw.trim_ascii();
+        if name.eq_ignore_ascii_case(b"content-disposition") {
+            is_plain &= names.is_none();
+            let disposition = Disposition::read(value);
+            is_plain &= disposition.is_plain;
+            part.is_ambiguous |= disposition.has_extended_name;
+            part.has_file |= disposition.has_file;
+            names = names.or(Some(disposition));
+        } else if name.eq_ignore_ascii_case(b"content-length") {
+            is_plain &= part.length.is_none() && decimal(value).is_some();
+            let digits = line_start + line.len() - raw.trim_ascii_start().len();
+            part.length = Some(digits..digits + value.len());
+        } else if name.eq_ignore_ascii_case(b"content-transfer-encoding") {
+            // Go decodes quoted-printable.
+            let same = [&b"7bit"[..], b"8bit", b"binary"];
+            is_plain &= same.iter().any(|coding| value.eq_ignore_ascii_case(coding));
+        }
+    }
+    let name = names.and_then(|names| names.name).unwrap_or_default();
+    part.name = match name {
+        MODEL => Name::Model,
+        b"stream" if is_plain => Name::Stream,
+        _ => Name::Other,
+    };
+    part.is_ambiguous |= match part.name {
+        _ if !is_plain => mentions_model(head),
+        Name::Model => part.has_file,
+        _ => resembles_model(name),
+    };
+    part
+}
+
+/// What one `Content-Disposition` says (RFC 7578 §4.2).
+struct Disposition<'a> {
+    name: Option<&'a [u8]>,
+    has_file: bool,
+    /// Extended or continued (RFC 2231): few read it, and all in their own way.
+    has_extended_name: bool,
+    is_plain: bool,
+}
+
+impl<'a> Disposition<'a> {
+    fn read(value: &'a [u8]) -> Disposition<'a> {
+        let (kind, parameters) = split_parameters(value);
+        let is_plain = kind.eq_ignore_ascii_case(b"form-data");
+        let (name, has_file, has_extended_name) = (None, false, false);
+        let mut found = Disposition { name, has_file, has_extended_name, is_plain };
+        for parameter in parameters {
+            let Some(parameter) = parameter else {
+                found.is_plain = false;
+                found.has_file |= memmem::find(value, b"filename").is_some();
+                break;
+            };
+            // Some readers end a quoted string at a quote with a backslash before it.
+            found.is_plain &= memmem::find(parameter.value, b"\\\"").is_none();
+            let name = lower(parameter.name);
+            match &name[..] {
+                b"name" => {
+                    found.is_plain &= found.name.is_none();
+                    found.name = found.name.or(Some(parameter.value));
+                }
+                b"filename" => found.has_file = true,
+                name if name.starts_with(b"name*") => found.has_extended_name = true,
+                name => found.has_file |= name.starts_with(b"filename*"),
+            }
+        }
+        found
+    }
+}
+
+/// Whether some reader could take this name for `model`: some leave out what stands behind a zero.
+fn resembles_model(name: &[u8]) -> bool {
+    let end = name.iter().position(|byte| *byte == 0).unwrap_or(name.len());
+    name[..end].iter().filter(|byte| !is_around(**byte)).eq(MODEL)
+}
+
+/// Whether `model` stands in a head as what some parameter says, where nobody knows how it is read.
+fn mentions_model(head: &[u8]) -> bool {
+    let text: Vec<u8> = head.iter().copied().filter(|byte| *byte != b'\\').collect();
+    let in_word = |byte: &u8| byte.is_ascii_alphanumeric() || b"_-.".contains(byte);
+    let mut found = memmem::find_iter(&text, MODEL);
+    found.any(|at| {
+        let before = text[..at].iter().rposition(|byte| !is_around(*byte)).unwrap_or(0);
+        let name = text[..before].trim_ascii_end();
+        let is_file = name[name.len().saturating_sub(8)..].eq_ignore_ascii_case(b"filename");
+        text[before] == b'=' && !is_file && !text.get(at + MODEL.len()).is_some_and(in_word)
+    })
+}
+
+/// What some readers take off a name: backslashes, white space, quotes of all kinds.
+fn is_around(byte: u8) -> bool {
+    byte.is_ascii_whitespace() || b"'<>\"\\".contains(&byte)
+}
+
+/// The boundary that a `Content-Type` names; `None` when it is another type than `multipart/form-data`.
+/// And whether the names in the form may be read in an odd charset.
+pub(super) fn form_boundary(content_type: &[u8]) -> Option<Result<(Vec<u8>, bool), FormError>> {
+    let (kind, parameters) = split_parameters(content_type.trim_ascii());
+    kind.eq_ignore_ascii_case(b"multipart/form-data").then(|| boundary(parameters))
+}
+
+fn boundary(parameters: Parameters) -> Result<(Vec<u8>, bool), FormError> {
+    let mut has_odd_charset = false;
+    let mut found: Option<Vec<u8>> = None;
+    for parameter in parameters {
+        let parameter = parameter.ok_or(FormError::Boundary)?;
+        let name = lower(parameter.name);
+        if name == b"boundary" {
+            let value = parameter.unescaped();
+            if found.as_ref().is_some_and(|found| *found != value) {
+                return Err(FormError::Boundary);
+            }
+            found = Some(value);
+        } else if name.starts_with(b"boundary*") {
+            // Go joins the pieces of RFC 2231, others do not.
+            return Err(FormError::Boundary);
+        } else if name == b"charset" {
+            has_odd_charset |= !CHARSETS.contains(&&*lower(parameter.value));
+        }
+    }
+    let good = |value: &Vec<u8>| {
+        (1..=BOUNDARY_BYTES_MAX).contains(&value.len())
+            && !value.iter().any(u8::is_ascii_control)
+            && !value.ends_with(b" ")
+    };
+    let found = found.filter(good).ok_or(FormError::Boundary)?;
+    Ok((found, has_odd_charset))
+}
+
+struct Parameter<'a> {
+    name: &'a [u8],
+    /// Without the quotes, with the backslashes.
+    value: &'a [u8],
+    is_quoted: bool,
+}
+
+impl Parameter<'_> {
+    fn unescaped(&self) -> Vec<u8> {
+        let mut value = Vec::with_capacity(self.value.len());
+        let mut bytes = self.value.iter();
+        while let Some(byte) = bytes.next() {
+            let escaped = if self.is_quoted && *byte == b'\\' { bytes.next() } else { None };
+            value.push(*escaped.unwrap_or(byte));
+        }
+        value
+    }
+}
+
+/// Parameters one by one, each with its semicolon before it; `None` where the rest is malformed.
+struct Parameters<'a>(&'a [u8]);
+
+/// What stands before the first semicolon, and the rest.
+fn split_parameters(value: &[u8]) -> (&[u8], Parameters<'_>) {
+    let (kind, rest) = value.split_at(memchr(b';', value).unwrap_or(value.len()));
+    (kind.trim_ascii_end(), Parameters(rest))
+}
+
+impl<'a> Iterator for Parameters<'a> {
+    type Item = Option<Parameter<'a>>;
+
+    fn next(&mut self) -> Option<Option<Parameter<'a>>> {
+        let rest = self.0.trim_ascii();
+        self.0 = &[];
+        // One at the end separates nothing.
+        if rest.is_empty() || rest == b";" {
+            return None;
+        }
+        Some(rest.strip_prefix(b";").and_then(|rest| {
+            let (parameter, rest) = parameter(rest.trim_ascii_start())?;
+            self.0 = rest;
+            Some(parameter)
+        }))
+    }
+}
+
+/// The parameter at the start of `text`, and what follows it.
+fn parameter(text: &[u8]) -> Option<(Parameter<'_>, &[u8])> {
+    let (name, rest) = text.split_at(memchr(b'=', text)?);
+    if !is_token(name) {
+        return None;
+    }
+    let rest = &rest[1..];
+    let Some(quoted) = rest.strip_prefix(b"\"") else {
+        let (value, rest) = rest.split_at(memchr(b';', rest).unwrap_or(rest.len()));
+        let value = value.trim_ascii_end();
+        let good = !value.iter().any(|byte| byte.is_ascii_whitespace() || *byte == b'"');
+        return good.then_some((Parameter { name, value, is_quoted: false }, rest));
+    };
+    let mut end = 0;
+    while *quoted.get(end)? != b'"' {
+        end += if quoted[end] == b'\\' { 2 } else { 1 };
+    }
+    Some((Parameter { name, value: &quoted[..end], is_quoted: true }, &quoted[end + 1..]))
+}
+
+fn lower(text: &[u8]) -> Vec<u8> {
+    text.to_ascii_lowercase()
+}
+
+/// A token (RFC 9110 §5.6.2).
+fn is_token(text: &[u8]) -> bool {
+    let good = |byte: &u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(byte);
+    !text.is_empty() && text.iter().all(good)
+}
+
+/// A decimal number; `None` when it is something else, or larger than any that matters.
+pub(super) fn decimal(digits: &[u8]) -> Option<usize> {
+    let good = (1..=9).contains(&digits.len()) && digits.iter().all(u8::is_ascii_digit);
+    good.then(|| digits.iter().fold(0, |number, digit| number * 10 + usize::from(digit - b'0')))
+}
