@@ -274,7 +274,7 @@ pub type Label = &'static &'static str;
 /// A wait with its limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Wait {
-    /// What is waited for: one of [`label`].
+    /// What is waited for: one of [`crate::runtime::label`].
     pub label: Label,
     /// How long it may take in all.
     pub length: Duration,
