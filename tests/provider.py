@@ -44,11 +44,34 @@ class Connection:
         start, *lines = head.decode("latin-1").split("\r\n")
         method, target, _ = start.split(" ")
         headers = {name.lower(): value for name, value in (line.split(": ", 1) for line in lines)}
-        length = int(headers.get("content-length", 0))
-        while len(self.buffer) < length:
-            self.fill()
-        body, self.buffer = self.buffer[:length], self.buffer[length:]
+        if headers.get("transfer-encoding") == "chunked":
+            body = self.chunks()
+        else:
+            body = self.take(int(headers.get("content-length", 0)))
         return {"method": method, "target": target, "headers": headers, "body": body}
+
+    def take(self, length):
+        pieces, have = [self.buffer], len(self.buffer)
+        while have < length:
+            self.buffer = b""
+            self.fill()
+            pieces.append(self.buffer)
+            have += len(self.buffer)
+        data = b"".join(pieces)
+        self.buffer = data[length:]
+        return data[:length]
+
+    def chunks(self):
+        """A body that comes in chunks, put together."""
+        body = []
+        while True:
+            while b"\r\n" not in self.buffer:
+                self.fill()
+            size, self.buffer = self.buffer.split(b"\r\n", 1)
+            body.append(self.take(int(size, 16)))
+            assert self.take(2) == b"\r\n"
+            if not body[-1]:
+                return b"".join(body)
 
     def send(self, data):
         try:

@@ -118,38 +118,58 @@ def words_of_input(request):
     return said
 
 
-def response_of(output, status="completed"):
-    return {"id": "resp_1", "object": "response", "created_at": 1700000000, "status": status, "error": None,
-            "incomplete_details": None, "instructions": None, "metadata": {}, "model": "scripted",
+def response_of(output, status="completed", tag="1", **more):
+    return {"id": f"resp_{tag}", "object": "response", "created_at": 1700000000, "status": status, **more,
+            "error": None, "incomplete_details": None, "instructions": None, "metadata": {}, "model": "scripted",
             "output": output, "parallel_tool_calls": True, "temperature": 1.0, "tool_choice": "auto",
             "tools": [], "top_p": 1.0, "usage": RESPONSE_USAGE if output else None}
 
 
-def responses(connection, request):
-    text = words_of_input(request)
+def message_item(text):
     part = {"type": "output_text", "text": text, "annotations": [], "logprobs": []}
-    item = {"id": "msg_1", "type": "message", "status": "completed", "role": "assistant", "content": [part]}
-    if not request.get("stream"):
-        return connection.json(response_of([item]))
-    within = {"item_id": "msg_1", "output_index": 0, "content_index": 0}
-    begun = {"response": response_of([], "in_progress")}
+    return {"id": "msg_1", "type": "message", "status": "completed", "role": "assistant", "content": [part]}
+
+
+def response_events(item, about):
+    """The events of a response whose only item is this one, numbered. `about` is for response_of."""
+    added, text, within = {**item, "status": "in_progress"}, [], {"output_index": 0}
+    if item["type"] == "message":
+        [part] = item["content"]
+        added["content"] = []
+        within |= {"item_id": item["id"], "content_index": 0}
+        text = [
+            {"type": "response.content_part.added", **within, "part": {**part, "text": ""}},
+            *({"type": "response.output_text.delta", **within, "delta": word, "logprobs": []}
+              for word in words(part["text"])),
+            {"type": "response.output_text.done", **within, "text": part["text"], "logprobs": []},
+            {"type": "response.content_part.done", **within, "part": part},
+        ]
+    begun = {"response": response_of([], "in_progress", **about)}
     events = [
         {"type": "response.created", **begun}, {"type": "response.in_progress", **begun},
-        {"type": "response.output_item.added", "output_index": 0,
-         "item": {**item, "status": "in_progress", "content": []}},
-        {"type": "response.content_part.added", **within, "part": {**part, "text": ""}},
-        *({"type": "response.output_text.delta", **within, "delta": word, "logprobs": []} for word in words(text)),
-        {"type": "response.output_text.done", **within, "text": text, "logprobs": []},
-        {"type": "response.content_part.done", **within, "part": part},
+        {"type": "response.output_item.added", "output_index": 0, "item": added}, *text,
         {"type": "response.output_item.done", "output_index": 0, "item": item},
-        {"type": "response.completed", "response": response_of([item])},
+        {"type": "response.completed", "response": response_of([item], **about)},
     ]
+    return [{**event, "sequence_number": number} for number, event in enumerate(events)]
+
+
+def send_response(connection, request, item):
+    about = {"tag": request["tag"]}
+    if "conversation" in request:
+        about["conversation"] = {"id": request["conversation"]}
+    if not request.get("stream"):
+        return connection.json(response_of([item], **about))
     connection.stream((), "text/event-stream; charset=utf-8")
-    for number, event in enumerate(events):
-        if request["script"] == "cut" and number == 6:
+    for event in response_events(item, about):
+        if request["script"] == "cut" and event["sequence_number"] == (6 if item["type"] == "message" else 3):
             connection.reset()
-        named(connection, {**event, "sequence_number": number})
+        named(connection, event)
     connection.end()
+
+
+def responses(connection, request):
+    send_response(connection, request, message_item(words_of_input(request)))
 
 
 def compact(connection, request):
@@ -176,6 +196,10 @@ def messages(connection, request):
     if request.get("tools"):
         blocks.append({"type": "tool_use", "id": "toolu_1", "name": "weather", "input": {"city": "北京"}})
         reason = "tool_use"
+    send_message(connection, request, blocks, reason)
+
+
+def send_message(connection, request, blocks, reason):
     if not request.get("stream"):
         return connection.json(message_of(blocks, reason), fields=ANTHROPIC_FIELDS)
     connection.stream(ANTHROPIC_FIELDS, "text/event-stream; charset=utf-8")
@@ -202,8 +226,8 @@ def stream_block(connection, index, block):
         start = {"type": "text", "text": ""}
         deltas = [{"type": "text_delta", "text": word} for word in words(block["text"])]
     else:
-        start = {**block, "input": {}}
-        deltas = [{"type": "input_json_delta", "partial_json": piece} for piece in ["", '{"ci', 'ty": "北京"}']]
+        start, written = {**block, "input": {}}, json.dumps(block["input"], ensure_ascii=False)
+        deltas = [{"type": "input_json_delta", "partial_json": piece} for piece in ["", written[:4], written[4:]]]
     named(connection, {"type": "content_block_start", "index": index, "content_block": start})
     for delta in deltas:
         named(connection, {"type": "content_block_delta", "index": index, "delta": delta})

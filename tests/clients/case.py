@@ -13,6 +13,9 @@ import harness
 
 BASE_URL = os.environ["BASE_URL"]
 API_KEY = os.environ["API_KEY"]
+OTHER_KEY = os.environ["OTHER_KEY"]
+PROVIDER_KEY = os.environ["PROVIDER_KEY"]
+NODE_MODULES = Path(os.environ["NODE_MODULES"])
 # The same with `early_keepalive` and `sse_keepalive`.
 EARLY_URL = os.environ["EARLY_URL"]
 UPSTREAM_URL = os.environ["UPSTREAM_URL"]

@@ -16,6 +16,7 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 API_KEY = "sk-client-token-2468"
+OTHER_KEY = "sk-another-token-1357"
 NON_STREAM_TIMEOUT = 3.0
 STREAM_TIMEOUT = 2.0
 REQUEST_BYTES_MAX = 4 * 1024 * 1024
@@ -30,12 +31,13 @@ def configuration(upstream_url):
     return {
         "host": "localhost", "log_level": "INFO",
         "providers": [
-            {"provider": "scripted", "baseurl": url + "/", "token": PROVIDER_KEY, "model_list": []},
+            {"provider": "scripted", "baseurl": url + "/", "token": PROVIDER_KEY, "model_list": [],
+             "passthrough": True},
             f"dead|http://127.0.0.1:{harness.free_port()}/v1|{PROVIDER_KEY}",
             {"provider": "listed", "baseurl": url, "token": PROVIDER_KEY, "model_list": ["echo/one"]},
             {"provider": "hidden", "baseurl": url, "token": PROVIDER_KEY},
         ],
-        "tokens": [f"客户端测试|{API_KEY}"],
+        "tokens": [f"客户端测试|{API_KEY}", f"另一个|{OTHER_KEY}"],
         "supported_models": ["^(scripted|listed|dead)/"],
         "stream_timeout": STREAM_TIMEOUT, "non_stream_timeout": NON_STREAM_TIMEOUT,
         "max_request_size": REQUEST_BYTES_MAX,
@@ -67,7 +69,7 @@ def farewell(proxies):
             for proxy in proxies[:1]:
                 said = proxy.said()
                 self.assertIn("状态: 200", said)
-                for secret in API_KEY, PROVIDER_KEY, "sk-wrong":
+                for secret in API_KEY, OTHER_KEY, PROVIDER_KEY, "sk-wrong":
                     self.assertNotIn(secret, said)
 
     return unittest.defaultTestLoader.loadTestsFromTestCase(Farewell)
@@ -106,6 +108,7 @@ def main():
             proxies.append(harness.Proxy(binary, Path(scratch, "early"), early(configuration(upstream_url))))
             os.environ.update({
                 "BASE_URL": proxies[0].url, "API_KEY": API_KEY, "UPSTREAM_URL": upstream_url,
+                "OTHER_KEY": OTHER_KEY, "PROVIDER_KEY": PROVIDER_KEY, "NODE_MODULES": modules,
                 "LOG_FILE": str(proxies[0].log), "EARLY_URL": proxies[2].url,
                 "DEMO_BANNER": str(proxies[1].banner), "DEMO_URL": proxies[1].url,
                 "NON_STREAM_TIMEOUT": str(NON_STREAM_TIMEOUT), "STREAM_TIMEOUT": str(STREAM_TIMEOUT),

@@ -1,12 +1,14 @@
 """The provider of the client tests, in a process of its own.
 
-The model's name says what happens, and a tag behind it tells the tests' requests apart: `echo/t7`,
-`status-429/t8`. What was seen under a tag is read back over `GET /seen/<tag>`,
-`GET /seen/<tag>/closed` waits until the proxy has hung up on it. apis.py has the endpoints beside chat.
+The model's name says what happens, and a tag behind it, or in the field `x-tag`, tells the tests' requests
+apart: `echo/t7`, `status-429/t8`. What was seen under a tag is read back over `GET /seen/<tag>`,
+`GET /seen/<tag>/closed` waits until the proxy has hung up on it. apis.py, uploads.py and stored.py have the
+endpoints beside chat, agents.py what programs with tools are told.
 
     python scripts.py       prints its port, serves until standard input ends
 """
 
+import base64
 import hashlib
 import json
 import re
@@ -15,8 +17,14 @@ import threading
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+import stored  # noqa: E402
+import uploads  # noqa: E402
+from agents import AGENTS  # noqa: E402
 from apis import ANTHROPIC_FIELDS, APIS, anthropic_error  # noqa: E402
 from provider import Gone, Provider  # noqa: E402
+
+# Every endpoint at which a model's name says what happens.
+APIS = {**APIS, **uploads.APIS}
 
 WAIT_MAX = 10.0
 PROVIDER_KEY = "sk-provider-key-4711"
@@ -208,12 +216,13 @@ SCRIPTS = {"echo": echo, "drip": drip, "tools": tools, "digest": digest, "status
 
 
 def tell(connection, target):
-    """The tests' own window: what was seen under a tag."""
+    """The tests' own window: what was seen under a tag, the body as text and byte for byte."""
     _, _, tag, *rest = target.split("/")
     record = seen(tag)
     if rest == ["closed"]:
         record.closed.wait(WAIT_MAX)
-    requests = [{**request, "body": request["body"].decode()} for request in record.requests]
+    requests = [{**request, "body": request["body"].decode(errors="replace"),
+                 "bytes": base64.b64encode(request["body"]).decode()} for request in record.requests]
     connection.json({"requests": requests, "connections": record.connections,
                      "closed": record.closed.is_set()})
 
@@ -225,6 +234,11 @@ def answer_api(connection, body, path, args):
         body["script"] = body["script"].removeprefix("late_")
     if body["script"] == "slow":
         connection.pause(WAIT_MAX)
+    elif body["script"] == "agent":
+        # agent-cut: the first answer breaks off.
+        if args and len(seen(body["tag"]).requests) == 1:
+            body["script"] = args[0]
+        AGENTS[path](connection, body)
     elif body["script"] != "status":
         APIS[path](connection, body)
     elif path.startswith("/v1/messages"):
@@ -235,9 +249,17 @@ def answer_api(connection, body, path, args):
         status(connection, body, args)
 
 
+def content(request):
+    """The fields of a body, whether JSON or a form."""
+    if request["headers"].get("content-type", "").startswith("multipart/form-data"):
+        return uploads.form(request)
+    return json.loads(request["body"] or "{}")
+
+
 def ask(connection, request):
-    body = json.loads(request["body"])
-    script, _, body["tag"] = body["model"].partition("/")
+    body = content(request)
+    script, _, tag = body.get("model", "echo").partition("/")
+    body["tag"] = request["headers"].get("x-tag", tag)
     name, *args = script.split("-")
     record = seen(body["tag"])
     with LOCK:
@@ -247,9 +269,13 @@ def ask(connection, request):
         if request["headers"].get("authorization") != f"Bearer {PROVIDER_KEY}":
             return refuse(connection, 401)
         path = request["target"].partition("?")[0]
-        if path in APIS:
+        if request["method"] == "POST" and path in APIS:
             body["script"] = name
             return answer_api(connection, body, path, args)
+        if path != "/v1/chat/completions":
+            if not stored.answer(connection, request, body):
+                refuse(connection, 404)
+            return None
         if name not in SCRIPTS:
             return refuse(connection, 404)
         SCRIPTS[name](connection, body, args)
@@ -260,16 +286,13 @@ def ask(connection, request):
 
 class Scripted(Provider):
     def answer(self, connection, request):
-        route = (request["method"], request["target"].partition("?")[0])
-        if route == ("POST", "/v1/chat/completions") or request["method"] == "POST" and route[1] in APIS:
-            ask(connection, request)
-        elif route == ("GET", "/v1/models"):
+        if request["target"].startswith("/seen/"):
+            tell(connection, request["target"])
+        elif (request["method"], request["target"].partition("?")[0]) == ("GET", "/v1/models"):
             models = [{"id": name, "object": "model"} for name in SCRIPTS]
             connection.json({"object": "list", "data": models})
-        elif request["target"].startswith("/seen/"):
-            tell(connection, request["target"])
         else:
-            refuse(connection, 404)
+            ask(connection, request)
 
 
 if __name__ == "__main__":

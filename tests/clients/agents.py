@@ -1,0 +1,44 @@
+"""What the scripted provider tells programs with tools: first it calls the one it knows, then it says what that gave."""
+
+import json
+
+from apis import message_item, send_message, send_response
+
+# What the tools of these tests are asked for: Codex, Claude Code and the Agents SDK have them under these names.
+SHELL = "echo said-by-the-tool-$((40 + 2))"
+CALLS = {
+    "exec_command": {"cmd": SHELL},
+    "Bash": {"command": SHELL, "description": "says something"},
+    "weather": {"city": "北京"},
+}
+
+
+def call(request):
+    """The first of its tools that is known here, and what it is asked for."""
+    names = [tool.get("name") for tool in request.get("tools", [])]
+    return next(((name, CALLS[name]) for name in names if name in CALLS), (None, None))
+
+
+def respond(connection, request):
+    given = [item["output"] for item in request["input"]
+             if isinstance(item, dict) and item.get("type") == "function_call_output"]
+    name, arguments = call(request)
+    if given or not name:
+        item = message_item(f"The tool has said: {given}")
+    else:
+        item = {"id": "fc_1", "type": "function_call", "status": "completed", "call_id": "call_1", "name": name,
+                "arguments": json.dumps(arguments, ensure_ascii=False)}
+    send_response(connection, request, item)
+
+
+def write(connection, request):
+    given = [block["content"] for message in request["messages"] if isinstance(message["content"], list)
+             for block in message["content"] if block["type"] == "tool_result"]
+    name, arguments = call(request)
+    if given or not name:
+        return send_message(connection, request, [{"type": "text", "text": f"The tool has said: {given}"}], "end_turn")
+    block = {"type": "tool_use", "id": "toolu_1", "name": name, "input": arguments}
+    send_message(connection, request, [{"type": "text", "text": "I ask it."}, block], "tool_use")
+
+
+AGENTS = {"/v1/responses": respond, "/v1/messages": write}
