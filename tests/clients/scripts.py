@@ -3,7 +3,7 @@
 The model's name says what happens, and a tag behind it, or in the field `x-tag`, tells the tests' requests
 apart: `echo/t7`, `status-429/t8`. What was seen under a tag is read back over `GET /seen/<tag>`,
 `GET /seen/<tag>/closed` waits until the proxy has hung up on it. apis.py, uploads.py and stored.py have the
-endpoints beside chat, agents.py what programs with tools are told.
+endpoints beside chat, toolcalls.py what programs with tools are told.
 
     python scripts.py       prints its port, serves until standard input ends
 """
@@ -19,9 +19,9 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 import stored  # noqa: E402
 import uploads  # noqa: E402
-from agents import AGENTS  # noqa: E402
 from apis import ANTHROPIC_FIELDS, APIS, anthropic_error  # noqa: E402
 from provider import Gone, Provider  # noqa: E402
+from toolcalls import AGENTS  # noqa: E402
 
 # Every endpoint at which a model's name says what happens.
 APIS = {**APIS, **uploads.APIS}
