@@ -73,7 +73,8 @@ for (const [where, form] of [
 test("a file that is read from the disk", async () => {
   const path = join(tmpdir(), `ai_proxy-${process.pid}.wav`);
   await writeFile(path, AUDIO);
-  const [got] = await both((api, name) => api.audio.transcriptions.create({ file: createReadStream(path), model: name }));
+  const [got] = await both((api, name) => api.audio.transcriptions.create(
+    { file: createReadStream(path), model: name }));
   assert.ok(got.text.includes(sixteen(AUDIO)));
 });
 
@@ -112,7 +113,8 @@ test("a large one whose route is named beside the form goes through", async () =
 });
 
 test("errors keep their kinds and their words", async () => {
-  await assert.rejects(async () => relayed.audio.transcriptions.create({ file: await file(), model: model("status-429-9")[0] }),
+  const [name] = model("status-429-9");
+  await assert.rejects(async () => relayed.audio.transcriptions.create({ file: await file(), model: name }),
     (error) => error instanceof OpenAI.RateLimitError && error.code === "provider_code_429");
   await assert.rejects(async () => relayed.images.edit({ image: await file(), model: "nobody/x", prompt: "x" }),
     (error) => error instanceof OpenAI.NotFoundError && /未找到模型 nobody\/x/.test(error.message));

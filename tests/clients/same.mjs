@@ -12,7 +12,8 @@ export const relayed = client(`${BASE_URL}/v1`, API_KEY);
 export const passed = client(`${BASE_URL}/p/scripted`, API_KEY);
 
 // These speak of the connection or of a page, or the proxy has its own.
-const OWN_FIELDS = /^(host|connection|keep-alive|transfer-encoding|content-length|accept-encoding|x-request-id|sec-.*)$/;
+const OWN_FIELDS =
+  /^(host|connection|keep-alive|transfer-encoding|content-length|accept-encoding|x-request-id|sec-.*)$/;
 
 // An answer of the SDK as plain data: an object, a list in pages, events, bytes, text.
 const dumped = async (answer) => {

@@ -26,7 +26,7 @@ def dumped(answer):
         return [dumped(event) for event in answer]
     if isinstance(answer, openai._legacy_response.HttpxBinaryResponseContent):
         return answer.content
-    return answer.model_dump() if isinstance(answer, BaseModel) else answer
+    return answer.model_dump(warnings=False) if isinstance(answer, BaseModel) else answer
 
 
 def plain(request):

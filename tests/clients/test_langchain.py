@@ -37,7 +37,8 @@ class LangChain(ClientTest):
         bound = chat.bind_tools([weather])
         first, *more = bound.stream("x")
         for answer in bound.invoke("x"), sum(more, first):
-            self.assertEqual([(call["name"], call["args"]) for call in answer.tool_calls], [("weather", {"city": "北京"})])
+            [call] = answer.tool_calls
+            self.assertEqual((call["name"], call["args"]), ("weather", {"city": "北京"}))
 
     def test_openai_chats(self):
         self.assert_chats(lambda name: ChatOpenAI(model=name, **OPENAI), "chat/completions")

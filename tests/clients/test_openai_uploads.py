@@ -1,4 +1,4 @@
-"""openai-python's forms with files: the provider gets the same bytes as without the proxy, and the SDK the same answer."""
+"""openai-python's forms with files: the same bytes and the same answer as without the proxy."""
 
 import asyncio
 import hashlib
@@ -11,7 +11,7 @@ from case import API_KEY, BASE_URL, REQUEST_BYTES_MAX, UNICODE, asked, model
 from same import RELAYED, SameTest
 
 # Bytes that a reader of forms could stumble over, and a name for them.
-BINARY = ("gute Ä\"u\\ 你好.mp3", b"\r\n--\r\n----\x00\xff\xfe\r\n\r\nname=\"model\"\r\n\r\nx\r\n--" + AUDIO, "audio/mpeg")
+BINARY = ("gute Ä\"u\\ 你好.mp3", b"\r\n--\r\n----\0\xff\r\n\r\nname=\"model\"\r\n\r\nx\r\n--" + AUDIO, "audio/mpeg")
 PICTURE = ("cat.png", IMAGE, "image/png")
 MASK = ("mask.png", IMAGE[::-1], "image/png")
 

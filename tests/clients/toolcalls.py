@@ -1,4 +1,4 @@
-"""What the scripted provider tells programs with tools: first it calls the one it knows, then it says what that gave."""
+"""What the scripted provider tells programs with tools: it calls the one it knows, then says what that gave."""
 
 import json
 
