@@ -24,6 +24,7 @@ class Connection:
     def __init__(self, sock, number):
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.sock, self.number, self.buffer = sock, number, b""
+        self.received = 0
 
     def fill(self):
         try:
@@ -32,6 +33,7 @@ class Connection:
             raise Gone from error
         if not piece:
             raise Gone
+        self.received += len(piece)
         self.buffer += piece
 
     def request(self):
@@ -141,7 +143,7 @@ class Provider:
 
     def __init__(self, models=("m",), script=None, tls=None):
         self.models, self.script, self.tls = list(models), script, tls
-        self.requests, self.open = [], set()
+        self.requests, self.open, self.past = [], {}, 0
         self.port = 0
         self.start()
 
@@ -171,15 +173,15 @@ class Provider:
                 sock = self.tls.wrap_socket(sock, server_side=True)
             except OSError:
                 return
-        self.open.add(sock)
-        connection = Connection(sock, number)
+        self.open[sock] = connection = Connection(sock, number)
         try:
             while True:
                 self.answer(connection, connection.request())
         except Gone:
             pass
         finally:
-            self.open.discard(sock)
+            self.past += connection.received
+            del self.open[sock]
             sock.close()
 
     def answer(self, connection, request):
@@ -188,6 +190,11 @@ class Provider:
             connection.json({"object": "list", "data": [{"id": name} for name in self.models]})
         else:
             self.script(connection, request)
+
+    @property
+    def received(self):
+        """Bytes that have come on all connections so far."""
+        return self.past + sum(connection.received for connection in list(self.open.values()))
 
     def stop(self):
         """Refuses connections and cuts those that are there."""

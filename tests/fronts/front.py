@@ -52,7 +52,7 @@ class FrontTest:
 
     def start_proxy(self, number):
         config = {"port": self.ports[number], "tokens": [f"fronts|{TOKEN}"], "log_level": "INFO",
-                  "providers": [{"provider": "p", "baseurl": self.provider.url}]}
+                  "providers": [{"provider": "p", "baseurl": self.provider.url, "passthrough": True}]}
         return Proxy(BINARY, self.directory / f"proxy-{next(self.names)}", config)
 
     def example(self, name, listen):
