@@ -77,7 +77,13 @@ fn a_preflight_of_a_listed_page_is_answered_before_authorisation() {
         ("/chat/completions", "POST"),
         ("/v1/messages?beta=true", "POST"),
         ("/v1/responses", "POST"),
+        ("/v1/responses/resp_1", "GET, HEAD, DELETE"),
+        ("/v1/responses/resp_1/cancel", "POST"),
+        ("/v1/responses/resp_1/input_items?limit=1", "GET, HEAD"),
+        ("/v1/audio/transcriptions?model=p%2Fm", "POST"),
+        ("/images/edits", "POST"),
         ("/v1/models", "GET, HEAD"),
+        ("/v1/models/p/m", "GET, HEAD"),
         ("/health", "GET, HEAD"),
         ("/", "GET, HEAD"),
     ] {

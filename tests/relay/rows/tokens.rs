@@ -168,3 +168,91 @@ fn no_other_field_and_no_part_of_the_query_carries_a_token_on() {
         }
     }
 }
+
+/// Every row: method, target for this provider, type and body.
+fn every_row(provider: &str) -> Vec<(&'static str, String, &'static str, String)> {
+    const JSON: &str = "application/json";
+    const FORM: &str = "multipart/form-data; boundary=b";
+    let post = |row: &str| ("POST", format!("/v1{row}?"), JSON, chat(&format!("{provider}/m")));
+    let upload = |row: &str, file_first: bool| {
+        let model = format!(
+            "--b\r\nContent-Disposition: form-data; name=\"model\"\r\n\r\n{provider}/m\r\n"
+        );
+        let file = "--b\r\nContent-Disposition: form-data; name=\"f\"; filename=\"f\"\r\n\r\nx\r\n";
+        let parts = if file_first { [file, &model] } else { [&model, file] };
+        ("POST", format!("/v1{row}?"), FORM, parts.concat() + "--b--\r\n")
+    };
+    let stored = |method, path: &str| {
+        let target = format!("/v1/responses/resp_1{path}?model={provider}/m&");
+        (method, target, JSON, String::new())
+    };
+    let through =
+        |method, body: &str| (method, format!("/p/{provider}/files?"), JSON, body.to_owned());
+    let mut rows: Vec<_> = super::ROWS.into_iter().map(post).collect();
+    rows.extend(crate::uploads::ROWS.map(|row| upload(row, false)));
+    rows.extend(crate::uploads::ROWS.map(|row| upload(row, true)));
+    rows.extend([stored("GET", ""), stored("DELETE", ""), stored("GET", "/input_items")]);
+    rows.extend([stored("POST", "/cancel"), through("GET", ""), through("PUT", "{\"a\":1}")]);
+    rows
+}
+
+#[test]
+fn no_row_carries_a_token_on_in_any_of_its_fields() {
+    let upstream = Upstream::json("200 OK", "{}");
+    let provider = |name: &str, more: serde_json::Value| {
+        let fixed = json!({"provider": name, "model_list": ["m"], "passthrough": true});
+        with(with(fixed, json!({"baseurl": upstream.base_url()})), more)
+    };
+    let url = upstream.base_url().replace("http://", "http://user:hunter2@");
+    let query = format!("{}?api-version=1", upstream.base_url());
+    let providers = [
+        provider("k", json!({ "token": KEY })),
+        provider("o", json!({})),
+        provider("u", json!({ "baseurl": url })),
+        provider("q", json!({ "baseurl": query, "token": KEY })),
+    ];
+    let tokens: Vec<_> =
+        OTHERS.iter().chain([&TOKEN]).map(|token| format!("tester|{token}")).collect();
+    let proxy = TestProxy::start(&with(config(providers), json!({ "tokens": tokens })));
+    let mut client = proxy.connect();
+    let mut sent = Vec::new();
+    for name in ["k", "o", "u", "q"] {
+        for (method, target, kind, body) in every_row(name) {
+            // Each set of fields in which a token may stand; at least one lets in.
+            for set in 1..32_usize {
+                let mut fields = String::new();
+                for (field, name) in NAMES.iter().enumerate().filter(|(n, _)| set >> n & 1 == 1) {
+                    let token = if field == 0 { TOKEN } else { OTHERS[field - 1] };
+                    let scheme = if field == 0 { "Bearer " } else { "" };
+                    fields += &format!("{name}: {scheme}{token}\r\n");
+                }
+                let key = percent_encoded(OTHERS[3]);
+                let query = if set & 16 == 0 { String::new() } else { format!("key={key}&") };
+                if set == 16 {
+                    fields += &format!("Authorization: bearer {}\r\n", OTHERS[0]);
+                }
+                let request = format!(
+                    "{method} {target}{query}a=b HTTP/1.1\r\nHost: t\r\n{fields}Content-Type: {kind}\r\n\
+                     X-Again: {TOKEN}\r\nContent-Length: {}\r\n\r\n{body}",
+                    body.len()
+                );
+                let answer = client.send(&request).response_to(method);
+                assert_eq!(answer.status, 200, "{request}: {}", answer.text());
+                let keys = match name {
+                    "o" => vec![],
+                    "u" => vec!["Basic dXNlcjpodW50ZXIy".to_owned()],
+                    _ => vec![format!("Bearer {KEY}")],
+                };
+                sent.push((request, keys));
+            }
+        }
+    }
+    let got = upstream.requests();
+    assert_eq!(got.len(), sent.len());
+    for (got, (request, expected)) in got.iter().zip(sent) {
+        assert_no_token(got, &request);
+        assert!(got.target.ends_with("a=b"), "{}", got.target);
+        let keys: Vec<_> = NAMES.iter().flat_map(|name| got.head.all(name)).collect();
+        assert_eq!(keys, expected, "{request}");
+    }
+}
