@@ -1,6 +1,7 @@
 //! Every row of the relay: what the provider and the client get is what they would get without the proxy.
 
 mod anthropic;
+mod others;
 mod paths;
 mod tokens;
 
