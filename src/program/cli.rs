@@ -6,7 +6,8 @@ use lexopt::Arg::{Long, Short};
 
 /// What `--help` prints; fits 24 lines of 80 columns.
 pub const HELP: &str = "\
-ai_proxy - one small proxy between OpenAI clients and many providers (AI 代理)
+ai_proxy - one small proxy between OpenAI and Anthropic clients and many
+providers (AI 代理)
 
 Usage: ai_proxy [--config FILE] [--check | --schema | --version | --help]
 
@@ -25,6 +26,7 @@ Examples 示例:
     -H 'Authorization: Bearer sk-test-123456' \\
     -H 'Content-Type: application/json' \\
     -d '{\"model\":\"zhipu/glm-4\",\"messages\":[{\"role\":\"user\",\"content\":\"你好\"}]}'
+  curl http://localhost:8001/                     # 全部接口 (all endpoints)
   curl -X POST http://localhost:8001/v1/reload    # 重新加载配置
   tail -f ai_proxy.log                            # 查看日志
 ";

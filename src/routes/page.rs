@@ -23,8 +23,8 @@ static PAGE: [u8; PAGE_BYTES] = squeeze(FILES).0;
 /// The page may run its own script and style, known by their SHA-256, and talk to this origin.
 /// tests/routes/status_page.rs computes both anew.
 const POLICY: &str = "default-src 'none'; \
-    script-src 'sha256-LmOu9LmEVbLJ+6KGnCcaW9uptJYz8lybmv8sBQbxHjI='; \
-    style-src 'sha256-oGEZVs3Qbh7EVKg99wPX4jmkNFMHyCIA5onok+Q8qWE='; \
+    script-src 'sha256-snNL8AjGhkOYwG3xsSwS4TQBEtcbX7+JmMLAcjARU2k='; \
+    style-src 'sha256-Nz2rVEo+xhI3E0un/X8Isbax3X+BbLygTxIlxOBmthE='; \
     img-src data:; connect-src 'self'; base-uri 'none'; form-action 'none'; \
     frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'";
 

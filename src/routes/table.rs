@@ -261,6 +261,18 @@ mod tests {
     }
 
     #[test]
+    fn the_readmes_name_every_row() {
+        for text in [include_str!("../../README.md"), include_str!("../../README.zh-CN.md")] {
+            for row in &ROWS {
+                let named = text
+                    .lines()
+                    .any(|line| line.starts_with('|') && line.contains(&format!("{}`", row.path)));
+                assert!(named, "{}", row.path);
+            }
+        }
+    }
+
+    #[test]
     fn a_models_name_is_decoded_once() {
         for (path, id) in [
             ("/v1/models/p/m", "p/m"),

@@ -97,8 +97,9 @@ function summarise(state, text) {
   put($("checked"), say("Checked at {0}", clock()));
 }
 
-function showAbout({ version, stats }) {
+function showAbout({ version, endpoints, stats }) {
   put($("version"), version);
+  put($("endpoints"), endpoints.join("\n"));
   const { reused, opened } = stats.pool;
   const share = Math.round((100 * reused) / (reused + opened || 1));
   showTable($("counters"), [

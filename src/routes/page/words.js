@@ -22,6 +22,7 @@ const CHINESE = {
   "Stop": "停止",
   "Answer": "回答",
   "Base URL for clients": "客户端地址 (base URL)",
+  "Endpoints": "接口",
   "Models": "模型",
   "Filter": "筛选",
   "{0} more: narrow the filter": "还有 {0} 个，请缩小筛选范围",
