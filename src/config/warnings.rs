@@ -4,7 +4,7 @@
 use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 
-use super::{Config, Provider, Token};
+use super::{BaseUrl, Config, Passthrough, Provider, Token};
 
 impl Config {
     /// One line for each thing that is odd about the configuration as it is run; `addresses` are
@@ -57,9 +57,13 @@ impl Provider {
                 "提供商 {name} 的 baseurl 应止于 /chat/completions 之前 (baseurl of {name} must end before /chat/completions)"
             ));
         }
-        let local =
-            base.host == "localhost" || base.host.parse().is_ok_and(|ip: IpAddr| ip.is_loopback());
-        if !base.https && !local && (self.token.is_some() || base.credentials.is_some()) {
+        let is_bare = |url: &BaseUrl| {
+            let is_local = url.host == "localhost"
+                || url.host.parse().is_ok_and(|ip: IpAddr| ip.is_loopback());
+            let has_key = [base, url].iter().any(|url| url.credentials.is_some());
+            !url.https && !is_local && (self.token.is_some() || has_key)
+        };
+        if is_bare(base) || matches!(&self.passthrough, Passthrough::At(url) if is_bare(url)) {
             warn(format!(
                 "提供商 {name} 通过明文 http 发送密钥 (provider {name} gets its key over plain http)"
             ));

@@ -4,7 +4,7 @@
 use std::borrow::Cow;
 use std::rc::Rc;
 
-use percent_encoding::percent_decode_str;
+use percent_encoding::{percent_decode, percent_decode_str};
 
 use crate::config::Token;
 use crate::downstream::Connection;
@@ -15,6 +15,9 @@ use crate::runtime::Timer;
 use crate::state::{Settings, State};
 use crate::upstream::{exchange, Call, Message, Provider};
 use crate::wire::{push_field, remove_field, RequestHead, NAMED_MODEL};
+
+/// Some servers decode once more than they should.
+pub const DECODINGS_MAX: usize = 3;
 
 /// The client's token must be on the list.
 ///
@@ -30,12 +33,13 @@ pub fn take_named_model(head: &mut RequestHead) -> Option<String> {
     let is_ours = |part: &&str| part.split_once('=').is_some_and(|(name, _)| name == "model");
     let named = head.query.split('&').find(is_ours);
     remove_field(&mut head.relayed, NAMED_MODEL);
-    let Some(named) = named else { return head.named_model.take() };
+    let in_field = head.named_model.take().filter(|name| !name.is_empty());
+    let Some(named) = named else { return in_field };
     let name = named.split_once('=').map_or("", |(_, value)| value);
     let name = percent_decode_str(name).decode_utf8_lossy().into_owned();
     let kept: Vec<&str> = head.query.split('&').filter(|part| !is_ours(part)).collect();
     head.query = kept.join("&");
-    Some(name)
+    Some(name).filter(|name| !name.is_empty()).or(in_field)
 }
 
 /// A query without the parts that are tokens of clients: `key`, and whatever else they call it.
@@ -44,14 +48,31 @@ pub fn without_tokens<'q>(query: &'q str, settings: &Settings) -> Cow<'q, str> {
         return Cow::Borrowed(query);
     }
     let is_token = |part: &&str| {
-        let value = part.split_once('=').map_or(*part, |(_, value)| value);
-        settings.holds_token(&Cow::from(percent_decode_str(value)))
+        // Some servers part a query at semicolons, too.
+        let mut values = std::iter::once(*part).chain(part.split(';')).map(value_of);
+        values.any(|value| is_token(value, settings))
     };
     if !query.split('&').any(|part| is_token(&part)) {
         return Cow::Borrowed(query);
     }
     let parts: Vec<&str> = query.split('&').filter(|part| !is_token(part)).collect();
     Cow::Owned(parts.join("&"))
+}
+
+/// What stands behind the name in a part of a query.
+fn value_of(part: &str) -> &str {
+    part.split_once('=').map_or(part, |(_, value)| value.trim_start_matches('='))
+}
+
+/// Whether a server could read a token of a client's from a value, however often it decodes it.
+fn is_token(value: &str, settings: &Settings) -> bool {
+    [value.to_owned(), value.replace('+', " ")].into_iter().any(|value| {
+        let mut value = value.into_bytes();
+        (0..DECODINGS_MAX).any(|_| {
+            value = percent_decode(&value).collect();
+            settings.holds_token(value.trim_ascii())
+        })
+    })
 }
 
 /// The request as its provider gets it, but for its body: to `path` below `baseurl`.

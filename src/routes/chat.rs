@@ -8,7 +8,7 @@ use std::sync::Arc;
 use smol::channel::bounded;
 
 use super::asking::{ask, authorise, call, routed, take_named_model, without_tokens};
-use super::decoded::decoded;
+use super::decoded::plain_body;
 use super::stored;
 use super::table::{Endpoint, Row};
 use crate::downstream::{self, Connection};
@@ -18,7 +18,7 @@ use crate::routing::{route, ChatRequest};
 use crate::runtime::{offload, Share, IN_PLACE_BYTES_MAX};
 use crate::state::{Settings, State};
 use crate::upstream::Message;
-use crate::wire::{remove_field, Coding, Decoding, Framing, RequestHead};
+use crate::wire::{Framing, RequestHead};
 
 /// Relays one chat, or begins to.
 ///
@@ -80,20 +80,8 @@ async fn read(
     head: &mut RequestHead,
     connection: &mut Connection,
 ) -> Result<Parsed, Error> {
-    connection.raise_read_ahead();
-    let known = |name: String| Coding::of(&name).ok_or(Error::UnknownCoding(name));
-    let coding = head.coding.take().map(known).transpose()?;
     let mut share = state.memory.bodies.share();
-    let limit = settings.max_request_size;
-    let body = Box::pin(connection.read_body(head.framing, limit, &mut share)).await?;
-    let body = match coding {
-        Some(coding) => {
-            remove_field(&mut head.relayed, "content-encoding");
-            let decoding = Decoding::new(coding, body, limit);
-            Box::pin(decoded(state, decoding, connection, &mut share)).await?
-        }
-        None => body,
-    };
+    let body = plain_body(state, settings, head, connection, &mut share).await?;
     parse(state, body, share, connection).await
 }
 

@@ -1,7 +1,7 @@
 //! Which pages of browsers may use the proxy (CORS, in the Fetch standard): decided from the
 //! configuration and the head of a request.
 
-use super::table::{find, Endpoint};
+use super::table::{Endpoint, Row};
 use crate::config::CorsOrigin;
 use crate::wire::{Reply, RequestHead, Sharing};
 
@@ -25,7 +25,11 @@ pub fn sharing(origins: &[CorsOrigin], head: Option<&RequestHead>) -> Option<Box
 
 /// The answer to a browser that asks whether a page may send a request; `None` for all other requests,
 /// and when the page may not.
-pub fn preflight(sharing: Option<&Sharing>, head: &RequestHead) -> Option<Reply> {
+pub fn preflight(
+    sharing: Option<&Sharing>,
+    head: &RequestHead,
+    row: Option<&Row>,
+) -> Option<Reply> {
     if matches!(sharing?, Sharing::Nobody) || head.method != "OPTIONS" {
         return None;
     }
@@ -33,7 +37,7 @@ pub fn preflight(sharing: Option<&Sharing>, head: &RequestHead) -> Option<Reply>
     if asked.origin.is_none() || asked.method.is_none() {
         return None;
     }
-    let row = find(&head.path).filter(|row| row.endpoint != Endpoint::Reload)?;
+    let row = row.filter(|row| row.endpoint != Endpoint::Reload)?;
     let mut reply = Reply::no_content()
         .with("access-control-allow-methods", row.methods)
         .with("access-control-max-age", MAX_AGE)
@@ -55,6 +59,7 @@ fn are_names(fields: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use super::super::table::find;
     use super::*;
     use crate::config::Config;
 
@@ -111,13 +116,13 @@ mod tests {
         ] {
             let head = head(start, fields);
             let sharing = sharing(&origins(r#"["https://a"]"#), Some(&head));
-            let reply = preflight(sharing.as_deref(), &head);
+            let reply = preflight(sharing.as_deref(), &head, find(&head.path));
             assert_eq!(
                 reply.map(|reply| reply.status),
                 answered.then_some(204),
                 "{start} {fields}"
             );
-            assert!(preflight(None, &head).is_none());
+            assert!(preflight(None, &head, find(&head.path)).is_none());
         }
     }
 

@@ -6,13 +6,35 @@ use std::io::ErrorKind;
 use crate::downstream::{self, Connection};
 use crate::report::Error;
 use crate::runtime::{offload, Share};
-use crate::state::State;
-use crate::wire::{Coding, CodingError, Decoding, Pause};
+use crate::state::{Settings, State};
+use crate::wire::{remove_field, Coding, CodingError, Decoding, Pause, RequestHead};
 
 /// The first output is so many times as long as the body: about what JSON comes to.
 const GROWTH: usize = 4;
 /// And at least so long.
 const OUTPUT_BYTES_MIN: usize = 16 * 1024;
+
+/// Reads the body of the current request, and decodes it if it is compressed. Its memory comes out of
+/// `share`.
+///
+/// # Errors
+/// An unknown coding, what keeps a body from being read, or as `decoded`.
+pub async fn plain_body(
+    state: &State,
+    settings: &Settings,
+    head: &mut RequestHead,
+    connection: &mut Connection,
+    share: &mut Share,
+) -> Result<Vec<u8>, Error> {
+    connection.raise_read_ahead();
+    let known = |name: String| Coding::of(&name).ok_or(Error::UnknownCoding(name));
+    let coding = head.coding.take().map(known).transpose()?;
+    let limit = settings.max_request_size;
+    let body = Box::pin(connection.read_body(head.framing, limit, share)).await?;
+    let Some(coding) = coding else { return Ok(body) };
+    remove_field(&mut head.relayed, "content-encoding");
+    Box::pin(decoded(state, Decoding::new(coding, body, limit), connection, share)).await
+}
 
 /// The plain body, whose memory comes out of `share`, as did that of the encoded one. A few are decoded
 /// at a time.
@@ -20,7 +42,7 @@ const OUTPUT_BYTES_MIN: usize = 16 * 1024;
 /// # Errors
 /// A body that cannot be decoded or would be over its limit, a client that left, or a budget that is
 /// used up.
-pub async fn decoded(
+async fn decoded(
     state: &State,
     decoding: Decoding,
     connection: &mut Connection,

@@ -39,7 +39,7 @@ pub async fn respond(
     let mut entry = Entry::new(id, connection.peer, state.clock(), &state.stats);
     let head = request.as_deref().ok();
     connection.share_with(cors::sharing(&state.settings().cors_origins, head));
-    let row = head.and_then(|head| find(&head.path));
+    let row = head.and_then(|head| find(&head.path)).filter(|row| is_there(state, row));
     let dialect = head.map_or(Dialect::OpenAi, |head| table::dialect(head, row));
     let result = match request {
         Ok(head) => dispatch(state, row, head, connection, &mut entry).await,
@@ -65,7 +65,7 @@ async fn dispatch(
     connection: &mut Connection,
     entry: &mut Entry,
 ) -> Result<Response, Error> {
-    if let Some(reply) = cors::preflight(connection.sharing(), &head) {
+    if let Some(reply) = cors::preflight(connection.sharing(), &head, row) {
         entry.status = reply.status;
         return Ok(Response::ours(reply, None, connection, &entry.id));
     }
@@ -75,9 +75,12 @@ async fn dispatch(
             return chat::respond(state, row, head, connection, entry).await;
         }
         Endpoint::Stored => return stored::respond(state, row, head, connection, entry).await,
-        Endpoint::Upload => return upload::respond(state, row, head, connection, entry).await,
+        // Boxed: a form is aligned for its search, which no chat should pay for.
+        Endpoint::Upload => {
+            return Box::pin(upload::respond(state, row, head, connection, entry)).await;
+        }
         Endpoint::Passthrough => {
-            return passthrough::respond(state, row, head, connection, entry).await;
+            return Box::pin(passthrough::respond(state, row, head, connection, entry)).await;
         }
         // Caches must not mix up the two (RFC 9110 §12.5.5).
         Endpoint::About if head.prefers_html => page::reply().with("vary", "accept"),
@@ -95,6 +98,11 @@ async fn dispatch(
     Ok(Response::ours(reply, None, connection, &entry.id))
 }
 
+/// Whether the configuration has the row.
+fn is_there(state: &State, row: &Row) -> bool {
+    row.endpoint != Endpoint::Passthrough || !state.settings().passthrough.is_empty()
+}
+
 fn about(state: &State) -> Reply {
     #[derive(Serialize)]
     struct About {
@@ -103,13 +111,10 @@ fn about(state: &State) -> Reply {
         endpoints: Vec<String>,
         stats: serde_json::Value,
     }
-    let is_open = |row: &&Row| {
-        row.endpoint != Endpoint::Passthrough || !state.settings().passthrough.is_empty()
-    };
     let about = About {
         service: env!("CARGO_PKG_NAME"),
         version: env!("CARGO_PKG_VERSION"),
-        endpoints: ROWS.iter().filter(is_open).flat_map(Row::lines).collect(),
+        endpoints: ROWS.iter().filter(|row| is_there(state, row)).flat_map(Row::lines).collect(),
         stats: state.stats.report(state.admission.taken(), &state.pool),
     };
     Reply::json(200, to_json(&about).into_bytes())

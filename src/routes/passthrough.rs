@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use percent_encoding::{percent_decode, percent_decode_str};
 
-use super::asking::{ask, authorise, call, without_tokens};
+use super::asking::{ask, authorise, call, without_tokens, DECODINGS_MAX};
 use super::table::{provider_and_rest, Row};
 use crate::downstream::{self, Connection, UPLOAD_BYTES};
 use crate::relay::{Response, Terms};
@@ -13,9 +13,6 @@ use crate::report::{Entry, Error};
 use crate::state::{Settings, State};
 use crate::upstream::{Message, Provider};
 use crate::wire::{Framing, RequestHead};
-
-/// Some servers decode a path once more than they should.
-const DECODINGS_MAX: usize = 3;
 
 /// Relays one request to its provider, or begins to.
 ///
@@ -30,13 +27,10 @@ pub async fn respond(
 ) -> Result<Response, Error> {
     let settings = state.settings();
     let not_found = || Error::NotFound(head.path.clone());
-    if settings.passthrough.is_empty() {
-        return Err(not_found());
-    }
     entry.begin_chat();
     entry.client.clone_from(&authorise(&settings, &head)?.description);
-    // It would show the client the provider's key.
-    if head.method == "TRACE" {
+    // The one would show the client the provider's key, the other make a tunnel of the connection.
+    if matches!(head.method.as_str(), "TRACE" | "CONNECT") {
         return Err(Error::MethodNotAllowed(row.methods));
     }
     let (name, rest) = provider_and_rest(&head.path).ok_or_else(not_found)?;

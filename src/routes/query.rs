@@ -11,7 +11,7 @@ use http_types::{Method, Request, Url};
 use crate::runtime::{label, Share, Wait};
 use crate::state::State;
 use crate::upstream::{self, authorization, exchange, Message, Provider, Timeouts};
-use crate::wire::field;
+use crate::wire::fields;
 
 /// How long a provider may take for its model list or a probe.
 pub const QUERY_MAX: Duration = Duration::from_secs(5);
@@ -63,8 +63,9 @@ pub async fn models(state: &State, provider: &Provider) -> Result<Listing, upstr
 
 /// Whether a head names `text/html` as the type of its body.
 fn says_html(head: &[u8]) -> bool {
-    let media =
-        field(head, "content-type").and_then(|value| value.split(|byte| *byte == b';').next());
+    let media = fields(head, "content-type")
+        .next()
+        .and_then(|value| value.split(|byte| *byte == b';').next());
     media.is_some_and(|media| media.trim_ascii().eq_ignore_ascii_case(b"text/html"))
 }
 

@@ -5,7 +5,8 @@ use std::cell::Cell;
 use std::rc::Rc;
 
 use super::asking::{ask, authorise, call, routed, take_named_model, without_tokens};
-use super::table::{stored_id, Row};
+use super::decoded::plain_body;
+use super::table::{bare, stored_id, Row};
 use crate::downstream::Connection;
 use crate::relay::{Response, Terms, Watch};
 use crate::report::{Entry, Error};
@@ -32,7 +33,8 @@ pub async fn respond(
     let settings = state.settings();
     let token = authorise(&settings, &head)?;
     entry.client.clone_from(&token.description);
-    let id = stored_id(row, &head.path).filter(|id| is_stored_id(id)).ok_or_else(|| {
+    let path = bare(&head.path);
+    let id = stored_id(row, path).filter(|id| is_stored_id(id)).ok_or_else(|| {
         let reason = "路径里的id无效，应为1到128个字母、数字、_ 或 - (the id in the path must be 1 to 128 letters, \
                       digits, _ or -)";
         Error::BadRequest(reason.to_owned())
@@ -41,16 +43,14 @@ pub async fn respond(
     let named = take_named_model(&mut head);
     let client = state.stored.client(token.secret.expose());
     let provider = find(state, &settings, client, &request, named, entry)?;
-    connection.raise_read_ahead();
     let mut share = state.memory.bodies.share();
-    let body = connection.read_body(head.framing, settings.max_request_size, &mut share);
-    let body = Box::pin(body).await?;
+    let body = plain_body(state, &settings, &mut head, connection, &mut share).await?;
     let framing = match head.framing {
         Framing::None if head.method != "POST" => Framing::None,
         _ => Framing::Length(body.len() as u64),
     };
     let query = without_tokens(&head.query, &settings);
-    let call = call(&head, head.path.strip_prefix("/v1").unwrap_or(&head.path), &query, entry);
+    let call = call(&head, bare(&head.path), &query, entry);
     let message = Message::new(provider.head(&call, framing), body, Some(share));
     let streams = head.query.split('&').any(|part| part == "stream=true");
     drop(head);

@@ -104,9 +104,14 @@ pub const ROWS: [Row; 25] = [
 /// Where clients ask for WebSocket first, and then speak plain HTTP.
 const UPGRADES: [&str; 2] = ["/responses", "/realtime"];
 
+/// A path without the `/v1` that it may begin with: what stands behind a provider's `baseurl`.
+pub fn bare(path: &str) -> &str {
+    path.strip_prefix("/v1").unwrap_or(path)
+}
+
 /// The row of a path, if there is one.
 pub fn find(path: &str) -> Option<&'static Row> {
-    let bare = path.strip_prefix("/v1").unwrap_or(path);
+    let bare = bare(path);
     ROWS.iter().find(|row| match row.endpoint {
         Endpoint::Relay | Endpoint::Models | Endpoint::Responses | Endpoint::Upload => {
             row.suffix == bare
@@ -136,9 +141,8 @@ impl Row {
     }
 }
 
-/// What stands for `{id}` in the path of [`Endpoint::Stored`].
-pub fn stored_id<'p>(row: &Row, path: &'p str) -> Option<&'p str> {
-    let bare = path.strip_prefix("/v1").unwrap_or(path);
+/// What stands for `{id}` in a bare path of [`Endpoint::Stored`].
+pub fn stored_id<'p>(row: &Row, bare: &'p str) -> Option<&'p str> {
     let (before, behind) = row.suffix.split_once("{id}")?;
     let id = bare.strip_prefix(before)?.strip_suffix(behind)?;
     // A client whose base URL ends with the path already.
@@ -155,18 +159,17 @@ pub fn provider_and_rest(path: &str) -> Option<(&str, &str)> {
 
 /// How a client wants to be spoken to, as far as is known before its request is looked at.
 pub fn dialect(head: &RequestHead, row: Option<&Row>) -> Dialect {
-    let bare = head.path.strip_prefix("/v1").unwrap_or(&head.path);
-    let of_models = || bare.strip_prefix(MODELS);
-    if head.is_anthropic && of_models().is_some_and(|id| id.is_empty() || id.starts_with('/')) {
-        return Dialect::Anthropic;
+    match row {
+        Some(Row { endpoint: Endpoint::Models | Endpoint::Model, .. }) if head.is_anthropic => {
+            Dialect::Anthropic
+        }
+        _ => row.map_or(Dialect::OpenAi, |row| row.dialect),
     }
-    row.map_or(Dialect::OpenAi, |row| row.dialect)
 }
 
 /// The name that the path of [`Endpoint::Model`] ends with, decoded.
 pub fn model_id(path: &str) -> String {
-    let bare = path.strip_prefix("/v1").unwrap_or(path);
-    let id = bare.get(MODELS.len() + 1..).unwrap_or_default();
+    let id = bare(path).get(MODELS.len() + 1..).unwrap_or_default();
     percent_decode_str(id).decode_utf8_lossy().into_owned()
 }
 
@@ -176,7 +179,7 @@ pub fn model_id(path: &str) -> String {
 /// No such path, another method, or WebSocket.
 pub fn endpoint(head: &RequestHead, row: Option<&'static Row>) -> Result<&'static Row, Error> {
     let path = head.path.as_str();
-    let bare = path.strip_prefix("/v1").unwrap_or(path);
+    let bare = bare(path);
     if head.wants_websocket && UPGRADES.contains(&bare) {
         return Err(Error::NoWebSocket);
     }
@@ -191,128 +194,16 @@ pub fn endpoint(head: &RequestHead, row: Option<&'static Row>) -> Result<&'stati
     }
 }
 
-/// Whether a path would be a row's if a part of it did not stand there twice.
+/// Whether a path begins with `/v1` twice, or would be a row's if a part of it did not stand there twice.
 fn is_twice(bare: &str) -> bool {
-    let again = bare.strip_prefix("/v1").and_then(find);
-    let again = again.filter(|row| row.endpoint != Endpoint::Passthrough);
+    let again =
+        bare.strip_prefix("/v1").is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
     let doubled = ROWS.iter().filter_map(|row| row.path.strip_prefix("/v1")).any(|path| {
         let before = bare.strip_suffix(path);
         before.is_some_and(|b| b.strip_suffix("/v1").unwrap_or(b).ends_with(path))
     });
-    again.is_some() || doubled
+    again || doubled
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn status(method: &str, path: &str, fields: &str) -> Option<u16> {
-        let text = format!("{method} {path} HTTP/1.1\r\nHost: a\r\n{fields}\r\n");
-        let head = RequestHead::parse(text.as_bytes(), &|_| false).ok().unwrap();
-        endpoint(&head, find(&head.path)).err().and_then(|error| error.status())
-    }
-
-    #[test]
-    fn every_path_knows_its_methods_and_nothing_else_is_there() {
-        for (method, path, expected) in [
-            ("GET", "/", None),
-            ("HEAD", "/health", None),
-            ("POST", "/v1/chat/completions", None),
-            ("POST", "/chat/completions?x=1", None),
-            ("POST", "/v1/messages", None),
-            ("POST", "/messages/count_tokens", None),
-            ("GET", "/models", None),
-            ("GET", "/v1/models/p/m", None),
-            ("HEAD", "/models/p%2Fm", None),
-            ("DELETE", "/v1/models/p/m", Some(405)),
-            ("GET", "/v1/chat/completions", Some(405)),
-            ("GET", "/v1/responses", Some(405)),
-            ("get", "/", Some(405)),
-            ("POST", "/v1/models", Some(405)),
-            ("GET", "/v1/models/", Some(404)),
-            ("GET", "/v1/models{id}", Some(404)),
-            ("GET", "/v1/health", Some(404)),
-            ("POST", "/reload", Some(404)),
-            ("GET", "/v1", Some(404)),
-            ("OPTIONS", "*", Some(404)),
-            ("GET", "/v1/realtime", Some(404)),
-        ] {
-            assert_eq!(status(method, path, ""), expected, "{method} {path}");
-        }
-    }
-
-    #[test]
-    fn who_asks_for_models_names_the_dialect() {
-        for (path, plain, versioned) in [
-            ("/v1/models", Dialect::OpenAi, Dialect::Anthropic),
-            ("/models/p/m", Dialect::OpenAi, Dialect::Anthropic),
-            ("/v1/models/", Dialect::OpenAi, Dialect::Anthropic),
-            ("/v1/modelsx", Dialect::OpenAi, Dialect::OpenAi),
-            ("/v1/chat/completions", Dialect::OpenAi, Dialect::OpenAi),
-            ("/v1/responses", Dialect::Responses, Dialect::Responses),
-            ("/messages", Dialect::Anthropic, Dialect::Anthropic),
-        ] {
-            for (fields, expected) in [("", plain), ("Anthropic-Version: 1\r\n", versioned)] {
-                let text = format!("PUT {path} HTTP/1.1\r\nHost: a\r\n{fields}\r\n");
-                let head = RequestHead::parse(text.as_bytes(), &|_| false).ok().unwrap();
-                assert_eq!(dialect(&head, find(&head.path)), expected, "{path} {fields}");
-            }
-        }
-    }
-
-    #[test]
-    fn the_readmes_name_every_row() {
-        for text in [include_str!("../../README.md"), include_str!("../../README.zh-CN.md")] {
-            for row in &ROWS {
-                let named = text
-                    .lines()
-                    .any(|line| line.starts_with('|') && line.contains(&format!("{}`", row.path)));
-                assert!(named, "{}", row.path);
-            }
-        }
-    }
-
-    #[test]
-    fn a_models_name_is_decoded_once() {
-        for (path, id) in [
-            ("/v1/models/p/m", "p/m"),
-            ("/models/p%2fm", "p/m"),
-            ("/v1/models/p/a%20b%40c:d+e", "p/a b@c:d+e"),
-            ("/models/p%252Fm", "p%2Fm"),
-            ("/v1/models/%zz%E5%90%8D", "%zz名"),
-            ("/models/v1/models/x", "v1/models/x"),
-        ] {
-            assert_eq!(model_id(path), id, "{path}");
-        }
-    }
-
-    #[test]
-    fn a_client_that_wants_websocket_is_told_to_use_http() {
-        let fields = "Upgrade: WebSocket\r\nConnection: Upgrade\r\n";
-        for path in ["/v1/responses", "/v1/realtime?model=a", "/realtime"] {
-            assert_eq!(status("GET", path, fields), Some(426), "{path}");
-        }
-        assert_eq!(status("GET", "/v1/models", fields), None);
-        assert_eq!(status("GET", "/v1/responses", "Upgrade: h2c\r\n"), Some(405));
-    }
-
-    #[test]
-    fn a_path_that_stands_there_twice_is_told_as_that() {
-        for path in [
-            "/v1/v1/chat/completions",
-            "/v1/chat/completions/chat/completions",
-            "/chat/completions/chat/completions",
-            "/v1/v1/models",
-            "/v1/v1/models/p/m",
-            "/v1/messages/messages",
-            "/v1/messages/v1/messages",
-        ] {
-            let text = format!("POST {path} HTTP/1.1\r\nHost: a\r\n\r\n");
-            let head = RequestHead::parse(text.as_bytes(), &|_| false).ok().unwrap();
-            assert!(
-                matches!(endpoint(&head, find(&head.path)), Err(Error::PathTwice(_))),
-                "{path}"
-            );
-        }
-    }
-}
+mod tests;

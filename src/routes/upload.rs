@@ -14,7 +14,7 @@ use crate::routing::route_model;
 use crate::runtime::Share;
 use crate::state::{Settings, State};
 use crate::upstream::{Message, Provider};
-use crate::wire::{field, Form, Framing, RequestHead, LAST_CHUNK};
+use crate::wire::{fields, Form, FormError, Framing, RequestHead, LAST_CHUNK};
 
 /// So much is read before an upload begins to go on, unless a file begins: parts that say how the
 /// answer is to come may stand behind the model.
@@ -31,8 +31,7 @@ pub async fn respond(
     connection: &mut Connection,
     entry: &mut Entry,
 ) -> Result<Response, Error> {
-    let form = field(&head.relayed, "content-type").and_then(Form::of_type);
-    let Some(form) = form else {
+    let Some(form) = form(&head) else {
         return chat::respond(state, row, head, connection, entry).await;
     };
     entry.begin_chat();
@@ -61,9 +60,19 @@ pub async fn respond(
     ask(state, message, connection, &terms, entry).await
 }
 
+/// The form that a head announces, if it does.
+fn form(head: &RequestHead) -> Option<Result<Form, FormError>> {
+    let mut types = fields(&head.relayed, "content-type");
+    let form = Form::of_type(types.next()?)?;
+    // The provider may go by another of them.
+    Some(if types.next().is_some() { Err(FormError::Ambiguous) } else { form })
+}
+
 /// A form whose beginning is here.
 struct Upload {
     form: Box<Form>,
+    /// The provider's name of the model, once that is known.
+    name: String,
     incoming: Incoming,
     /// Whether the beginning is all of it.
     whole: bool,
@@ -102,15 +111,15 @@ async fn begin(
         let is_routed = is_known || named.is_some() && may_grow;
         if whole || begun && is_routed && !must_be_whole {
             let length_is_open = !is_known && !whole && is_long;
-            return Ok(Upload { form, incoming, whole, length_is_open, share });
+            let name = String::new();
+            return Ok(Upload { form, name, incoming, whole, length_is_open, share });
         }
         connection.wait_for_more(&mut incoming).await?;
     }
 }
 
 impl Upload {
-    /// Finds the provider. Returns it, and whether the answer is to stream; the form has the model's
-    /// name there from now on.
+    /// Finds the provider. Returns it, and whether the answer is to stream.
     fn route(
         &mut self,
         settings: &Settings,
@@ -128,6 +137,7 @@ impl Upload {
         if !(provider.config.model_list.is_empty() && settings.supported_models.is_empty()) {
             self.form.refuse_ambiguous().map_err(downstream::Error::Form)?;
         }
+        self.name = model.split_once('/').map_or(String::new(), |(_, name)| name.to_owned());
         Ok((provider, self.form.streams()))
     }
 
@@ -143,9 +153,8 @@ impl Upload {
     ) -> Result<Message, Error> {
         let query = without_tokens(&head.query, settings);
         let call = call(head, row.suffix, &query, entry);
-        let name = entry.model.split_once('/').map_or("", |(_, name)| name);
         let mut body = std::mem::take(&mut self.incoming.body);
-        let longer = self.form.rename(name, &mut body).map_err(downstream::Error::Form)?;
+        let longer = self.form.rename(&self.name, &mut body).map_err(downstream::Error::Form)?;
         let framing = match head.framing {
             Framing::Length(length) => Framing::Length(length.saturating_add_signed(longer as i64)),
             framing => framing,

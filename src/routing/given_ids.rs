@@ -31,10 +31,15 @@ pub struct FirstBytes(Vec<u8>);
 
 impl FirstBytes {
     /// Takes the next piece. True when what follows can change nothing.
-    pub fn push(&mut self, piece: &[u8]) -> bool {
-        let room = START_BYTES_MAX - self.0.len();
-        self.0.reserve_exact(room);
-        self.0.extend_from_slice(&piece[..piece.len().min(room)]);
+    pub fn push(&mut self, mut piece: &[u8]) -> bool {
+        while !piece.is_empty() && self.0.len() < START_BYTES_MAX {
+            let room = START_BYTES_MAX - self.0.len();
+            let (now, later) = piece.split_at(piece.len().min(room));
+            self.0.reserve_exact(room);
+            self.0.extend_from_slice(now);
+            self.0.drain(..idle_lines(&self.0));
+            piece = later;
+        }
         let (found, is_whole) = read(&self.0);
         is_whole
             || self.0.len() == START_BYTES_MAX
@@ -47,6 +52,23 @@ impl FirstBytes {
     }
 }
 
+/// How long the lines are that stand before the first JSON: comments, which some providers send while
+/// they wait, and names of events.
+fn idle_lines(start: &[u8]) -> usize {
+    let lines = start.split_inclusive(|byte| matches!(byte, b'\n' | b'\r'));
+    let is_idle = |line: &&[u8]| {
+        let text = line.strip_prefix(BYTE_ORDER_MARK).unwrap_or(line);
+        let is_json = text.trim_ascii_start().starts_with(b"{");
+        matches!(line.last(), Some(b'\n' | b'\r')) && !is_json && data_of(text).is_none()
+    };
+    lines.take_while(is_idle).map(<[u8]>::len).sum()
+}
+
+/// What a line of an event says, if it says anything.
+fn data_of(line: &[u8]) -> Option<&[u8]> {
+    line.strip_prefix(b"data:").filter(|data| !data.trim_ascii().is_empty())
+}
+
 /// The ids, and whether the event that holds them has come as a whole.
 fn read(start: &[u8]) -> (GivenIds, bool) {
     let start = &start[..start.len().min(START_BYTES_MAX)];
@@ -55,9 +77,7 @@ fn read(start: &[u8]) -> (GivenIds, bool) {
         return (found_in(text, Level::Response), false);
     }
     let mut lines = text.split_inclusive(|byte| matches!(byte, b'\n' | b'\r'));
-    let data = lines
-        .find_map(|line| line.strip_prefix(b"data:").filter(|data| !data.trim_ascii().is_empty()));
-    let data = data.unwrap_or_default();
+    let data = lines.find_map(data_of).unwrap_or_default();
     (found_in(data, Level::Event), matches!(data.last(), Some(b'\n' | b'\r')))
 }
 
@@ -189,6 +209,21 @@ mod tests {
                 assert!(pieces.any(|piece| first.push(piece)), "{length} of {answer}");
                 assert!(first.0.capacity() <= START_BYTES_MAX);
                 assert_eq!(first.finish(), ids("resp_1", "conv_1"), "{length} of {answer}");
+            }
+        }
+    }
+
+    #[test]
+    fn comments_before_the_first_event_do_not_count() {
+        for comment in [": OPENROUTER PROCESSING\n\n", "\r\n", "event: a\r", ":\ndata: \n"] {
+            let event = "data: {\"response\":{\"id\":\"resp_1\"}}\n\n";
+            let answer = comment.repeat(500) + event;
+            for length in (1..40).chain([1000, 1024, 5000, answer.len()]) {
+                let mut first = FirstBytes::default();
+                let mut pieces = answer.as_bytes().chunks(length);
+                assert!(pieces.any(|piece| first.push(piece)), "{length} of {comment}");
+                assert!(first.0.capacity() <= START_BYTES_MAX);
+                assert_eq!(first.finish(), ids("resp_1", ""), "{length} of {comment}");
             }
         }
     }

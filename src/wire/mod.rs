@@ -15,7 +15,7 @@ pub use self::coding::{Coding, CodingError, Decoding, Pause};
 pub use self::events::{looks_like_events, EventTail, FinalEvent};
 pub use self::form::{Form, FormError};
 pub use self::head::{
-    field, push_field, remove_field, Content, CrossOrigin, HeadError, HeadScanner, RequestHead,
+    fields, push_field, remove_field, Content, CrossOrigin, HeadError, HeadScanner, RequestHead,
     ResponseHead, Sharing, FIELDS_MAX, HEAD_BYTES_MAX, NAMED_MODEL,
 };
 pub use self::reply::{connection_option, Reply, ReplyBody};

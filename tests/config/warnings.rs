@@ -156,3 +156,23 @@ fn a_token_file_that_was_replaced_behind_its_mount_is_warned_about() {
 fn a_file_with_a_name_is_not_warned_about() {
     assert!(!checked(&config([])).contains("mount the directory"));
 }
+
+#[test]
+fn a_key_that_goes_out_over_plain_http_is_warned_about() {
+    const PLAIN: &str = "provider p gets its key over plain http";
+    for (base, passthrough, is_warned) in [
+        ("https://a.example/v1", json!(true), false),
+        ("http://a.example/v1", json!(false), true),
+        ("http://localhost/v1", json!(true), false),
+        ("https://a.example/v1", json!("http://b.example"), true),
+        ("https://a.example/v1", json!("http://127.0.0.1:1/x"), false),
+        ("https://a.example/v1", json!("https://b.example"), false),
+    ] {
+        for (token, url) in [(KEY, base.to_owned()), ("", base.replace("//", "//u:w@"))] {
+            let provider = json!({"provider": "p", "baseurl": url, "token": token,
+                "passthrough": passthrough});
+            let text = checked(&json!({ "providers": [provider], "tokens": [] }));
+            assert_eq!(text.contains(PLAIN), is_warned, "{base} {passthrough}: {text}");
+        }
+    }
+}

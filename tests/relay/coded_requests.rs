@@ -94,6 +94,23 @@ fn every_row_takes_compressed_requests_and_refuses_them_in_its_dialect() {
 }
 
 #[test]
+fn a_compressed_body_for_a_stored_response_goes_on_plain() {
+    let upstream = Upstream::json("200 OK", "{}");
+    let proxy = TestProxy::start(&config_for(&upstream));
+    let body = encoded("gzip", b"{\"a\": 1.0}");
+    let head = format!(
+        "POST /v1/responses/resp_1/cancel HTTP/1.1\r\nHost: t\r\nAuthorization: Bearer {TOKEN}\r\n\
+         {}Content-Length: {}\r\n\r\n",
+        named("gzip"),
+        body.len()
+    );
+    assert_eq!(proxy.raw(&[head.as_bytes(), &body].concat()).status, 200);
+    let request = upstream.requests().pop().expect("a request");
+    assert_eq!(request.body, b"{\"a\": 1.0}");
+    assert_eq!(request.head.get("content-encoding"), None);
+}
+
+#[test]
 fn unknown_and_stacked_codings_are_415_and_say_what_can_be_read() {
     let upstream = Upstream::json("200 OK", "{}");
     let proxy = TestProxy::start(&config_for(&upstream));

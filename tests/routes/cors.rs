@@ -103,6 +103,9 @@ fn a_preflight_of_a_listed_page_is_answered_before_authorisation() {
         }
         assert!(answer.header("x-request-id").is_some());
     }
+    // No provider is open for it.
+    let request = format!("OPTIONS /p/p/files HTTP/1.1\r\nHost: t\r\n{FROM_PAGE}{PREFLIGHT}\r\n");
+    assert_eq!(client.send(request).response_to("OPTIONS").status, 404);
     // The connection has served all of them, and it serves on.
     assert_eq!(client.send(GET).response().status, 200);
     assert_eq!(upstream.connections(), 0);

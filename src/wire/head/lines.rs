@@ -2,9 +2,9 @@
 
 use super::trim;
 
-/// The value of the first field of this name.
-pub fn field<'l>(lines: &'l [u8], name: &str) -> Option<&'l [u8]> {
-    lines.split(|byte| *byte == b'\n').find_map(|line| value_of(line, name))
+/// The values of all fields of this name.
+pub fn fields<'l>(lines: &'l [u8], name: &'l str) -> impl Iterator<Item = &'l [u8]> {
+    lines.split(|byte| *byte == b'\n').filter_map(move |line| value_of(line, name))
 }
 
 /// Takes out every field of this name.
@@ -29,8 +29,9 @@ mod tests {
         let mut lines =
             b"X-Content-Type: a\r\ncontent-type:  b \r\nContent-Type: c\r\nX: content-type: d\r\n"
                 .to_vec();
-        assert_eq!(field(&lines, "content-type"), Some(&b"b"[..]));
-        assert_eq!(field(&lines, "content"), None);
+        let found = |name| fields(&lines, name).collect::<Vec<_>>();
+        assert_eq!(found("content-type"), [b"b", b"c"]);
+        assert_eq!(found("content"), [b""; 0]);
         remove_field(&mut lines, "Content-Type");
         assert_eq!(lines, b"X-Content-Type: a\r\nX: content-type: d\r\n");
     }

@@ -14,7 +14,7 @@ mod response;
 mod sharing;
 
 pub use cross_origin::CrossOrigin;
-pub use lines::{field, remove_field};
+pub use lines::{fields, remove_field};
 pub use request::{RequestHead, NAMED_MODEL};
 pub use response::{Content, ResponseHead};
 pub use sharing::Sharing;

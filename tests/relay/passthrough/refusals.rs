@@ -103,10 +103,12 @@ fn no_path_leaves_the_base_of_its_provider() {
 }
 
 #[test]
-fn trace_is_405() {
+fn trace_and_connect_are_405() {
     let upstream = Upstream::json("200 OK", "{}");
     let proxy = start(&upstream);
-    proxy.request("TRACE", "/p/p/files", &authorised("")).error(405);
+    for method in ["TRACE", "CONNECT"] {
+        proxy.request(method, "/p/p/files", &authorised("")).error(405);
+    }
     assert_eq!(upstream.connections(), 0);
 }
 

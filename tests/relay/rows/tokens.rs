@@ -148,6 +148,12 @@ fn no_other_field_and_no_part_of_the_query_carries_a_token_on() {
                 (format!("KEY={encoded}&x"), "?x"),
                 (format!("api_key={encoded}&x"), "?x"),
                 (format!("x&{encoded}"), "?x"),
+                (format!("key=Bearer+{encoded}&x"), "?x"),
+                (format!("key=Bearer%20{encoded}&x"), "?x"),
+                (format!("key={encoded}%20&x"), "?x"),
+                (format!("key=={encoded}&x"), "?x"),
+                (format!("a=1;key={encoded}&x"), "?x"),
+                (format!("key={}&x", encoded.replace('%', "%25")), "?x"),
             ] {
                 let body = body(provider);
                 let header = if token.is_ascii() {

@@ -129,6 +129,21 @@ fn what_is_no_form_is_400() {
 }
 
 #[test]
+fn a_form_of_two_types_is_400() {
+    let upstream = Upstream::json("200 OK", "{}");
+    let proxy = TestProxy::start(&config_for(&upstream));
+    let part = "Content-Disposition: form-data; name=\"model\"\r\n\r\n";
+    let body = format!("--b\r\n{part}p/m\r\n--b--\r\n--c\r\n{part}evil\r\n--c--\r\n");
+    let kind =
+        |boundary: &str| format!("Content-Type: multipart/form-data; boundary={boundary}\r\n");
+    for second in [kind("c"), kind("b"), "content-type: application/json\r\n".to_owned()] {
+        let request = framed("POST", ROW, &(kind("b") + &second), Framing::Sized, body.as_bytes());
+        assert_eq!(proxy.raw(&request).status, 400, "{second}");
+    }
+    assert_eq!(upstream.connections(), 0);
+}
+
+#[test]
 fn unknown_models_are_404_with_their_name() {
     let upstream = Upstream::json("200 OK", "{}");
     let proxy = TestProxy::start(&config_for(&upstream));

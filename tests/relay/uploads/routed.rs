@@ -44,6 +44,22 @@ fn a_route_in_query_or_header_is_consumed_and_the_part_gets_the_providers_name()
 }
 
 #[test]
+fn a_route_without_a_name_is_none_and_stays_here_all_the_same() {
+    let (upstream, _begun) = taking();
+    let proxy = TestProxy::start(&config_for(&upstream));
+    for (query, fields, rest) in
+        [("?model=&a=b", "", "?a=b"), ("", "x-ai-proxy-model:\r\n", ""), ("?model", "", "?model")]
+    {
+        let target = format!("{ROW}{query}");
+        let body = form("model file", MODEL);
+        let answer = proxy.raw(&upload(&target, fields, Framing::Sized, &body));
+        assert_eq!(answer.status, 200, "{query} {fields}: {}", answer.text());
+        let expected = form("model file", "m");
+        assert_consumed(&assert_last(&upstream, Framing::Sized, &expected, query), rest);
+    }
+}
+
+#[test]
 fn an_upload_with_a_route_streams() {
     let (upstream, begun) = taking();
     let proxy = small_proxy(&upstream);
