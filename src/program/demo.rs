@@ -78,7 +78,7 @@ async fn respond(
     let refusal = |status, message: &str| {
         Reply::json(status, Dialect::OpenAi.error(message, status, "", None).into_bytes())
     };
-    let reply = match (head.method.as_str(), head.path.as_str()) {
+    let reply = match (&*head.method, head.path.as_str()) {
         ("GET", "/v1/models") => {
             let model = json!({"id": "echo", "object": "model", "owned_by": "demo"});
             Reply::json(200, json!({"object": "list", "data": [model]}).to_string().into_bytes())

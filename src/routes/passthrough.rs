@@ -30,7 +30,7 @@ pub async fn respond(
     entry.begin_chat();
     entry.client.clone_from(&authorise(&settings, &head)?.description);
     // The one would show the client the provider's key, the other make a tunnel of the connection.
-    if matches!(head.method.as_str(), "TRACE" | "CONNECT") {
+    if matches!(&*head.method, "TRACE" | "CONNECT") {
         return Err(Error::MethodNotAllowed(row.methods));
     }
     let (name, rest) = provider_and_rest(&head.path).ok_or_else(not_found)?;

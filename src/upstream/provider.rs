@@ -81,7 +81,8 @@ impl Provider {
         push_field(&mut head, "X-Request-Id", call.id.as_bytes());
         match framing {
             Framing::Length(length) => {
-                push_field(&mut head, "Content-Length", length.to_string().as_bytes());
+                let mut digits = itoa::Buffer::new();
+                push_field(&mut head, "Content-Length", digits.format(length).as_bytes());
             }
             Framing::Chunked => push_field(&mut head, "Transfer-Encoding", b"chunked"),
             Framing::None | Framing::UntilClose => {}

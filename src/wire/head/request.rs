@@ -1,5 +1,9 @@
 //! The head of a client's request, checked.
 
+use std::borrow::Cow;
+
+use memchr::memchr;
+
 use super::credentials::Rank;
 use super::cross_origin::CrossOrigin;
 use super::fields::{stays, Stays};
@@ -16,7 +20,7 @@ const CODING_BYTES_SHOWN: usize = 64;
 /// What the program needs to know of a request head; nothing in it borrows from the wire.
 pub struct RequestHead {
     /// As sent: methods are case-sensitive.
-    pub method: String,
+    pub method: Cow<'static, str>,
     /// The path of the target, without query; percent-encoding is left as it is, so that no
     /// encoded name can stand for another path.
     pub path: String,
@@ -85,7 +89,7 @@ impl RequestHead {
         check_host(fields, minor)?;
         let (path, query) = path_of(method, target)?;
         let mut head = RequestHead {
-            method: method.to_owned(),
+            method: method_of(method),
             path: path.to_owned(),
             query: query.to_owned(),
             minor,
@@ -280,6 +284,15 @@ fn is_authority(value: &[u8]) -> bool {
         && (port.is_empty() || (port[0] == b':' && port[1..].iter().all(u8::is_ascii_digit)))
 }
 
+/// The usual ones are borrowed.
+fn method_of(method: &str) -> Cow<'static, str> {
+    match method {
+        "POST" => Cow::Borrowed("POST"),
+        "GET" => Cow::Borrowed("GET"),
+        _ => Cow::Owned(method.to_owned()),
+    }
+}
+
 /// Path and query of an origin-form or absolute-form target (RFC 9112 §3.2).
 fn path_of<'t>(method: &str, target: &'t str) -> Result<(&'t str, &'t str), HeadError> {
     let whole = if target.starts_with('/') || (target == "*" && method == "OPTIONS") {
@@ -294,8 +307,9 @@ fn path_of<'t>(method: &str, target: &'t str) -> Result<(&'t str, &'t str), Head
             _ => "/",
         }
     };
-    let whole = whole.split('#').next().unwrap_or(whole);
-    Ok(whole.split_once('?').unwrap_or((whole, "")))
+    let whole = memchr(b'#', whole.as_bytes()).map_or(whole, |end| &whole[..end]);
+    let end = memchr(b'?', whole.as_bytes());
+    Ok(end.map_or((whole, ""), |end| (&whole[..end], &whole[end + 1..])))
 }
 
 #[cfg(test)]
