@@ -30,7 +30,9 @@ pub fn authorise<'s>(settings: &'s Settings, head: &RequestHead) -> Result<&'s T
 
 /// Where the query's `model=`, else `x-ai-proxy-model`, wants a request to go. It is for us alone.
 pub fn take_named_model(head: &mut RequestHead) -> Option<String> {
-    let is_ours = |part: &&str| part.split_once('=').is_some_and(|(name, _)| name == "model");
+    let is_ours = |part: &&str| {
+        part.split_once('=').is_some_and(|(name, _)| percent_decode_str(name).eq("model".bytes()))
+    };
     let named = head.query.split('&').find(is_ours);
     remove_field(&mut head.relayed, NAMED_MODEL);
     let in_field = head.named_model.take().filter(|name| !name.is_empty());

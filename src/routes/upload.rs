@@ -63,9 +63,14 @@ pub async fn respond(
 /// The form that a head announces, if it does.
 fn form(head: &RequestHead) -> Option<Result<Form, FormError>> {
     let mut types = fields(&head.relayed, "content-type");
-    let form = Form::of_type(types.next()?)?;
-    // The provider may go by another of them.
-    Some(if types.next().is_some() { Err(FormError::Ambiguous) } else { form })
+    let media = types.next()?;
+    let is_url_encoded =
+        media.to_ascii_lowercase().starts_with(b"application/x-www-form-urlencoded");
+    // The provider may go by another type, or read as a form what is JSON to us.
+    if types.next().is_some() || is_url_encoded {
+        return Some(Err(FormError::Type));
+    }
+    Form::of_type(media)
 }
 
 /// A form whose beginning is here.

@@ -19,6 +19,16 @@ pub(super) enum Ending {
     Unclear,
 }
 
+/// What a search for a delimiter brought.
+pub(super) enum Found {
+    Delimiter(usize, Ending),
+    /// There is a boundary, and what follows it must be known.
+    Undecided(usize),
+    /// It would be too far away.
+    TooFar,
+    Nothing,
+}
+
 /// Two hyphens and the boundary.
 #[derive(Debug)]
 pub(super) struct Delimiter(Finder<'static>);
@@ -42,14 +52,6 @@ impl Delimiter {
         let whole = self.0.needle();
         let mut lengths = (1..whole.len().min(text.len() + 1)).rev();
         lengths.find(|length| text.ends_with(&whole[..*length])).unwrap_or(0)
-    }
-
-    /// Whether some reader would take a line of `text` for it.
-    pub(super) fn is_line_of(&self, text: &[u8]) -> bool {
-        self.0.find_iter(text).any(|at| {
-            let at_line = at == 0 || is_line_end(text[at - 1]);
-            at_line && !matches!(self.ending(text, at, true), Ending::None)
-        })
     }
 
     /// What follows the boundary at `at`.

@@ -3,15 +3,18 @@
 
 use memchr::memmem;
 
-use super::part::MODEL;
 use super::FormError;
+
+/// What every part needs, in any case.
+const DISPOSITION: &[u8] = b"content-disposition";
 
 /// What was found so far.
 #[derive(Debug, Default)]
 pub(super) struct Doubts {
     is_ambiguous: bool,
     refuses: bool,
-    /// From where on, in the text, data may be parts to some readers: they took a line for a delimiter.
+    /// From where on, in the text, data may be parts to some readers: they took a boundary for a delimiter, or do
+    /// not stop at the closing one.
     data_from: Option<usize>,
     /// The last bytes of such data: a name may lie across two pieces.
     tail: Vec<u8>,
@@ -33,7 +36,7 @@ impl Doubts {
         Ok(())
     }
 
-    /// Takes note that the line at `at` is a delimiter to some readers only.
+    /// Takes note that what stands before `at` is a delimiter to some readers only.
     pub(super) fn doubt_data(&mut self, at: usize) {
         self.data_from.get_or_insert(at);
     }
@@ -41,13 +44,11 @@ impl Doubts {
     /// Looks at data that goes on: where it may be parts, one of them might be a model.
     pub(super) fn check_data(&mut self, data: &[u8]) -> Result<(), FormError> {
         let Some(start) = self.data_from else { return Ok(()) };
-        let data = &data[start.min(data.len())..];
-        let seam = MODEL.len() - 1;
-        self.tail.extend_from_slice(&data[..data.len().min(seam)]);
-        let found = |text| memmem::find(text, MODEL).is_some();
-        let is_ambiguous = found(&self.tail) || found(data);
-        let last = if data.len() > seam { data } else { &self.tail };
-        self.tail = last[last.len().saturating_sub(seam)..].to_vec();
+        let mut text = std::mem::take(&mut self.tail);
+        text.extend_from_slice(&data[start.min(data.len())..]);
+        text.make_ascii_lowercase();
+        let is_ambiguous = memmem::find(&text, DISPOSITION).is_some();
+        self.tail = text.split_off(text.len().saturating_sub(DISPOSITION.len() - 1));
         self.check(is_ambiguous)
     }
 

@@ -5,6 +5,8 @@ use std::fmt;
 /// Why a form is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FormError {
+    /// There are two `Content-Type`, or one of a form that holds no files.
+    Type,
     /// `Content-Type` names no boundary, or none that can be one.
     Boundary,
     /// The fields of a part are too long.
@@ -26,6 +28,10 @@ pub enum FormError {
 impl fmt::Display for FormError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
+            FormError::Type => {
+                "Content-Type 应为一个 multipart/form-data 或 application/json (Content-Type must be one \
+                 multipart/form-data or application/json)"
+            }
             FormError::Boundary => "Content-Type 中的 boundary 缺失或无效 (boundary is missing or invalid)",
             FormError::PartHead => "表单某部分的头部过长 (a part's head is too long)",
             FormError::Ambiguous => "表单中的 model 有歧义 (the form can be read in two ways as to model)",

@@ -54,10 +54,10 @@ impl Form {
     /// [`FormError::Boundary`].
     pub fn of_type(content_type: &[u8]) -> Option<Result<Form, FormError>> {
         let found = part::form_boundary(content_type)?;
-        Some(found.map(|(boundary, has_odd_charset)| {
+        Some(found.map(|(boundary, is_odd)| {
             let mut form = Form::new(&boundary);
             // Nothing is refused yet.
-            let _ = form.scanner.doubts.check(has_odd_charset);
+            let _ = form.scanner.doubts.check(is_odd);
             form
         }))
     }

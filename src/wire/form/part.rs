@@ -115,17 +115,26 @@ impl<'a> Disposition<'a> {
                 }
                 b"filename" => found.has_file = true,
                 name if name.starts_with(b"name*") => found.has_extended_name = true,
-                name => found.has_file |= name.starts_with(b"filename*"),
+                name if name.starts_with(b"filename*") => found.has_file = true,
+                name => found.is_plain &= !name.ends_with(b"name"),
             }
+            // Some readers look for a name anywhere, some end a word that is not quoted at other signs.
+            found.is_plain &= memmem::find(&lower(parameter.value), b"name=").is_none()
+                && (parameter.is_quoted || is_token(parameter.value));
         }
         found
     }
 }
 
-/// Whether some reader could take this name for `model`: some leave out what stands behind a zero.
+/// Whether some reader could take this name for `model`: it takes off what is not visible ASCII, leaves out what
+/// stands behind a zero, or decodes what RFC 2047 encodes.
 fn resembles_model(name: &[u8]) -> bool {
     let end = name.iter().position(|byte| *byte == 0).unwrap_or(name.len());
-    name[..end].iter().filter(|byte| !is_around(**byte)).eq(MODEL)
+    let bare: Vec<u8> = name[..end].iter().copied().filter(|byte| !is_around(*byte)).collect();
+    let is_odd = !name.iter().all(|byte| matches!(byte, b' '..=b'~'));
+    bare == MODEL
+        || is_odd && memmem::find(&lower(name), MODEL).is_some()
+        || memmem::find(name, b"=?").is_some()
 }
 
 /// Whether `model` stands in a head as what some parameter says, where nobody knows how it is read.
@@ -147,14 +156,14 @@ fn is_around(byte: u8) -> bool {
 }
 
 /// The boundary that a `Content-Type` names; `None` when it is another type than `multipart/form-data`.
-/// And whether the names in the form may be read in an odd charset.
+/// And whether some readers would find another one, or read the names in the form in another charset.
 pub(super) fn form_boundary(content_type: &[u8]) -> Option<Result<(Vec<u8>, bool), FormError>> {
     let (kind, parameters) = split_parameters(content_type.trim_ascii());
     kind.eq_ignore_ascii_case(b"multipart/form-data").then(|| boundary(parameters))
 }
 
 fn boundary(parameters: Parameters) -> Result<(Vec<u8>, bool), FormError> {
-    let mut has_odd_charset = false;
+    let mut is_odd = false;
     let mut found: Option<Vec<u8>> = None;
     for parameter in parameters {
         let parameter = parameter.ok_or(FormError::Boundary)?;
@@ -164,12 +173,20 @@ fn boundary(parameters: Parameters) -> Result<(Vec<u8>, bool), FormError> {
             if found.as_ref().is_some_and(|found| *found != value) {
                 return Err(FormError::Boundary);
             }
+            // Some take off white space, or decode what RFC 2047 encodes.
+            is_odd |= !parameter.value.iter().all(|byte| is_usual(*byte, parameter.is_quoted))
+                || parameter.value.starts_with(b" ")
+                || parameter.value.starts_with(b"=?");
             found = Some(value);
         } else if name.starts_with(b"boundary*") {
             // Go joins the pieces of RFC 2231, others do not.
             return Err(FormError::Boundary);
         } else if name == b"charset" {
-            has_odd_charset |= !CHARSETS.contains(&&*lower(parameter.value));
+            is_odd |= !CHARSETS.contains(&&*lower(parameter.value));
+        } else {
+            // Some readers look for it anywhere.
+            is_odd |= name.ends_with(b"boundary")
+                || memmem::find(&lower(parameter.value), b"boundary").is_some();
         }
     }
     let good = |value: &Vec<u8>| {
@@ -178,7 +195,14 @@ fn boundary(parameters: Parameters) -> Result<(Vec<u8>, bool), FormError> {
             && !value.ends_with(b" ")
     };
     let found = found.filter(good).ok_or(FormError::Boundary)?;
-    Ok((found, has_odd_charset))
+    Ok((found, is_odd))
+}
+
+/// Whether all readers read this byte of a boundary as itself.
+fn is_usual(byte: u8, is_quoted: bool) -> bool {
+    byte.is_ascii_alphanumeric()
+        || b"-_.+".contains(&byte)
+        || is_quoted && b"'(),/:=? ".contains(&byte)
 }
 
 struct Parameter<'a> {

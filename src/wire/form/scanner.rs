@@ -11,7 +11,7 @@ use std::ops::Range;
 
 use memchr::memmem;
 
-use super::delimiter::{is_line_end, Delimiter, Ending};
+use super::delimiter::{is_line_end, Delimiter, Ending, Found};
 use super::doubts::Doubts;
 use super::part::{self, Name};
 use super::FormError;
@@ -123,7 +123,10 @@ impl Scanner {
             return Ok(if ended { self.end(text) } else { Step::Wait });
         }
         match &self.state {
-            State::Epilogue => Ok(Step::Pass(text.len())),
+            State::Epilogue => {
+                self.doubts.check_data(text)?;
+                Ok(self.pass(text, text.len()))
+            }
             State::Head => self.head(text, ended),
             State::Preamble | State::Data => self.data(text, ended),
             State::Stream => self.value(text, 0, STREAM_BYTES_MAX, ended),
@@ -146,11 +149,11 @@ impl Scanner {
                 Ok(Step::Wait)
             }
             None => {
-                self.doubts.check(self.delimiter.is_line_of(window))?;
+                self.doubts.check(true)?;
                 Ok(self.end(text))
             }
             Some(end) => {
-                self.doubts.check(self.delimiter.is_line_of(&window[..end]))?;
+                self.doubts.check(self.is_in(&window[..end]))?;
                 self.part(text, end)
             }
         }
@@ -179,23 +182,26 @@ impl Scanner {
 
     /// Data that passes.
     fn data(&mut self, text: &[u8], ended: bool) -> Result<Step, FormError> {
-        let (data, settled) = match self.find(text, 0, usize::MAX, ended)? {
+        let settled = match self.find(text, 0, usize::MAX, ended)? {
             Found::Delimiter(at, ending) => {
                 let (state, length) = match ending {
                     Ending::Next(length) => (State::Head, length),
                     _ => (State::Epilogue, 2),
                 };
                 self.state = state;
-                (at, at + self.delimiter.len() + length)
+                let settled = at + self.delimiter.len() + length;
+                self.doubts.check_data(&text[..at])?;
+                if matches!(self.state, State::Epilogue) {
+                    // Some readers go on behind it.
+                    self.doubts.doubt_data(settled);
+                }
+                return Ok(self.pass(text, settled));
             }
-            Found::Undecided(at) => (at, at),
-            Found::Nothing | Found::TooFar if ended => (text.len(), text.len()),
-            Found::Nothing | Found::TooFar => {
-                let settled = text.len() - self.delimiter.begun(text);
-                (settled, settled)
-            }
+            Found::Undecided(at) => at,
+            Found::Nothing | Found::TooFar if ended => text.len(),
+            Found::Nothing | Found::TooFar => text.len() - self.delimiter.begun(text),
         };
-        self.doubts.check_data(&text[..data])?;
+        self.doubts.check_data(&text[..settled])?;
         Ok(if settled == 0 { Step::Wait } else { self.pass(text, settled) })
     }
 
@@ -217,7 +223,11 @@ impl Scanner {
                 self.state = State::Data;
                 return Ok(Step::Pass(0));
             }
-            Found::Nothing if ended => return Ok(self.end(text)),
+            Found::Nothing if ended => {
+                // To some readers it is whole.
+                self.doubts.check(matches!(self.state, State::Model { .. }))?;
+                return Ok(self.end(text));
+            }
             Found::Nothing => {
                 let searched = (text.len() + 1).saturating_sub(self.delimiter.len());
                 self.seen = self.seen.max(searched);
@@ -274,14 +284,14 @@ impl Scanner {
                 Ending::None
             };
             match ending {
-                // No boundary holds the line end that must stand before the next.
-                Ending::None => from = at + if in_preamble { 1 } else { length },
                 Ending::More => return Ok(Found::Undecided(at)),
                 Ending::Next(_) | Ending::Last if before == *b"\r\n" => {
                     return Ok(Found::Delimiter(at, ending))
                 }
+                // No boundary holds the line end that must stand before the next.
+                Ending::None => from = at + if in_preamble { 1 } else { length },
                 Ending::Next(_) | Ending::Last | Ending::Unclear => {
-                    self.doubts.doubt_data(at);
+                    self.doubts.doubt_data(at + length);
                     from = at + if in_preamble { 1 } else { length };
                 }
             }
@@ -305,14 +315,4 @@ impl Scanner {
         self.doubts.settle(bytes);
         Step::Pass(bytes)
     }
-}
-
-/// What a search for a delimiter brought.
-enum Found {
-    Delimiter(usize, Ending),
-    /// There is a boundary, and what follows it must be known.
-    Undecided(usize),
-    /// It would be too far away.
-    TooFar,
-    Nothing,
 }

@@ -128,6 +128,59 @@ fn what_is_no_form_is_400() {
     assert_none_complete(&upstream, "no form");
 }
 
+/// Where the models are limited, the provider must not find another one than the proxy did.
+#[test]
+fn a_form_in_which_some_readers_find_another_model_is_400_where_models_are_limited() {
+    let upstream = Upstream::json("200 OK", "{}");
+    let open = json!({"provider": "o", "baseurl": upstream.base_url()});
+    let proxy = TestProxy::start(&config([provider("p", &upstream), open]));
+    let plain = "Content-Disposition: form-data; name=";
+    let good = "multipart/form-data; boundary=b";
+    for (kind, before, behind) in [
+        (r#"multipart/form-data; boundary="\b""#, String::new(), String::new()),
+        (r#"multipart/form-data; x="; boundary=e; "; boundary=b"#, String::new(), String::new()),
+        ("multipart/form-data; xboundary=e; boundary=b", String::new(), String::new()),
+        (good, format!("--b--\r\n--b\r\n{plain}z\r\n\r\nx\r\n"), String::new()),
+        (good, String::new(), format!("--b\r\n{plain}\"model\"\r\n\r\nx\r\n--b--\r\n")),
+        (good, format!("--b\r\n{plain}\"=?utf-8?B?bW9kZWw=?=\"\r\n\r\nx\r\n"), String::new()),
+        (good, format!("--b\r\n{plain}\"\u{feff}model\"\r\n\r\nx\r\n"), String::new()),
+        (
+            good,
+            format!("--b\r\n{plain}z; filename=\"; name=model; x\"\r\n\r\nx\r\n"),
+            String::new(),
+        ),
+        (
+            good,
+            format!("--b\r\n{plain}z\r\n\r\ny\n--b\n{plain}*=mod%65l\r\n\r\nx\r\n"),
+            String::new(),
+        ),
+    ] {
+        for (provider, query, is_refused) in
+            [("p", "", true), ("p", "?model=p/m", true), ("o", "?model=o/m", false)]
+        {
+            let model = format!("--b\r\n{plain}\"model\"\r\n\r\n{provider}/m\r\n--b--\r\n");
+            let body = [&before[..], &model, &behind].concat();
+            let fields = format!("Content-Type: {kind}\r\n");
+            let target = format!("{ROW}{query}");
+            let request = framed("POST", &target, &fields, Framing::Sized, body.as_bytes());
+            let answer = proxy.raw(&request);
+            let expected = if is_refused { 400 } else { 200 };
+            assert_eq!(answer.status, expected, "{kind} {body:?}: {}", answer.text());
+        }
+    }
+}
+
+#[test]
+fn a_form_that_is_url_encoded_is_400() {
+    let upstream = Upstream::json("200 OK", "{}");
+    let proxy = TestProxy::start(&config_for(&upstream));
+    let fields = "Content-Type: application/x-www-form-urlencoded; charset=utf-8\r\n";
+    let body = b"{\"model\":\"p/m\",\"x\":\"&model=bad&y=\"}";
+    let message = proxy.raw(&framed("POST", ROW, fields, Framing::Sized, body)).error(400);
+    assert!(message.contains("multipart/form-data"), "{message}");
+    assert_eq!(upstream.connections(), 0);
+}
+
 #[test]
 fn a_form_of_two_types_is_400() {
     let upstream = Upstream::json("200 OK", "{}");

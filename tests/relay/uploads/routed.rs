@@ -3,12 +3,13 @@
 use super::*;
 
 /// The ways to name the route: the query and the fields that are sent, and the query that goes on.
-const WAYS: [(&str, &str, &str); 7] = [
+const WAYS: [(&str, &str, &str); 8] = [
     ("?model=p/m", "", ""),
     ("?model=p%2Fm", "", ""),
     ("?model=p%2fm&a=%2F&&b", "", "?a=%2F&&b"),
     ("?b=%zz&model=p/m&a[]=\"x\"", "", "?b=%zz&a[]=\"x\""),
     ("?xmodel=q&model=p/m", "", "?xmodel=q"),
+    ("?mod%65l=p/m&a=b", "", "?a=b"),
     ("", "X-AI-Proxy-Model: p/m\r\n", ""),
     ("?a=%2F&c", "x-ai-proxy-model: p/m\r\n", "?a=%2F&c"),
 ];
