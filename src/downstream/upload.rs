@@ -20,11 +20,11 @@ pub(super) struct Upload {
     /// What changes in it.
     form: Option<Box<Form>>,
     pace: Pace,
-    /// Since when the provider has kept the client waiting.
+    /// Since when the provider has kept the client waiting, or all of it has been passed on.
     blocked_at: Option<Instant>,
     timer: Timer,
     /// Its memory.
-    _share: Share,
+    share: Option<Share>,
 }
 
 impl Connection {
@@ -44,7 +44,7 @@ impl Connection {
         let timer = Timer::new(self.timer.clock());
         let (pace, pipe) = (incoming.pace, Some(writer));
         let mut upload =
-            Upload { pipe, chunked, form, pace, blocked_at: None, timer, _share: share };
+            Upload { pipe, chunked, form, pace, blocked_at: None, timer, share: Some(share) };
         // What is here already.
         let ended = self.unread.is_none();
         if ended || !incoming.body.is_empty() {
@@ -59,10 +59,22 @@ impl Connection {
     pub(super) fn poll_upload(&mut self, context: &Context<'_>) -> Poll<Result<(), Error>> {
         let Some(mut upload) = self.upload.take() else { return Poll::Ready(Ok(())) };
         let result = upload.poll(self, context);
-        if result.is_pending() {
+        if !matches!(result, Poll::Ready(Err(_))) {
             self.upload = Some(upload);
         }
         result
+    }
+
+    /// Whether the client still sends a body that goes on meanwhile.
+    pub fn is_uploading(&self) -> bool {
+        self.upload.as_ref().is_some_and(|upload| upload.pipe.is_some())
+    }
+
+    /// When the current request's body last went on, if it goes on while it comes: from then on its
+    /// provider has had time to respond.
+    pub fn upload_moved_at(&self) -> Option<Instant> {
+        let upload = self.upload.as_ref()?;
+        Some(upload.blocked_at.unwrap_or_else(|| self.timer.now()))
     }
 }
 
@@ -78,7 +90,11 @@ impl Upload {
                     self.timer.set(None);
                     return Poll::Pending;
                 }
-                None | Some(Poll::Ready(false)) => return Poll::Ready(Ok(())),
+                Some(Poll::Ready(false)) => self.end(),
+                None => {}
+            }
+            if self.pipe.is_none() {
+                return Poll::Ready(Ok(()));
             }
             if let Some(since) = self.blocked_at.take() {
                 self.pace.skip(since, now);
@@ -126,7 +142,15 @@ impl Upload {
         });
         if ended {
             self.pipe.take().into_iter().for_each(PipeWriter::end);
+            self.end();
         }
         Ok(())
+    }
+
+    /// No more of it goes on.
+    fn end(&mut self) {
+        (self.pipe, self.form, self.share) = (None, None, None);
+        self.blocked_at.get_or_insert(self.timer.now());
+        self.timer.set(None);
     }
 }

@@ -45,7 +45,7 @@ impl<'t> Early<'t> {
     /// which something of a response goes out before all that is known of it.
     ///
     /// # Errors
-    /// [`downstream::Error::Gone`], also for a client that does not read.
+    /// [`downstream::Error::Gone`], also for a client that does not read; an upload that cannot go on.
     pub async fn wait<T>(
         &mut self,
         future: impl Future<Output = T>,
@@ -57,6 +57,10 @@ impl<'t> Early<'t> {
             let silence = Wait::new(label::FIRST_BYTE, connection.timer().now(), self.after);
             if let Ok(result) = connection.unless_gone_within(silence, future.as_mut()).await? {
                 return Ok(result);
+            }
+            // No front is silent towards a client that it still reads from.
+            if connection.is_uploading() {
+                continue;
             }
             let mut bytes = Vec::new();
             if !std::mem::replace(&mut self.opened, true) {
@@ -94,12 +98,12 @@ impl<'t> Early<'t> {
     /// What follows the head that the client has had already.
     pub async fn relay(
         mut self,
-        response: Result<UpstreamResponse, upstream::Error>,
+        response: Result<UpstreamResponse, Error>,
         connection: &mut Connection,
         entry: &mut Entry,
     ) -> Response {
         let relayed = match response {
-            Err(error) => Err(self.upstream(error)),
+            Err(error) => Err(error),
             Ok(mut response) => {
                 response.head.relayed = Vec::new();
                 match response.head.status {
@@ -110,7 +114,7 @@ impl<'t> Early<'t> {
         };
         entry.status = 200;
         relayed.unwrap_or_else(|error| match error {
-            Error::Client(_) => Response::Nothing,
+            Error::Client(downstream::Error::Gone) => Response::Nothing,
             error => {
                 let event = error.event(self.terms.dialect, &entry.id);
                 self.last(&event, Outcome::Cut(Box::new(error)), connection, entry)

@@ -115,13 +115,24 @@ async fn hold(
     terms: &Terms<'_>,
 ) -> Result<bool, Error> {
     let upstream = |error| Error::of_exchange(terms.provider, error);
-    let whole_by = terms.timeouts.whole(response.sent_at);
+    let sent_at = response.sent_at;
+    let limit = |connection: &Connection, now| {
+        // While the client still sends, its own pace counts.
+        let moved_at = connection.upload_moved_at();
+        let from = |at| moved_at.map_or(at, |moved_at| moved_at.max(at));
+        let whole = terms.timeouts.whole(from(sent_at));
+        whole.unwrap_or_else(|| terms.timeouts.next_bytes(from(now)))
+    };
     loop {
         let now = connection.timer().now();
-        let wait = whole_by.unwrap_or_else(|| terms.timeouts.next_bytes(now));
+        let wait = limit(connection, now);
         let body = poll_fn(|context| response.poll_body(context, held, terms.body_bytes_max));
-        let body = connection.unless_gone_within(wait, body).await?;
-        let done = match body.map_err(|wait| upstream(upstream::Error::Timeout(wait)))? {
+        let body = match connection.unless_gone_within(wait, body).await? {
+            Ok(body) => body,
+            Err(_) if limit(connection, now).until > connection.timer().now() => continue,
+            Err(wait) => return Err(upstream(upstream::Error::Timeout(wait))),
+        };
+        let done = match body {
             // Boxed: it is rare, and what is kept of every response stays small.
             Err(upstream::Error::Io(error))
                 if Box::pin(response.accept_if_whole_json(&error, held)).await =>

@@ -19,7 +19,13 @@ fn begin(bench: &Bench, connection: Connection) -> Running<'_> {
             Err(error) => Err(error.into()),
             Ok(response) => {
                 assert!(early.opened);
-                let response = early.relay(response, &mut connection, &mut entry).await;
+                let response = early
+                    .relay(
+                        response.map_err(|error| Error::of_exchange(terms.provider, error)),
+                        &mut connection,
+                        &mut entry,
+                    )
+                    .await;
                 Ok(response.send(&mut connection, &mut entry).await)
             }
         };

@@ -49,32 +49,42 @@ pub fn without_tokens<'q>(query: &'q str, settings: &Settings) -> Cow<'q, str> {
     if query.is_empty() {
         return Cow::Borrowed(query);
     }
-    let is_token = |part: &&str| {
-        // Some servers part a query at semicolons, too.
-        let mut values = std::iter::once(*part).chain(part.split(';')).map(value_of);
-        values.any(|value| is_token(value, settings))
-    };
-    if !query.split('&').any(|part| is_token(&part)) {
+    if !query.split('&').any(|part| holds_token(part, settings)) {
         return Cow::Borrowed(query);
     }
-    let parts: Vec<&str> = query.split('&').filter(|part| !is_token(part)).collect();
+    let parts: Vec<&str> = query.split('&').filter(|part| !holds_token(part, settings)).collect();
     Cow::Owned(parts.join("&"))
 }
 
-/// What stands behind the name in a part of a query.
-fn value_of(part: &str) -> &str {
-    part.split_once('=').map_or(part, |(_, value)| value.trim_start_matches('='))
+/// Whether a server could read a token of a client's from a part of a query, however it takes it apart
+/// and however often it decodes it.
+fn holds_token(part: &str, settings: &Settings) -> bool {
+    let texts = [part.to_owned(), part.replace('+', " ")];
+    texts
+        .iter()
+        .any(|text| any_word(text.as_bytes(), DECODINGS_MAX, &|word| settings.holds_token(word)))
 }
 
-/// Whether a server could read a token of a client's from a value, however often it decodes it.
-fn is_token(value: &str, settings: &Settings) -> bool {
-    [value.to_owned(), value.replace('+', " ")].into_iter().any(|value| {
-        let mut value = value.into_bytes();
-        (0..DECODINGS_MAX).any(|_| {
-            value = percent_decode(&value).collect();
-            settings.holds_token(value.trim_ascii())
-        })
+fn any_word(text: &[u8], decodings: usize, is_wanted: &dyn Fn(&[u8]) -> bool) -> bool {
+    let ends = |byte: &u8| b"=;,\"'".contains(byte) || byte.is_ascii_control();
+    let value = text.iter().position(|byte| *byte == b'=').unwrap_or(0);
+    let value = &text[value..];
+    let signs = value.iter().take_while(|byte| **byte == b'=').count();
+    let mut words =
+        text.split(ends).chain(text.split(|byte| *byte == b';')).chain([&value[signs..]]);
+    words.any(|word| {
+        let plain: Vec<u8> = percent_decode(word).collect();
+        let is_encoded = decodings > 0 && plain != word;
+        is_wanted(bare(word)) || is_encoded && any_word(&plain, decodings - 1, is_wanted)
     })
+}
+
+/// Without the quotes, white space and controls around it.
+fn bare(word: &[u8]) -> &[u8] {
+    let counts = |byte: &u8| byte.is_ascii_graphic() && !b"\"'".contains(byte) || !byte.is_ascii();
+    let start = word.iter().position(counts).unwrap_or(word.len());
+    let end = word.iter().rposition(counts).map_or(start, |end| end + 1);
+    &word[start..end]
 }
 
 /// The request as its provider gets it, but for its body: to `path` below `baseurl`.
@@ -134,16 +144,19 @@ pub async fn ask(
     let mut early =
         timeouts.early_after.map(|after| Box::new(Early::new(after, terms, connection)));
     let response = match &mut early {
-        None => connection.unless_gone(exchange).await?,
-        Some(early) => Box::pin(early.wait(exchange, connection, entry)).await?,
+        None => connection.unless_gone(exchange).await,
+        Some(early) => Box::pin(early.wait(exchange, connection, entry)).await,
     };
+    let response = response
+        .map_err(Error::from)
+        .and_then(|response| response.map_err(|error| Error::of_exchange(provider, error)));
     if let Ok(response) = &response {
         entry.note_provider_head(response.lease.reused);
     }
     if let Some(early) = early.filter(|early| early.opened) {
         return Ok(Box::pin(early.relay(response, connection, entry)).await);
     }
-    let mut response = response.map_err(|error| Error::of_exchange(provider, error))?;
+    let mut response = response?;
     if !response.head.has_request_id {
         push_field(&mut response.head.relayed, "x-request-id", entry.id.as_bytes());
     }

@@ -103,15 +103,17 @@ fn stays_below(path: &str) -> bool {
     !leaves(&path)
 }
 
-/// Whether one of its segments leads upwards, or is empty, or could be cut by a zero. What stands
-/// behind a semicolon is no part of a segment's name for some servers.
+/// Whether one of its segments leads upwards, or is empty, or could be cut by a zero. For some servers
+/// the name of a segment ends at one of these signs, or holds no white space.
 fn leaves(path: &[u8]) -> bool {
     let path = path.strip_prefix(b"/").unwrap_or(path);
     let mut segments = path.split(|byte| b"/\\".contains(byte)).peekable();
     while let Some(segment) = segments.next() {
-        let name = segment.split(|byte| *byte == b';').next().unwrap_or_default();
+        let name = segment.split(|byte| b";?#".contains(byte)).next().unwrap_or_default();
+        let name =
+            name.iter().filter(|byte| !byte.is_ascii_whitespace() && !byte.is_ascii_control());
         let is_inner = segments.peek().is_some();
-        if name == b".." || segment.contains(&0) || (segment.is_empty() && is_inner) {
+        if name.eq(b"..") || segment.contains(&0) || (segment.is_empty() && is_inner) {
             return true;
         }
     }
@@ -144,6 +146,11 @@ mod tests {
         }
         for path in [
             "/..",
+            "/..%3Fx",
+            "/a/..%23",
+            "/..%20",
+            "/.%09./x",
+            "/..%0d%0a",
             "/../x",
             "/a/..",
             "/a/../..",

@@ -162,6 +162,7 @@ impl Upload {
         let longer = self.form.rename(&self.name, &mut body).map_err(downstream::Error::Form)?;
         let framing = match head.framing {
             Framing::Length(length) => Framing::Length(length.saturating_add_signed(longer as i64)),
+            Framing::None => Framing::Length(0),
             framing => framing,
         };
         let (mut upstream_head, chunked) =

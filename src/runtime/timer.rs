@@ -287,6 +287,11 @@ impl Wait {
     pub fn new(label: Label, now: Instant, length: Duration) -> Wait {
         Wait { label, length, until: now + length }
     }
+
+    /// The same, but it begins then at the earliest.
+    pub fn not_before(self, start: Instant) -> Wait {
+        Wait { until: self.until.max(start + self.length), ..self }
+    }
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use super::Stream;
 use crate::downstream::{write_deadline, Connection};
 use crate::report::{Entry, Outcome};
-use crate::runtime::QUIET_MAX;
+use crate::runtime::{Wait, QUIET_MAX};
 use crate::upstream;
 use crate::wire::{Framing, LAST_CHUNK};
 
@@ -44,8 +44,7 @@ impl Stream {
             connection.wake_to_write_again(context, wait);
             return Poll::Pending;
         }
-        let silence = self.timeouts.next_bytes(self.heard_at);
-        let mut wait = self.whole_by.filter(|whole| whole.until < silence.until).unwrap_or(silence);
+        let mut wait = self.provider_limit(connection);
         // What has come and was not read yet is no silence.
         let mut late = wait.until <= now && !self.response.lease.socket.maybe_readable();
         if let Some(last_bytes) = self.last_bytes() {
@@ -70,6 +69,17 @@ impl Stream {
             context.waker().wake_by_ref();
         }
         Poll::Pending
+    }
+
+    /// Until when something must come from the provider, or all of it.
+    fn provider_limit(&self, connection: &Connection) -> Wait {
+        let (mut silence, mut whole) = (self.timeouts.next_bytes(self.heard_at), self.whole_by);
+        if let Some(moved_at) = connection.upload_moved_at() {
+            // While the client still sends, its own pace counts.
+            silence = silence.not_before(moved_at);
+            whole = whole.map(|whole| whole.not_before(moved_at));
+        }
+        whole.filter(|whole| whole.until < silence.until).unwrap_or(silence)
     }
 
     /// When the provider will be quiet. From then on its connection gets more time for

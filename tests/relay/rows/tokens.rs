@@ -153,6 +153,10 @@ fn no_other_field_and_no_part_of_the_query_carries_a_token_on() {
                 (format!("key={encoded}%20&x"), "?x"),
                 (format!("key=={encoded}&x"), "?x"),
                 (format!("a=1;key={encoded}&x"), "?x"),
+                (format!("{encoded}=1&x"), "?x"),
+                (format!("a=b=c={encoded}&x"), "?x"),
+                (format!("key=%22{encoded}%22&x"), "?x"),
+                (format!("key={encoded}%00&x"), "?x"),
                 (format!("key={}&x", encoded.replace('%', "%25")), "?x"),
             ] {
                 let body = body(provider);

@@ -187,6 +187,70 @@ fn the_wait_for_the_answer_begins_at_the_end_of_the_upload() {
     }
 }
 
+/// A provider whose head comes with the beginning of the file, and the rest with its end.
+fn hasty(head: &'static str, rest: Vec<u8>) -> Upstream {
+    Upstream::serve(move |connection| {
+        while let Some(mut request) = connection.read_head() {
+            connection.wait_for(BEGIN);
+            connection.send(head);
+            connection.read_body(&mut request);
+            if !request.complete {
+                return;
+            }
+            connection.send(&rest);
+        }
+    })
+}
+
+#[test]
+fn an_answer_that_begins_before_the_end_of_the_upload_has_its_time_behind_it() {
+    const JSON: &str =
+        "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n";
+    let events = [&event("[DONE]")[..], LAST_CHUNK].concat();
+    for (head, rest) in [(JSON, b"{}".to_vec()), (SSE_HEAD, events)] {
+        let upstream = hasty(head, rest);
+        let timeouts = json!({"non_stream_timeout": 0.5, "stream_timeout": 0.5});
+        let proxy = TestProxy::start(&with(config_for(&upstream), timeouts));
+        for framing in FRAMINGS {
+            let request = upload(ROW, "", framing, &form("model file", MODEL));
+            let (start, rest) = split(&request);
+            let mut client = proxy.connect();
+            client.send(start);
+            client.send_in_pieces(rest, rest.len() / 4, 300);
+            let answer = client.response_to("POST");
+            assert!(answer.status == 200 && answer.complete, "{framing:?}: {answer:?}");
+        }
+    }
+    // From there on it counts.
+    let upstream = hasty(JSON, Vec::new());
+    let timeouts = json!({"non_stream_timeout": 0.3, "stream_timeout": 0.3});
+    let proxy = TestProxy::start(&with(config_for(&upstream), timeouts));
+    proxy.raw(&upload(ROW, "", Framing::Sized, &form("model file", MODEL))).error(504);
+}
+
+#[test]
+fn no_head_of_ours_goes_out_before_the_end_of_an_upload() {
+    let (upstream, begun) = taking();
+    let early = json!({"early_keepalive": 0.1});
+    let proxy = TestProxy::start(&with(config_for(&upstream), early));
+    for (number, framing) in FRAMINGS.into_iter().enumerate() {
+        // A second model comes too late for the provider, but not for the status.
+        let form = form("model file model", MODEL);
+        let stream = format!(
+            "--{BOUNDARY}\r\nContent-Disposition: form-data; name=\"stream\"\r\n\r\ntrue\r\n"
+        );
+        let request = upload(ROW, "", framing, &[stream.as_bytes(), &form].concat());
+        let (start, rest) = split(&request);
+        let mut client = proxy.connect();
+        client.send(start);
+        wait_begun(&begun, number + 1);
+        pause(400);
+        client.send_in_background(rest.to_vec());
+        client.response_to("POST").error(400);
+    }
+    assert!(upstream.requests().iter().all(|request| !request.complete));
+}
+
 #[test]
 fn an_upload_is_logged_and_counted_like_a_chat() {
     let body = format!("{{\"text\":\"{}\"}}", "x".repeat(1000));

@@ -61,6 +61,18 @@ fn a_route_without_a_name_is_none_and_stays_here_all_the_same() {
 }
 
 #[test]
+fn a_form_without_a_body_has_a_length() {
+    let upstream = Upstream::json("200 OK", "{}");
+    let proxy = TestProxy::start(&config_for(&upstream));
+    let kind = form_type();
+    let head = format!(
+        "POST {ROW}?model=p/m HTTP/1.1\r\nHost: t\r\nAuthorization: Bearer {TOKEN}\r\nContent-Type: {kind}\r\n\r\n"
+    );
+    assert_eq!(proxy.raw(head.as_bytes()).status, 200);
+    assert_last(&upstream, Framing::Sized, b"", "no body");
+}
+
+#[test]
 fn an_upload_with_a_route_streams() {
     let (upstream, begun) = taking();
     let proxy = small_proxy(&upstream);
