@@ -7,8 +7,6 @@ const PADDING_BYTES_MAX: usize = 64;
 
 /// What follows a boundary.
 pub(super) enum Ending {
-    /// Nothing that would make it a delimiter.
-    None,
     /// That cannot be said yet.
     More,
     /// What makes it a delimiter, of so many bytes.
@@ -68,7 +66,7 @@ impl Delimiter {
             [] | [b'\r'] if !ended => Ending::More,
             [b'-'] if padding == 0 && !ended => Ending::More,
             [b'\r' | b'\n', _, ..] | [b'\n'] => Ending::Unclear,
-            _ => Ending::None,
+            _ => Ending::Unclear,
         }
     }
 }

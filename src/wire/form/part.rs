@@ -11,7 +11,9 @@ use super::FormError;
 const BOUNDARY_BYTES_MAX: usize = 200;
 /// In these, ASCII is ASCII. Starlette decodes the names of parts with the one that `Content-Type` names.
 const CHARSETS: [&[u8]; 5] = [b"utf-8", b"utf8", b"us-ascii", b"ascii", b"iso-8859-1"];
-pub(super) const MODEL: &[u8] = b"model";
+const MODEL: &[u8] = b"model";
+/// What an encoded word begins with (RFC 2047 §2).
+const ENCODED: &[u8] = b"=?";
 
 /// The name of a part, as far as it matters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -77,7 +79,7 @@ pub(super) fn read(head: &[u8]) -> Part {
         _ => Name::Other,
     };
     part.is_ambiguous |= match part.name {
-        _ if !is_plain => mentions_model(head),
+        _ if !is_plain => mentions_model(head) || memmem::find(head, ENCODED).is_some(),
         Name::Model => part.has_file,
         _ => resembles_model(name),
     };
@@ -134,7 +136,7 @@ fn resembles_model(name: &[u8]) -> bool {
     let is_odd = !name.iter().all(|byte| matches!(byte, b' '..=b'~'));
     bare == MODEL
         || is_odd && memmem::find(&lower(name), MODEL).is_some()
-        || memmem::find(name, b"=?").is_some()
+        || memmem::find(name, ENCODED).is_some()
 }
 
 /// Whether `model` stands in a head as what some parameter says, where nobody knows how it is read.
@@ -176,7 +178,7 @@ fn boundary(parameters: Parameters) -> Result<(Vec<u8>, bool), FormError> {
             // Some take off white space, or decode what RFC 2047 encodes.
             is_odd |= !parameter.value.iter().all(|byte| is_usual(*byte, parameter.is_quoted))
                 || parameter.value.starts_with(b" ")
-                || parameter.value.starts_with(b"=?");
+                || parameter.value.starts_with(ENCODED);
             found = Some(value);
         } else if name.starts_with(b"boundary*") {
             // Go joins the pieces of RFC 2231, others do not.
@@ -185,7 +187,7 @@ fn boundary(parameters: Parameters) -> Result<(Vec<u8>, bool), FormError> {
             is_odd |= !CHARSETS.contains(&&*lower(parameter.value));
         } else {
             // Some readers look for it anywhere.
-            is_odd |= name.ends_with(b"boundary")
+            is_odd |= memmem::find(&name, b"boundary").is_some()
                 || memmem::find(&lower(parameter.value), b"boundary").is_some();
         }
     }

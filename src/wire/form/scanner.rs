@@ -278,23 +278,17 @@ impl Scanner {
                 _ => [text[at - 2], text[at - 1]],
             };
             // In a preamble, some readers take it even from the middle of a line.
-            let ending = if in_preamble || is_line_end(before[1]) {
-                self.delimiter.ending(text, at, ended)
-            } else {
-                Ending::None
-            };
-            match ending {
-                Ending::More => return Ok(Found::Undecided(at)),
-                Ending::Next(_) | Ending::Last if before == *b"\r\n" => {
+            let may_be_one = in_preamble || is_line_end(before[1]);
+            match may_be_one.then(|| self.delimiter.ending(text, at, ended)) {
+                None => {}
+                Some(Ending::More) => return Ok(Found::Undecided(at)),
+                Some(ending @ (Ending::Next(_) | Ending::Last)) if before == *b"\r\n" => {
                     return Ok(Found::Delimiter(at, ending))
                 }
-                // No boundary holds the line end that must stand before the next.
-                Ending::None => from = at + if in_preamble { 1 } else { length },
-                Ending::Next(_) | Ending::Last | Ending::Unclear => {
-                    self.doubts.doubt_data(at + length);
-                    from = at + if in_preamble { 1 } else { length };
-                }
+                Some(_) => self.doubts.doubt_data(at + length),
             }
+            // No boundary holds the line end that must stand before the next.
+            from = at + if in_preamble { 1 } else { length };
         }
     }
 
