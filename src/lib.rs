@@ -1,4 +1,4 @@
-//! `ai_proxy`: one small proxy between OpenAI clients and many OpenAI-compatible providers.
+//! `ai_proxy`: one small proxy between clients of the OpenAI and Anthropic APIs and many providers.
 //!
 //! ```text
 //!   client                                                          provider
@@ -23,7 +23,7 @@
 //! | [`report`] | what became of a request: error, outcome, log line, counters | – |
 //! | [`upstream`] | one exchange with a provider: pool, connect, DNS, TLS, send, read | downstream |
 //! | [`downstream`] | one client's connection: requests in, bytes out | upstream |
-//! | [`wire`] | HTTP/1.1 bytes: heads, bodies, chunks, events; no I/O | runtime, config |
+//! | [`wire`] | HTTP/1.1 bytes: heads, bodies, chunks, codings, forms, events; no I/O | runtime, config |
 //! | [`runtime`] | one thread's event loop: readiness, timers, sockets, locks | wire, config |
 //! | [`config`] | the file, checked once, and in words | wire, runtime |
 //!

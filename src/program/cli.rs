@@ -6,8 +6,7 @@ use lexopt::Arg::{Long, Short};
 
 /// What `--help` prints; fits 24 lines of 80 columns.
 pub const HELP: &str = "\
-ai_proxy - one small proxy between OpenAI and Anthropic clients and many
-providers (AI 代理)
+ai_proxy - one small proxy between AI clients and many providers (AI 代理)
 
 Usage: ai_proxy [--config FILE] [--check | --schema | --version | --help]
 
@@ -16,6 +15,10 @@ Usage: ai_proxy [--config FILE] [--check | --schema | --version | --help]
       --schema       print its JSON Schema, for editors, and exit
   -V, --version      print the version and exit
   -h, --help         print this help and exit
+
+Endpoints 接口: /v1/ chat/completions completions embeddings moderations rerank
+  images/... audio/... responses messages (OpenAI, Anthropic), models, reload;
+  / and /health; /p/{provider}/... with \"passthrough\"
 
 Exit status: 0 done; 2 bad arguments or configuration; 1 any other failure
 
@@ -26,9 +29,7 @@ Examples 示例:
     -H 'Authorization: Bearer sk-test-123456' \\
     -H 'Content-Type: application/json' \\
     -d '{\"model\":\"zhipu/glm-4\",\"messages\":[{\"role\":\"user\",\"content\":\"你好\"}]}'
-  curl http://localhost:8001/                     # 全部接口 (all endpoints)
   curl -X POST http://localhost:8001/v1/reload    # 重新加载配置
-  tail -f ai_proxy.log                            # 查看日志
 ";
 
 /// The JSON Schema (draft 2020-12) of the configuration file.

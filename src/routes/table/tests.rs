@@ -69,6 +69,16 @@ fn the_readmes_name_every_row() {
 }
 
 #[test]
+fn the_help_names_every_row() {
+    let words = crate::program::cli::HELP.split(|c: char| !c.is_alphanumeric() && c != '/');
+    let words: Vec<_> = words.flat_map(|word| word.split('/')).collect();
+    for row in &ROWS {
+        let first = row.suffix.trim_start_matches('/').split('/').next();
+        assert!(first.is_some_and(|first| words.contains(&first)), "{}", row.path);
+    }
+}
+
+#[test]
 fn a_models_name_is_decoded_once() {
     for (path, id) in [
         ("/v1/models/p/m", "p/m"),
