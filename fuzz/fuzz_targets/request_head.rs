@@ -89,7 +89,7 @@ fn check(head: &[u8], parsed: &RequestHead) {
 /// The request line is exactly method, target and version; returns the target.
 fn check_start<'h>(start: &'h [u8], parsed: &RequestHead) -> &'h str {
     let start = std::str::from_utf8(start).expect("an accepted request line is UTF-8");
-    let rest = start.strip_prefix(&parsed.method).and_then(|rest| rest.strip_prefix(' '));
+    let rest = start.strip_prefix(&*parsed.method).and_then(|rest| rest.strip_prefix(' '));
     let rest = rest.expect("the line begins with the method");
     let target = rest.strip_suffix(&format!(" HTTP/1.{}", parsed.minor));
     let target = target.expect("the line ends with the version");
