@@ -67,6 +67,15 @@ class Page(PageTest):
             self.put("prompt", "")
         self.shows("counters", "chats3")
 
+    def test_it_lists_the_endpoints(self):
+        for language, words in [("en", "Endpoints"), ("zh-CN", "接口")]:
+            self.open(language=language)
+            self.assertIn("POST /v1/audio/transcriptions\n", self.text("endpoints"))
+            [summary] = self.all("summary")
+            self.assertEqual(summary.text, words)
+            summary.click()
+            self.assertTrue(self.find("endpoints").is_displayed())
+
     def test_every_control_has_a_name(self):
         for control in self.all("input, textarea, button, #answer"):
             if control.is_displayed() or control.get_dom_attribute("id") in ("stop", "answer"):
