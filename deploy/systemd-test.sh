@@ -46,11 +46,14 @@ under_traffic() {
     wait "$traffic" || fail "chats were lost"
 }
 
-say "as installed: the example configuration, on port 8001"
+say "as installed: no providers and no tokens, on port 8001"
 wait_for inside systemctl --quiet is-active ai-proxy.service
 wait_for ask --fail http://localhost:8001/
 ask http://localhost:8001/
 echo
+[ "$(ask http://localhost:8001/v1/models | grep -o '"data":.*')" = '"data":[]}' ] || fail "it has providers"
+[ "$(ask -o /dev/null -w '%{http_code}' -H 'Authorization: Bearer sk-test-123456' -d '{"model":"a/b"}' \
+    http://localhost:8001/v1/chat/completions)" = 401 ] || fail "it lets somebody in"
 status=$root/proc-status
 inside cat "/proc/$(main_pid ai-proxy)/status" >"$status"
 grep -E '^(Uid|CapEff|CapBnd|NoNewPrivs|Seccomp):' "$status" | paste -sd' '
