@@ -116,22 +116,23 @@ async fn hold(
 ) -> Result<bool, Error> {
     let upstream = |error| Error::of_exchange(terms.provider, error);
     let sent_at = response.sent_at;
-    let limit = |connection: &Connection, now| {
+    let limit = |connection: &Connection, heard_at| {
         // While the client still sends, its own pace counts.
         let moved_at = connection.upload_moved_at();
         let from = |at| moved_at.map_or(at, |moved_at| moved_at.max(at));
         let whole = terms.timeouts.whole(from(sent_at));
-        whole.unwrap_or_else(|| terms.timeouts.next_bytes(from(now)))
+        whole.unwrap_or_else(|| terms.timeouts.next_bytes(from(heard_at)))
     };
+    let mut heard_at = connection.timer().now();
     loop {
-        let now = connection.timer().now();
-        let wait = limit(connection, now);
+        let wait = limit(connection, heard_at);
         let body = poll_fn(|context| response.poll_body(context, held, terms.body_bytes_max));
         let body = match connection.unless_gone_within(wait, body).await? {
             Ok(body) => body,
-            Err(_) if limit(connection, now).until > connection.timer().now() => continue,
+            Err(_) if limit(connection, heard_at).until > connection.timer().now() => continue,
             Err(wait) => return Err(upstream(upstream::Error::Timeout(wait))),
         };
+        heard_at = connection.timer().now();
         let done = match body {
             // Boxed: it is rare, and what is kept of every response stays small.
             Err(upstream::Error::Io(error))

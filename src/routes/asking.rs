@@ -59,24 +59,35 @@ pub fn without_tokens<'q>(query: &'q str, settings: &Settings) -> Cow<'q, str> {
 /// Whether a server could read a token of a client's from a part of a query, however it takes it apart
 /// and however often it decodes it.
 fn holds_token(part: &str, settings: &Settings) -> bool {
-    let texts = [part.to_owned(), part.replace('+', " ")];
-    texts
-        .iter()
-        .any(|text| any_word(text.as_bytes(), DECODINGS_MAX, &|word| settings.holds_token(word)))
+    let reads = |text: &str| {
+        // Some servers part a query at semicolons, too.
+        let pieces = text.split(';').chain(text.split([';', '=']));
+        let pieces = pieces.filter(|piece| piece.len() < text.len());
+        std::iter::once(text).chain(pieces).any(|text| is_read(text.as_bytes(), settings))
+    };
+    reads(part) || part.contains('+') && reads(&part.replace('+', " "))
 }
 
-fn any_word(text: &[u8], decodings: usize, is_wanted: &dyn Fn(&[u8]) -> bool) -> bool {
-    let ends = |byte: &u8| b"=;,\"'".contains(byte) || byte.is_ascii_control();
-    let value = text.iter().position(|byte| *byte == b'=').unwrap_or(0);
-    let value = &text[value..];
-    let signs = value.iter().take_while(|byte| **byte == b'=').count();
-    let mut words =
-        text.split(ends).chain(text.split(|byte| *byte == b';')).chain([&value[signs..]]);
-    words.any(|word| {
-        let plain: Vec<u8> = percent_decode(word).collect();
-        let is_encoded = decodings > 0 && plain != word;
-        is_wanted(bare(word)) || is_encoded && any_word(&plain, decodings - 1, is_wanted)
-    })
+fn is_read(text: &[u8], settings: &Settings) -> bool {
+    let ends = |byte: &u8| b"=;,\"'&?#/:|()[]<>".contains(byte) || byte.is_ascii_control();
+    let mut text = text.to_vec();
+    for _ in 0..=DECODINGS_MAX {
+        let name = text.iter().position(|byte| *byte == b'=').unwrap_or(0);
+        let signs = text[name..].iter().take_while(|byte| **byte == b'=').count();
+        let words = text.split(ends).chain([&text[..], &text[name + signs..]]);
+        let mut words = words.flat_map(|word| [word, bare(word)]);
+        let found = words.any(|word| settings.holds_token(word));
+        drop(words);
+        if found {
+            return true;
+        }
+        let plain: Vec<u8> = percent_decode(&text).collect();
+        if plain == text {
+            return false;
+        }
+        text = plain;
+    }
+    false
 }
 
 /// Without the quotes, white space and controls around it.

@@ -3,7 +3,7 @@
 
 use std::ops::Range;
 
-use memchr::{memchr, memchr3, memmem};
+use memchr::{memchr, memchr2, memmem};
 
 use super::FormError;
 
@@ -38,8 +38,8 @@ pub(super) struct Part {
 pub(super) fn read(head: &[u8]) -> Part {
     let mut part = Part { name: Name::Other, has_file: false, length: None, is_ambiguous: false };
     let mut names: Option<Disposition> = None;
-    // Whether all readers read these fields alike.
-    let mut is_plain = true;
+    // Whether all readers take these fields apart alike, and whether they read the data alike.
+    let (mut is_sound, mut is_plain) = (true, true);
     let mut start = 0;
     for end in memmem::find_iter(head, b"\r\n") {
         let line = &head[start..end];
@@ -48,17 +48,18 @@ pub(super) fn read(head: &[u8]) -> Part {
         if line.is_empty() {
             continue;
         }
-        is_plain &= memchr3(b'\r', b'\n', 0, line).is_none();
+        is_sound &= memchr2(b'\r', b'\n', line).is_none();
         // The first byte of a folded line is no token (RFC 822 §3.1.1).
         let colon = memchr(b':', line).unwrap_or(line.len());
-        is_plain &= colon < line.len() && is_token(&line[..colon]);
+        is_sound &= colon < line.len() && is_token(&line[..colon]);
         let name = line[..colon].trim_ascii();
         let raw = line.get(colon + 1..).unwrap_or_default();
         let value = raw.trim_ascii();
         if name.eq_ignore_ascii_case(b"content-disposition") {
-            is_plain &= names.is_none();
+            is_sound &= names.is_none();
             let disposition = Disposition::read(value);
-            is_plain &= disposition.is_plain;
+            is_sound &= disposition.is_sound;
+            is_plain &= disposition.is_form_data;
             part.is_ambiguous |= disposition.has_extended_name;
             part.has_file |= disposition.has_file;
             names = names.or(Some(disposition));
@@ -75,11 +76,12 @@ pub(super) fn read(head: &[u8]) -> Part {
     let name = names.and_then(|names| names.name).unwrap_or_default();
     part.name = match name {
         MODEL => Name::Model,
-        b"stream" if is_plain => Name::Stream,
+        b"stream" if is_sound && is_plain => Name::Stream,
         _ => Name::Other,
     };
     part.is_ambiguous |= match part.name {
-        _ if !is_plain => mentions_model(head) || memmem::find(head, ENCODED).is_some(),
+        _ if !is_sound => memmem::find(&lower(head), b"disposition").is_some(),
+        _ if !is_plain && mentions_model(head) => true,
         Name::Model => part.has_file,
         _ => resembles_model(name),
     };
@@ -92,37 +94,44 @@ struct Disposition<'a> {
     has_file: bool,
     /// Extended or continued (RFC 2231): few read it, and all in their own way.
     has_extended_name: bool,
-    is_plain: bool,
+    is_form_data: bool,
+    /// Whether all readers find the same parameters.
+    is_sound: bool,
 }
 
 impl<'a> Disposition<'a> {
     fn read(value: &'a [u8]) -> Disposition<'a> {
         let (kind, parameters) = split_parameters(value);
-        let is_plain = kind.eq_ignore_ascii_case(b"form-data");
-        let (name, has_file, has_extended_name) = (None, false, false);
-        let mut found = Disposition { name, has_file, has_extended_name, is_plain };
+        let is_form_data = kind.eq_ignore_ascii_case(b"form-data");
+        let (name, has_file, has_extended_name, is_sound) = (None, false, false, true);
+        let mut found = Disposition { name, has_file, has_extended_name, is_form_data, is_sound };
         for parameter in parameters {
             let Some(parameter) = parameter else {
-                found.is_plain = false;
+                found.is_sound = false;
                 found.has_file |= memmem::find(value, b"filename").is_some();
                 break;
             };
-            // Some readers end a quoted string at a quote with a backslash before it.
-            found.is_plain &= memmem::find(parameter.value, b"\\\"").is_none();
             let name = lower(parameter.name);
             match &name[..] {
                 b"name" => {
-                    found.is_plain &= found.name.is_none();
+                    found.is_sound &= found.name.is_none()
+                        && (parameter.is_quoted || is_token(parameter.value))
+                        && memmem::find(parameter.value, b"\\\"").is_none();
                     found.name = found.name.or(Some(parameter.value));
                 }
                 b"filename" => found.has_file = true,
                 name if name.starts_with(b"name*") => found.has_extended_name = true,
                 name if name.starts_with(b"filename*") => found.has_file = true,
-                name => found.is_plain &= !name.ends_with(b"name"),
+                name => found.is_sound &= !name.ends_with(b"name"),
             }
-            // Some readers look for a name anywhere, some end a word that is not quoted at other signs.
-            found.is_plain &= memmem::find(&lower(parameter.value), b"name=").is_none()
-                && (parameter.is_quoted || is_token(parameter.value));
+            // Some readers look for a name anywhere; some end a quoted string at a quote with a backslash before it.
+            let value = lower(parameter.value);
+            let ends_early = memmem::find(&value, b"\\\"").is_some();
+            let mut names = memmem::find_iter(&value, b"name");
+            found.is_sound &= !names.any(|at| {
+                let behind = &value[at + b"name".len()..];
+                ends_early || matches!(behind.trim_ascii_start(), [b'=' | b'*', ..])
+            });
         }
         found
     }

@@ -191,8 +191,8 @@ impl Scanner {
                 self.state = state;
                 let settled = at + self.delimiter.len() + length;
                 self.doubts.check_data(&text[..at])?;
-                if matches!(self.state, State::Epilogue) {
-                    // Some readers go on behind it.
+                // Some readers go on behind the last one, and some know no white space at its end.
+                if matches!(self.state, State::Epilogue) || length > 2 {
                     self.doubts.doubt_data(settled);
                 }
                 return Ok(self.pass(text, settled));
