@@ -58,7 +58,7 @@ impl<'t> Early<'t> {
             if let Ok(result) = connection.unless_gone_within(silence, future.as_mut()).await? {
                 return Ok(result);
             }
-            // No front is silent towards a client that it still reads from.
+            // What waits for the response begins to count when the request is sent.
             if connection.is_uploading() {
                 continue;
             }

@@ -28,6 +28,22 @@ pub fn authorise<'s>(settings: &'s Settings, head: &RequestHead) -> Result<&'s T
     settings.token(token).ok_or(Error::BadToken)
 }
 
+/// The same for a request for a provider, which counts as a chat from here on; its entry names the
+/// client.
+///
+/// # Errors
+/// As [`authorise`].
+pub fn admit<'s>(
+    settings: &'s Settings,
+    head: &RequestHead,
+    entry: &mut Entry,
+) -> Result<&'s Token, Error> {
+    entry.begin_chat();
+    let token = authorise(settings, head)?;
+    entry.client.clone_from(&token.description);
+    Ok(token)
+}
+
 /// Where the query's `model=`, else `x-ai-proxy-model`, wants a request to go. It is for us alone.
 pub fn take_named_model(head: &mut RequestHead) -> Option<String> {
     let is_ours = |part: &&str| {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use smol::channel::bounded;
 
-use super::asking::{ask, authorise, call, routed, take_named_model, without_tokens};
+use super::asking::{admit, ask, call, routed, take_named_model, without_tokens};
 use super::decoded::plain_body;
 use super::stored;
 use super::table::{Endpoint, Row};
@@ -31,10 +31,8 @@ pub async fn respond(
     connection: &mut Connection,
     entry: &mut Entry,
 ) -> Result<Response, Error> {
-    entry.begin_chat();
     let settings = state.settings();
-    let token = authorise(&settings, &head)?;
-    entry.client.clone_from(&token.description);
+    let token = admit(&settings, &head, entry)?;
     let (request, mut body, share) = read(state, &settings, &mut head, connection).await?;
     let client =
         (row.endpoint == Endpoint::Responses).then(|| state.stored.client(token.secret.expose()));

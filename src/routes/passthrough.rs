@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use percent_encoding::{percent_decode, percent_decode_str};
 
-use super::asking::{ask, authorise, call, without_tokens, DECODINGS_MAX};
+use super::asking::{admit, ask, call, without_tokens, DECODINGS_MAX};
 use super::table::{provider_and_rest, Row};
 use crate::downstream::{self, Connection, UPLOAD_BYTES};
 use crate::relay::{Response, Terms};
@@ -27,8 +27,7 @@ pub async fn respond(
 ) -> Result<Response, Error> {
     let settings = state.settings();
     let not_found = || Error::NotFound(head.path.clone());
-    entry.begin_chat();
-    entry.client.clone_from(&authorise(&settings, &head)?.description);
+    admit(&settings, &head, entry)?;
     // The one would show the client the provider's key, the other make a tunnel of the connection.
     if matches!(&*head.method, "TRACE" | "CONNECT") {
         return Err(Error::MethodNotAllowed(row.methods));

@@ -4,7 +4,7 @@
 use std::cell::Cell;
 use std::rc::Rc;
 
-use super::asking::{ask, authorise, call, routed, take_named_model, without_tokens};
+use super::asking::{admit, ask, call, routed, take_named_model, without_tokens};
 use super::decoded::plain_body;
 use super::table::{bare, stored_id, Row};
 use crate::downstream::Connection;
@@ -29,10 +29,8 @@ pub async fn respond(
     connection: &mut Connection,
     entry: &mut Entry,
 ) -> Result<Response, Error> {
-    entry.begin_chat();
     let settings = state.settings();
-    let token = authorise(&settings, &head)?;
-    entry.client.clone_from(&token.description);
+    let token = admit(&settings, &head, entry)?;
     let path = bare(&head.path);
     let id = stored_id(row, path).filter(|id| is_stored_id(id)).ok_or_else(|| {
         let reason = "路径里的id无效，应为1到128个字母、数字、_ 或 - (the id in the path must be 1 to 128 letters, \

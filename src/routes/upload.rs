@@ -4,7 +4,7 @@
 use std::cell::Cell;
 use std::rc::Rc;
 
-use super::asking::{ask, authorise, call, routed, take_named_model, without_tokens};
+use super::asking::{admit, ask, call, routed, take_named_model, without_tokens};
 use super::chat;
 use super::table::Row;
 use crate::downstream::{self, Connection, Incoming, UPLOAD_BYTES};
@@ -34,9 +34,8 @@ pub async fn respond(
     let Some(form) = form(&head) else {
         return chat::respond(state, row, head, connection, entry).await;
     };
-    entry.begin_chat();
     let settings = state.settings();
-    entry.client.clone_from(&authorise(&settings, &head)?.description);
+    admit(&settings, &head, entry)?;
     if let Some(coding) = head.coding.take() {
         return Err(Error::CodedForm(coding));
     }
