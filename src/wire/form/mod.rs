@@ -16,6 +16,8 @@ mod scanner;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]
+mod tests_doubts;
+#[cfg(test)]
 mod tests_splits;
 
 use std::mem;

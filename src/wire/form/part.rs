@@ -81,8 +81,7 @@ pub(super) fn read(head: &[u8]) -> Part {
     };
     part.is_ambiguous |= match part.name {
         _ if !is_sound => memmem::find(&lower(head), b"disposition").is_some(),
-        _ if !is_plain && mentions_model(head) => true,
-        Name::Model => part.has_file,
+        Name::Model => part.has_file || !is_plain,
         _ => resembles_model(name),
     };
     part
@@ -103,7 +102,8 @@ impl<'a> Disposition<'a> {
     fn read(value: &'a [u8]) -> Disposition<'a> {
         let (kind, parameters) = split_parameters(value);
         let is_form_data = kind.eq_ignore_ascii_case(b"form-data");
-        let (name, has_file, has_extended_name, is_sound) = (None, false, false, true);
+        let (name, has_file, has_extended_name) = (None, false, false);
+        let is_sound = is_token(kind);
         let mut found = Disposition { name, has_file, has_extended_name, is_form_data, is_sound };
         for parameter in parameters {
             let Some(parameter) = parameter else {
@@ -146,19 +146,6 @@ fn resembles_model(name: &[u8]) -> bool {
     bare == MODEL
         || is_odd && memmem::find(&lower(name), MODEL).is_some()
         || memmem::find(name, ENCODED).is_some()
-}
-
-/// Whether `model` stands in a head as what some parameter says, where nobody knows how it is read.
-fn mentions_model(head: &[u8]) -> bool {
-    let text: Vec<u8> = head.iter().copied().filter(|byte| *byte != b'\\').collect();
-    let in_word = |byte: &u8| byte.is_ascii_alphanumeric() || b"_-.".contains(byte);
-    let mut found = memmem::find_iter(&text, MODEL);
-    found.any(|at| {
-        let before = text[..at].iter().rposition(|byte| !is_around(*byte)).unwrap_or(0);
-        let name = text[..before].trim_ascii_end();
-        let is_file = name[name.len().saturating_sub(8)..].eq_ignore_ascii_case(b"filename");
-        text[before] == b'=' && !is_file && !text.get(at + MODEL.len()).is_some_and(in_word)
-    })
 }
 
 /// What some readers take off a name: backslashes, white space, quotes of all kinds.
