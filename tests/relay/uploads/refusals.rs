@@ -185,13 +185,13 @@ fn a_form_that_is_url_encoded_is_400() {
 fn a_form_of_two_types_is_400() {
     let upstream = Upstream::json("200 OK", "{}");
     let proxy = TestProxy::start(&config_for(&upstream));
-    let part = "Content-Disposition: form-data; name=\"model\"\r\n\r\n";
-    let body = format!("--b\r\n{part}p/m\r\n--b--\r\n--c\r\n{part}evil\r\n--c--\r\n");
+    let body = "--b\r\nContent-Disposition: form-data; name=\"model\"\r\n\r\np/m\r\n--b--\r\n";
     let kind =
         |boundary: &str| format!("Content-Type: multipart/form-data; boundary={boundary}\r\n");
     for second in [kind("c"), kind("b"), "content-type: application/json\r\n".to_owned()] {
         let request = framed("POST", ROW, &(kind("b") + &second), Framing::Sized, body.as_bytes());
-        assert_eq!(proxy.raw(&request).status, 400, "{second}");
+        let message = proxy.raw(&request).error(400);
+        assert!(message.contains("Content-Type"), "{second}: {message}");
     }
     assert_eq!(upstream.connections(), 0);
 }
