@@ -26,14 +26,16 @@
 //! | [`wire`] | HTTP/1.1 bytes: heads, bodies, chunks, codings, forms, events; no I/O | runtime, config |
 //! | [`runtime`] | one thread's event loop: readiness, timers, sockets, locks | wire, config |
 //! | [`config`] | the file, checked once, and in words | wire, runtime |
+//! | [`language`] | messages in Chinese and English | – |
 //!
 //! A room imports from rooms further down only, never from its neighbour:
 //! `program → server → routes → {relay · routing · state} → report → {upstream · downstream} →
-//! {runtime · wire · config}`. tests/layers.rs reads the imports and holds them against this.
+//! {runtime · wire · config} → language`. tests/layers.rs reads the imports and holds them against this.
 //! docs/architecture.md walks one chat through the rooms.
 
 pub mod config;
 pub mod downstream;
+pub mod language;
 pub mod program;
 pub mod relay;
 pub mod report;

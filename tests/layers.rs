@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// From the top down; rooms of one floor do not know each other.
-const FLOORS: [&[&str]; 8] = [
+const FLOORS: [&[&str]; 9] = [
     &["main"],
     &["program"],
     &["server"],
@@ -15,6 +15,7 @@ const FLOORS: [&[&str]; 8] = [
     &["report"],
     &["upstream", "downstream"],
     &["runtime", "wire", "config"],
+    &["language"],
 ];
 /// What a room must not import although it lies further down.
 const APART: [(&str, &str); 6] = [
