@@ -1,41 +1,54 @@
 //! Arguments in, exit code out: 0 done, 1 cannot run, 2 bad arguments or configuration.
 
+use std::fmt::Display;
 use std::io;
 use std::net::ToSocketAddrs;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use ai_proxy::config::Config;
+use ai_proxy::language::{pick, Language, System, Text};
 use ai_proxy::program::cli::{self, Action};
 use ai_proxy::program::{memory, print, rlimit, run, Source};
 use ai_proxy::report::logging;
+use ai_proxy::text;
 
 const DEFAULT_FILE: &str = "config.json";
 
 fn main() -> ExitCode {
+    Config::default().set_language();
     match start() {
         Ok(()) => ExitCode::SUCCESS,
-        Err((code, line)) => {
-            logging::say_on_stderr(&format!("ai_proxy: {line}"));
+        Err((code, lines)) => {
+            for line in lines {
+                logging::say_on_stderr(&format_args!("ai_proxy: {line}"));
+            }
             ExitCode::from(code)
         }
     }
 }
 
-fn start() -> Result<(), (u8, String)> {
-    let arguments = cli::arguments().map_err(|line| (2, line))?;
+/// The exit code, and what to say.
+type Failure = (u8, Vec<Text>);
+
+fn start() -> Result<(), Failure> {
+    let arguments = cli::arguments().map_err(|line| (2, vec![line]))?;
     match arguments.action {
-        Action::Help => show(cli::HELP),
-        Action::Version => show(concat!("ai_proxy ", env!("CARGO_PKG_VERSION"), "\n")),
-        Action::Schema => show(cli::SCHEMA),
+        Action::Help => show(&cli::HELP),
+        Action::Version => show(&concat!("ai_proxy ", env!("CARGO_PKG_VERSION"), "\n")),
+        Action::Schema => show(&cli::SCHEMA),
         Action::Check => {
             let file = arguments.config.unwrap_or_else(|| PathBuf::from(DEFAULT_FILE));
             let mut config = load(&file)?;
             let addresses = (config.host.as_str(), config.port).to_socket_addrs();
             let addresses: Vec<_> = addresses.map(Iterator::collect).unwrap_or_default();
             config.warnings.extend(config.warnings(&addresses, rlimit::clients_max()));
-            let memory = memory::describe(&config, rlimit::clients_max());
-            show(&(config.describe(&file.display().to_string()) + &memory))
+            config.warnings.extend(config.advice());
+            let file = file.display().to_string();
+            Language::of_terminal().speak(|| {
+                let memory = memory::describe(&config, rlimit::clients_max());
+                show(&(config.describe(&file) + &memory + check_left()))
+            })
         }
         Action::Run => {
             let source = match arguments.config {
@@ -46,21 +59,35 @@ fn start() -> Result<(), (u8, String)> {
                 }
                 None => Source::Demo,
             };
-            run(source).map_err(|line| (1, line))
+            run(source).map_err(|line| (1, vec![line]))
         }
     }
 }
 
+/// What `--check` leaves open.
+fn check_left() -> &'static str {
+    pick(
+        "未尝试: 没有连接任何提供商，也没有验证密钥；请用 ai_proxy --doctor\n",
+        "not tried: no provider was asked, and no key; ai_proxy --doctor does\n",
+    )
+}
+
 /// Prints what was asked for. A reader that closed the pipe has read enough.
-fn show(text: &str) -> Result<(), (u8, String)> {
-    match print(text) {
+fn show(text: &dyn Display) -> Result<(), Failure> {
+    match print(&Language::of_terminal().speak(|| text.to_string())) {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-            Err((1, format!("stdout: {error}")))
+            let error = System(&error);
+            Err((1, vec![text!("标准输出: {error}", "stdout: {error}")]))
         }
         _ => Ok(()),
     }
 }
 
-fn load(file: &Path) -> Result<Config, (u8, String)> {
-    Config::load(file).map_err(|error| (2, error.to_string()))
+fn load(file: &Path) -> Result<Config, Failure> {
+    let loaded = Config::load(file);
+    match &loaded {
+        Ok(config) => config.set_language(),
+        Err(error) => error.set_language(),
+    }
+    loaded.map_err(|error| (2, error.lines().to_vec()))
 }

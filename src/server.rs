@@ -12,6 +12,7 @@ use futures_lite::future::yield_now;
 use smol::{LocalExecutor, Task};
 
 use crate::downstream::{Connection, Slot};
+use crate::message;
 use crate::report::logging;
 use crate::routes;
 use crate::runtime::{Listener, Socket, Timer, Watched};
@@ -49,7 +50,7 @@ pub async fn accept(state: Rc<State>, listener: TcpListener, ours: bool) {
     let listener = match Listener::new(&state.reactor, listener) {
         Ok(listener) => listener,
         Err(error) => {
-            return log::error!(target: logging::CRITICAL, "无法监听 (cannot listen): {error}")
+            return log::error!(target: logging::CRITICAL, "{}", message!("无法监听: {error}", "cannot listen: {error}"))
         }
     };
     let timer = state.timer();
@@ -66,7 +67,7 @@ pub async fn accept(state: Rc<State>, listener: TcpListener, ours: bool) {
                 }
                 Err(_) if state.shutdown.has_begun() => return,
                 Err(error) => {
-                    log::error!("无法接受连接 (cannot accept): {error}");
+                    log::error!("{}", message!("无法接受连接: {error}", "cannot accept: {error}"));
                     timer.sleep(ACCEPT_PAUSE).await;
                 }
             }

@@ -6,6 +6,8 @@ use http_types::Url;
 use percent_encoding::percent_decode_str;
 
 use crate::config::Secret;
+use crate::language::{Text, Words};
+use crate::text;
 
 /// Where a provider is and what stands before its endpoints. `Display` and `Debug` show neither
 /// credentials nor query, for both may hold keys. The default leads nowhere and is never used.
@@ -32,34 +34,38 @@ impl BaseUrl {
     /// # Errors
     ///
     /// The reason in one line, without any part of the URL, for that may hold a key.
-    pub fn parse(text: &str) -> Result<Self, String> {
+    pub fn parse(text: &str) -> Result<Self, Text> {
         let text = text.trim();
         let has_scheme = ["http://", "https://"].iter().any(|scheme| {
             text.get(..scheme.len()).is_some_and(|start| start.eq_ignore_ascii_case(scheme))
         });
         if !has_scheme {
-            return Err("必须以 http:// 或 https:// 开头 \
-                        (must begin with http:// or https://)"
-                .to_owned());
+            return Err(Words(
+                "必须以 http:// 或 https:// 开头",
+                "must begin with http:// or https://",
+            )
+            .into());
         }
         if text.contains(|c: char| c.is_whitespace() || c.is_control()) {
-            return Err("不能含有空白或控制字符 \
-                        (must not contain white space or control characters)"
-                .to_owned());
+            return Err(Words(
+                "不能含有空白或控制字符",
+                "must not contain white space or control characters",
+            )
+            .into());
         }
         // The URL parser would take the path for a host, and a backslash for a slash.
         let rest = text.split_once("://").map_or("", |(_, rest)| rest);
         if rest.starts_with(['/', '?', '#', '\\']) || text.contains('\\') {
-            return Err("缺少主机名 (no host)".to_owned());
+            return Err(Words("缺少主机名", "no host").into());
         }
-        let url =
-            Url::parse(text).map_err(|error| format!("网址无效: {error} (not a valid URL)"))?;
+        let url = Url::parse(text)
+            .map_err(|error| text!("网址无效: {error}", "not a valid URL: {error}"))?;
         if url.fragment().is_some() {
-            return Err("不能含有 # 片段 (must not have a #fragment)".to_owned());
+            return Err(Words("不能含有 # 片段", "must not have a #fragment").into());
         }
         let port = url.port_or_known_default().unwrap_or(0);
         if port == 0 {
-            return Err("端口不能是 0 (port must not be 0)".to_owned());
+            return Err(Words("端口不能是 0", "port must not be 0").into());
         }
         Ok(Self {
             https: url.scheme() == "https",
@@ -119,31 +125,35 @@ impl fmt::Debug for BaseUrl {
     }
 }
 
-fn host(url: &Url) -> Result<String, String> {
+fn host(url: &Url) -> Result<String, Text> {
     let host = url.host_str().unwrap_or_default();
     let host = host.trim_start_matches('[').trim_end_matches(']');
     if host.is_empty() {
-        return Err("缺少主机名 (has no host)".to_owned());
+        return Err(Words("缺少主机名", "no host").into());
     }
     Ok(host.to_owned())
 }
 
-fn credentials(url: &Url) -> Result<Option<Secret>, String> {
+fn credentials(url: &Url) -> Result<Option<Secret>, Text> {
     if url.username().is_empty() && url.password().is_none() {
         return Ok(None);
     }
     let user = percent_decoded(url.username());
     let password = percent_decoded(url.password().unwrap_or_default());
     let (Some(user), Some(password)) = (user, password) else {
-        return Err("用户名或密码解码后不是 UTF-8 \
-                    (user or password is not UTF-8 after percent-decoding)"
-            .to_owned());
+        return Err(Words(
+            "用户名或密码解码后不是 UTF-8",
+            "user or password is not UTF-8 after percent-decoding",
+        )
+        .into());
     };
     // RFC 7617 §2: Basic credentials hold no control characters, and the first colon ends the user.
     if user.contains(':') || format!("{user}{password}").contains(char::is_control) {
-        return Err("用户名或密码含有不能使用的字符 \
-                    (user or password has characters that Basic credentials cannot hold)"
-            .to_owned());
+        return Err(Words(
+            "用户名或密码含有不能使用的字符",
+            "user or password has characters that Basic credentials cannot hold",
+        )
+        .into());
     }
     Ok(Some(Secret::new(format!("{user}:{password}"))))
 }
@@ -244,7 +254,7 @@ mod tests {
             "ht中tp://s3cret",
         ] {
             let reason = BaseUrl::parse(text).expect_err(text);
-            assert!(!reason.contains("s3cret") && !reason.contains('\n'), "{text}: {reason}");
+            assert!(!reason.contains("s3cret") && !reason.contains("\n"), "{text}: {reason}");
         }
     }
 }

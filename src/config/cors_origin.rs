@@ -5,6 +5,7 @@ use std::net::Ipv6Addr;
 use super::keys::{Kind, Value};
 use super::node::Node;
 use super::ConfigError;
+use crate::language::Words;
 
 /// Where a page may come from: an origin as browsers write it (RFC 6454 §6.2), one with any port, or
 /// anywhere.
@@ -12,21 +13,26 @@ use super::ConfigError;
 pub struct CorsOrigin(String);
 
 impl CorsOrigin {
-    fn parse(text: &str) -> Result<Self, &'static str> {
-        const NO_ORIGIN: &str = "不是来源，应形如 https://chat.example、http://localhost:* 或 * \
-            (not an origin such as https://chat.example, http://localhost:* or *)";
+    fn parse(text: &str) -> Result<Self, Words> {
+        const NO_ORIGIN: Words = Words(
+            "不是来源，应形如 https://chat.example、http://localhost:* 或 *",
+            "not an origin such as https://chat.example, http://localhost:* or *",
+        );
         if text == "*" {
             return Ok(Self(text.to_owned()));
         }
         if text == "null" {
-            return Err("null 不是来源：只有 * 包含没有来源的页面 \
-                        (null is no origin: only * lets in pages without one)");
+            return Err(Words(
+                "null 不是来源：只有 * 包含没有来源的页面",
+                "null is no origin: only * lets in pages without one",
+            ));
         }
         let (scheme, place) = text.split_once("://").ok_or(NO_ORIGIN)?;
         if place.contains(['/', '?', '#']) {
-            return Err(
-                "来源没有路径，末尾也没有斜杠 (an origin has no path and no slash at its end)",
-            );
+            return Err(Words(
+                "来源没有路径，末尾也没有斜杠",
+                "an origin has no path and no slash at its end",
+            ));
         }
         // Behind the brackets of an IPv6 address, if there are any.
         let name_end = place.rfind(']').map_or(0, |end| end + 1);

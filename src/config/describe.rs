@@ -3,6 +3,8 @@
 use super::keys::{Shown, KEYS};
 use super::value::one_line;
 use super::Config;
+use crate::language::pick;
+use crate::message;
 
 impl Config {
     /// Everything that the file says, in lines: tokens by their description, keys by whether they
@@ -10,18 +12,23 @@ impl Config {
     pub fn describe(&self, file: &str) -> String {
         let host =
             if self.host.contains(':') { format!("[{}]", self.host) } else { self.host.clone() };
-        let mut text = format!("配置文件 (file): {}\n", one_line(file));
-        text.push_str(&format!("监听地址 (listen): http://{host}:{}\n", self.port));
+        let (file, port) = (one_line(file), self.port);
+        let mut text = message!("配置文件: {file}\n", "configuration: {file}\n").to_string();
+        let listen = message!("监听地址: http://{host}:{port}\n", "listen: http://{host}:{port}\n");
+        text.push_str(&listen.to_string());
         for key in KEYS {
             if let Shown::Titled(title) = key.shown {
-                text.push_str(&format!("{title} ({}): {}\n", key.name, (key.show)(self)));
+                let (name, value) = (key.name, (key.show)(self));
+                let line = message!("{title} ({name}): {value}\n", "{name}: {value}\n");
+                text.push_str(&line.to_string());
             }
         }
-        text.push_str("限制与超时 (limits and time-outs):\n");
+        text.push_str(pick("限制与超时:\n", "limits and time-outs:\n"));
         for key in KEYS.iter().filter(|key| matches!(key.shown, Shown::Limit | Shown::Plain)) {
             text.push_str(&format!("  {}: {}\n", key.name, (key.show)(self)));
         }
-        text.push_str(&format!("警告 (warnings): {}\n", self.warnings.len()));
+        let count = self.warnings.len();
+        text.push_str(&message!("警告: {count}\n", "warnings: {count}\n").to_string());
         for warning in &self.warnings {
             text.push_str(&format!("  {warning}\n"));
         }
@@ -32,6 +39,7 @@ impl Config {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::language::Language;
 
     #[test]
     fn the_description_shows_everything_but_secrets() {
@@ -40,12 +48,12 @@ mod tests {
                 {"provider": "local", "baseurl": "http://h:1", "model_list": ["a", "b"]}],
             "tokens": ["测试|sk-4", "|sk-5"], "supported_models": ["^zhipu/"], "typo": 1}"#;
         let config = Config::parse(text, "config.json").expect("valid");
-        let shown = config.describe("config.json");
+        let shown = Language::English.speak(|| config.describe("config.json"));
         for wanted in [
             "config.json",
             "http://[::1]:1",
             "INFO",
-            "zhipu: https://h.cn/v4  key: set  models: fetched",
+            "zhipu: https://h.cn/v4  key: set  models: asked for at the start",
             "local: http://h:1  key: none  models: a, b",
             "  测试\n",
             "^zhipu/",

@@ -1,6 +1,9 @@
 //! `${NAME}` and `${NAME:-default}` inside one string; a look-up function gives the values. Errors
 //! name a variable, never a piece of the text around it, for that may be a secret.
 
+use crate::language::{Text, Words};
+use crate::text;
+
 /// Replaces every reference in `text`:
 ///
 /// - `${NAME}` becomes the variable's value;
@@ -14,10 +17,7 @@
 ///
 /// The reason, in one line: an unset variable without a default, or a `${` that begins no
 /// reference.
-pub(super) fn expand(
-    text: &str,
-    lookup: &dyn Fn(&str) -> Option<String>,
-) -> Result<String, String> {
+pub(super) fn expand(text: &str, lookup: &dyn Fn(&str) -> Option<String>) -> Result<String, Text> {
     let mut expanded = String::with_capacity(text.len());
     let mut rest = text;
     while let Some(at) = rest.find('$') {
@@ -27,10 +27,10 @@ pub(super) fn expand(
             expanded.push_str("${");
             rest = after;
         } else if let Some(after) = rest.strip_prefix("${") {
-            let (name, default, after) = reference(after).ok_or(
-                "${ 后面应为 NAME} 或 NAME:-默认值}，字面的 ${ 请写成 $${ \
-                 (malformed ${…} reference; write $${ for a literal ${)",
-            )?;
+            let (name, default, after) = reference(after).ok_or(Words(
+                "${ 后面应为 NAME} 或 NAME:-默认值}，字面的 ${ 请写成 $${",
+                "malformed ${…} reference; write $${ for a literal ${",
+            ))?;
             expanded.push_str(&value(name, default, lookup)?);
             rest = after;
         } else {
@@ -60,13 +60,13 @@ fn value(
     name: &str,
     default: Option<&str>,
     lookup: &dyn Fn(&str) -> Option<String>,
-) -> Result<String, String> {
+) -> Result<String, Text> {
     match (lookup(name), default) {
         (Some(value), None) => Ok(value),
         (Some(value), Some(_)) if !value.is_empty() => Ok(value),
         (_, Some(default)) => Ok(default.to_owned()),
         (None, None) => {
-            Err(format!("环境变量 {name} 未设置 (environment variable {name} is not set)"))
+            Err(text!("环境变量 {name} 未设置", "environment variable {name} is not set"))
         }
     }
 }
@@ -75,7 +75,7 @@ fn value(
 mod tests {
     use super::*;
 
-    fn expanded(text: &str) -> Result<String, String> {
+    fn expanded(text: &str) -> Result<String, Text> {
         expand(text, &|name| match name {
             "KEY" => Some("sk-1".to_owned()),
             "EMPTY" => Some(String::new()),
@@ -98,7 +98,7 @@ mod tests {
             ("${NESTED}", "${KEY}"),
             ("测${KEY}试", "测sk-1试"),
         ] {
-            assert_eq!(expanded(text).as_deref(), Ok(wanted), "{text}");
+            assert_eq!(expanded(text).expect(text), wanted);
         }
     }
 
@@ -110,7 +110,7 @@ mod tests {
             ("^gpt-4$", "^gpt-4$"),
             ("$KEY $$ $", "$KEY $$ $"),
         ] {
-            assert_eq!(expanded(text).as_deref(), Ok(wanted), "{text}");
+            assert_eq!(expanded(text).expect(text), wanted);
         }
     }
 

@@ -7,6 +7,7 @@ use regex::Regex;
 use super::keys::{Kind, Value};
 use super::node::Node;
 use super::ConfigError;
+use crate::message;
 
 /// A regular expression over `provider/model`; its text is its identity.
 #[derive(Clone, Debug)]
@@ -32,7 +33,7 @@ impl Value for Filter {
             // A syntax error shows the pattern and a caret first, its reason last.
             let text = error.to_string();
             let reason = text.rsplit("error: ").next().unwrap_or_default();
-            node.error(&format!("正则表达式无效: {reason} (not a valid regex)"))
+            node.error(message!("正则表达式无效: {reason}", "not a valid regex: {reason}"))
         })?;
         Ok(Self(regex))
     }

@@ -5,6 +5,7 @@ use std::fmt;
 use super::keys::{Kind, Value};
 use super::node::Node;
 use super::ConfigError;
+use crate::language::Words;
 
 /// The least severe level that is logged; `Debug` logs everything.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -49,10 +50,10 @@ impl fmt::Display for LogLevel {
 impl Value for LogLevel {
     fn read(node: &Node<'_>, _: &Kind) -> Result<Self, ConfigError> {
         Self::from_name(&node.string()?).ok_or_else(|| {
-            node.error(
-                "必须是 DEBUG、INFO、WARNING、ERROR 或 CRITICAL \
-                 (must be DEBUG, INFO, WARNING, ERROR or CRITICAL)",
-            )
+            node.error(Words(
+                "必须是 DEBUG、INFO、WARNING、ERROR 或 CRITICAL",
+                "must be DEBUG, INFO, WARNING, ERROR or CRITICAL",
+            ))
         })
     }
 

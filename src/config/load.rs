@@ -9,7 +9,9 @@ use super::keys::{self, KEYS};
 use super::node::{Node, Source};
 use super::regular_file::{is_replaced, open_regular, REPLACED};
 use super::tree::{self, Tree};
-use super::{Config, ConfigError};
+use super::{line, Config, ConfigError};
+use crate::language::{System, Text, Words};
+use crate::message;
 
 /// The longest configuration file that is read, in bytes.
 const FILE_BYTES_MAX: u64 = 16 * 1024 * 1024;
@@ -38,21 +40,22 @@ impl Config {
     fn load_from(path: &Path, opened: io::Result<File>) -> Result<Self, ConfigError> {
         let file = path.display().to_string();
         let (bytes, metadata) = opened.and_then(read_file).map_err(|error| {
-            ConfigError::new(&file, "", &format!("无法读取: {error} (cannot be read)"))
+            let error = System(&error);
+            ConfigError::new(&file, "", message!("无法读取: {error}", "cannot be read: {error}"))
         })?;
         if bytes.len() as u64 > FILE_BYTES_MAX {
-            return Err(ConfigError::new(&file, "", "超过 16 MB (is over 16 MB)"));
+            return Err(ConfigError::new(&file, "", Words("超过 16 MB", "is over 16 MB")));
         }
         let text = String::from_utf8(bytes).map_err(|error| {
             let valid = &error.as_bytes()[..error.utf8_error().valid_up_to()];
             let line = 1 + valid.iter().filter(|byte| **byte == b'\n').count();
-            let reason = format!("第 {line} 行不是 UTF-8 (line {line} is not UTF-8)");
-            ConfigError::new(&file, "", &reason)
+            let reason = message!("第 {line} 行不是 UTF-8", "line {line} is not UTF-8");
+            ConfigError::new(&file, "", reason)
         })?;
         let exposed = metadata.permissions().mode() & 0o004 != 0;
         let mut config = read(&text, &Source::new(&file, &environment, exposed))?;
         if is_replaced(&metadata) {
-            config.warnings.push(ConfigError::new(&file, "", REPLACED).to_string());
+            config.warnings.push(line(&file, "", REPLACED));
         }
         Ok(config)
     }
@@ -79,16 +82,19 @@ impl Config {
 
 /// Reads a whole file's text.
 fn read(text: &str, source: &Source<'_>) -> Result<Config, ConfigError> {
-    let of_file = |reason: String| source.error("", &reason);
+    let of_file = |reason: Text| source.error("", reason);
     let stripped = tree::strip(text).map_err(of_file)?;
     let tree = Tree::parse(&stripped, text).map_err(of_file)?;
     let mut config = Config::default();
-    keys::read(KEYS, &Node::root(source, &tree), &mut config)?;
+    let checked = keys::read(KEYS, &Node::root(source, &tree), &mut config);
+    checked.map_err(|error| ConfigError { language: config.language, ..error })?;
     if source.exposed && source.holds_secret.get() {
         source.warn(
             "",
-            "含有密钥，却可被本机所有用户读取，请 chmod 600 \
-             (holds secrets but every user of this machine can read it: chmod 600)",
+            Words(
+                "含有密钥，却可被本机所有用户读取，请 chmod 600",
+                "holds secrets but every user of this machine can read it: chmod 600",
+            ),
         );
     }
     config.warnings = source.warnings.take();

@@ -4,6 +4,7 @@
 //! A new key is a field with its default here, a row of `keys` with its range and its texts, and
 //! whatever uses it; `tests_documents` writes it into the schema and the tables of the READMEs.
 
+mod advice;
 mod base_url;
 mod cors_origin;
 mod describe;
@@ -11,6 +12,7 @@ mod diff;
 mod expand;
 mod filter;
 mod keys;
+mod language;
 mod level;
 mod load;
 mod node;
@@ -20,6 +22,7 @@ mod provider;
 mod provider_key;
 mod regular_file;
 mod secret;
+mod similar;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]
@@ -40,6 +43,8 @@ mod warnings;
 use std::error::Error;
 use std::fmt;
 use std::time::Duration;
+
+use crate::language::{Joined, Language, Text};
 
 pub use self::base_url::BaseUrl;
 pub use self::cors_origin::CorsOrigin;
@@ -79,6 +84,8 @@ with_defaults! {
         pub port: u16 = 8080,
         /// The least severe level that is logged.
         pub log_level: LogLevel = LogLevel::Warning,
+        /// What the terminal speaks, and perhaps the log and HTTP; `None`: as the environment says.
+        pub language: Option<Language> = None,
         /// In the order of the file; names are unique.
         pub providers: Vec<Provider> = Vec::new(),
         /// Who may chat.
@@ -111,7 +118,7 @@ with_defaults! {
         /// Whether several processes may share the port (`SO_REUSEPORT`).
         pub reuse_port: bool = false,
         /// What is odd but no error, each in one line that names file and key.
-        pub warnings: Vec<String> = Vec::new(),
+        pub warnings: Vec<Text> = Vec::new(),
     }
 }
 
@@ -160,25 +167,70 @@ impl Config {
     }
 }
 
-/// Why a configuration was refused: file, key path and reason in one line, free of secrets.
+/// Why a configuration was refused: a line for each mistake, with file, key path and reason, free of
+/// secrets.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ConfigError(String);
+pub struct ConfigError {
+    lines: Vec<Text>,
+    language: Option<Language>,
+}
 
 impl ConfigError {
-    /// `path` is empty for the file as a whole. Control characters, which keys and file names may
-    /// hold, become spaces.
-    fn new(file: &str, path: &str, reason: &str) -> Self {
-        let line = match path {
-            "" => format!("{file}: {reason}"),
-            _ => format!("{file}: {path}: {reason}"),
-        };
-        Self(line.replace(char::is_control, " "))
+    fn new(file: &str, path: &str, reason: impl fmt::Display) -> Self {
+        Self { lines: vec![line(file, path, reason)], language: None }
     }
+
+    /// A line for each mistake.
+    pub fn lines(&self) -> &[Text] {
+        &self.lines
+    }
+
+    /// Makes the process speak as the file wants it, as far as it could be read.
+    pub fn set_language(&self) {
+        language::speak(self.language);
+    }
+}
+
+/// All that is wrong with one file, in its order.
+#[derive(Default)]
+struct Mistakes(Vec<Text>);
+
+/// Mistakes that are told at once; whoever made more sees the others next time.
+const MISTAKES_MAX: usize = 10;
+
+impl Mistakes {
+    fn add(&mut self, error: ConfigError) {
+        self.0.extend(error.lines);
+    }
+
+    fn note(&mut self, result: Result<(), ConfigError>) {
+        result.unwrap_or_else(|error| self.add(error));
+    }
+
+    /// # Errors
+    ///
+    /// There are some.
+    fn none(mut self) -> Result<(), ConfigError> {
+        self.0.truncate(MISTAKES_MAX);
+        match self.0.is_empty() {
+            true => Ok(()),
+            false => Err(ConfigError { lines: self.0, language: None }),
+        }
+    }
+}
+
+/// A line about a place in the file; `path` is empty for the file as a whole.
+fn line(file: &str, path: &str, reason: impl fmt::Display) -> Text {
+    let place = match path {
+        "" => format!("{file}: "),
+        _ => format!("{file}: {path}: "),
+    };
+    Text::at(place, reason)
 }
 
 impl fmt::Display for ConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        Joined(&self.lines).fmt(f)
     }
 }
 

@@ -2,11 +2,15 @@
 //! a value: it may be a secret.
 
 use std::cell::{Cell, RefCell};
+use std::fmt;
 use std::time::Duration;
 
 use super::expand::expand;
 use super::tree::Tree;
-use super::ConfigError;
+use super::{line, ConfigError};
+use crate::language::Text;
+use crate::language::Words;
+use crate::message;
 
 /// The longest time that a key in seconds may name: a year.
 const SECONDS_MAX: f64 = 31_536_000.0;
@@ -23,7 +27,7 @@ pub(super) struct Source<'a> {
     /// Whether every user of the machine may read the file.
     pub(super) exposed: bool,
     /// What is odd but no error, one line each.
-    pub(super) warnings: RefCell<Vec<String>>,
+    pub(super) warnings: RefCell<Vec<Text>>,
     /// Whether a secret stands in the file itself, as opposed to the environment.
     pub(super) holds_secret: Cell<bool>,
 }
@@ -38,13 +42,12 @@ impl<'a> Source<'a> {
         Self { file, lookup, exposed, warnings, holds_secret }
     }
 
-    pub(super) fn error(&self, path: &str, reason: &str) -> ConfigError {
+    pub(super) fn error(&self, path: &str, reason: impl fmt::Display) -> ConfigError {
         ConfigError::new(self.file, path, reason)
     }
 
-    pub(super) fn warn(&self, path: &str, reason: &str) {
-        let line = self.error(path, reason).to_string();
-        self.warnings.borrow_mut().push(line);
+    pub(super) fn warn(&self, path: &str, reason: impl fmt::Display) {
+        self.warnings.borrow_mut().push(line(self.file, path, reason));
     }
 }
 
@@ -68,11 +71,11 @@ impl<'a> Node<'a> {
     }
 
     /// An error of this value; `reason` must not hold a piece of it.
-    pub(super) fn error(&self, reason: &str) -> ConfigError {
+    pub(super) fn error(&self, reason: impl fmt::Display) -> ConfigError {
         self.source.error(&self.path, reason)
     }
 
-    pub(super) fn warn(&self, reason: &str) {
+    pub(super) fn warn(&self, reason: impl fmt::Display) {
         self.source.warn(&self.path, reason);
     }
 
@@ -109,62 +112,59 @@ impl<'a> Node<'a> {
     }
 
     /// A type error that names the JSON type found instead.
-    pub(super) fn wrong_type(&self, chinese: &str, english: &str) -> ConfigError {
-        let (found_chinese, found) = match self.json().as_bytes().first() {
-            Some(b'{') => ("对象", "an object"),
-            Some(b'[') => ("数组", "an array"),
-            Some(b'"') => ("字符串", "a string"),
-            Some(b't' | b'f') => ("布尔值", "a boolean"),
-            Some(b'n') => (" null", "null"),
-            _ => ("数字", "a number"),
+    pub(super) fn wrong_type(&self, wanted: impl fmt::Display) -> ConfigError {
+        let found = match self.json().as_bytes().first() {
+            Some(b'{') => Words("对象", "an object"),
+            Some(b'[') => Words("数组", "an array"),
+            Some(b'"') => Words("字符串", "a string"),
+            Some(b't' | b'f') => Words("布尔值", "a boolean"),
+            Some(b'n') => Words(" null", "null"),
+            _ => Words("数字", "a number"),
         };
-        self.error(&format!(
-            "必须是{chinese}，这里是{found_chinese} (must be {english}, found {found})"
-        ))
+        self.error(message!("必须是{wanted}，这里是{found}", "must be {wanted}, found {found}"))
     }
 
     /// A string with its `${NAME}` references expanded.
     pub(super) fn string(&self) -> Result<String, ConfigError> {
         if !self.is_string() {
-            return Err(self.wrong_type("字符串", "a string"));
+            return Err(self.wrong_type(Words("字符串", "a string")));
         }
         let text: String = serde_json::from_str(self.json()).map_err(|_| {
-            self.error("字符串含有无效的 \\u 转义 (invalid \\u escape in the string)")
+            self.error(Words("字符串含有无效的 \\u 转义", "invalid \\u escape in the string"))
         })?;
-        expand(&text, self.source.lookup).map_err(|reason| self.error(&reason))
+        expand(&text, self.source.lookup).map_err(|reason| self.error(reason))
     }
 
     pub(super) fn boolean(&self) -> Result<bool, ConfigError> {
         match self.json() {
             "true" => Ok(true),
             "false" => Ok(false),
-            _ => Err(self.wrong_type("布尔值", "a boolean")),
+            _ => Err(self.wrong_type(Words("布尔值", "a boolean"))),
         }
     }
 
     /// A number without fraction or exponent, both bounds included.
     pub(super) fn integer<T: TryFrom<u64>>(&self, min: u64, max: u64) -> Result<T, ConfigError> {
-        let chinese = format!(" {min} 到 {max} 的整数");
-        let english = format!("an integer from {min} to {max}");
+        let wanted = message!(" {min} 到 {max} 的整数", "an integer from {min} to {max}");
         if !self.is_number() {
-            return Err(self.wrong_type(&chinese, &english));
+            return Err(self.wrong_type(wanted));
         }
         self.json()
             .parse()
             .ok()
             .filter(|number| (min..=max).contains(number))
             .and_then(|number| T::try_from(number).ok())
-            .ok_or_else(|| self.error(&format!("必须是{chinese} (must be {english})")))
+            .ok_or_else(|| self.error(message!("必须是{wanted}", "must be {wanted}")))
     }
 
     /// A time up to a year; zero is allowed or not.
     pub(super) fn seconds(&self, zero: bool) -> Result<Duration, ConfigError> {
-        let (chinese, english) = match zero {
-            true => (" 0 到 31536000 的秒数", "seconds from 0 to 31536000"),
-            false => ("大于 0 且不超过 31536000 的秒数", "seconds above 0 and up to 31536000"),
+        let wanted = match zero {
+            true => Words(" 0 到 31536000 的秒数", "seconds from 0 to 31536000"),
+            false => Words("大于 0 且不超过 31536000 的秒数", "seconds above 0 and up to 31536000"),
         };
         if !self.is_number() {
-            return Err(self.wrong_type(chinese, english));
+            return Err(self.wrong_type(wanted));
         }
         // Rust reads every JSON number; 1e400 becomes infinite and so falls out of range.
         let seconds: f64 = self.json().parse().unwrap_or(f64::INFINITY);
@@ -173,13 +173,13 @@ impl<'a> Node<'a> {
         } else if seconds > 0.0 && seconds <= SECONDS_MAX {
             Ok(Duration::from_secs_f64(seconds).max(TIME_MIN))
         } else {
-            Err(self.error(&format!("必须是{chinese} (must be {english})")))
+            Err(self.error(message!("必须是{wanted}", "must be {wanted}")))
         }
     }
 
     pub(super) fn array(&self) -> Result<Vec<Self>, ConfigError> {
         if self.json() != "[" {
-            return Err(self.wrong_type("数组", "an array"));
+            return Err(self.wrong_type(Words("数组", "an array")));
         }
         let node = |(index, at)| Node { at, path: format!("{}[{index}]", self.path), ..*self };
         Ok(self.tree.inside(self.at).enumerate().map(node).collect())
@@ -188,13 +188,14 @@ impl<'a> Node<'a> {
     /// The entries of an object in the order of the text, those of one name all of them.
     pub(super) fn entries(&self) -> Result<Vec<(String, Self)>, ConfigError> {
         if !self.is_object() {
-            return Err(self.wrong_type("对象", "an object"));
+            return Err(self.wrong_type(Words("对象", "an object")));
         }
         let mut entries = Vec::new();
         let mut places = self.tree.inside(self.at);
         while let (Some(name), Some(at)) = (places.next(), places.next()) {
-            let name: String = serde_json::from_str(self.tree.json(name))
-                .map_err(|_| self.error("键含有无效的 \\u 转义 (invalid \\u escape in a key)"))?;
+            let name: String = serde_json::from_str(self.tree.json(name)).map_err(|_| {
+                self.error(Words("键含有无效的 \\u 转义", "invalid \\u escape in a key"))
+            })?;
             let path = join(&self.path, &name);
             entries.push((name, Node { at, path, ..*self }));
         }

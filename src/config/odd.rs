@@ -1,16 +1,19 @@
 //! What looks wrong about a key or token although it may be meant, in words that hold no piece of
 //! it.
 
+use crate::language::Words;
+
 /// `docker --env-file` and `EnvironmentFile` dialects keep the quotes that a shell takes away.
-const QUOTED: &str = "首尾有引号，会被当作密钥的一部分；docker --env-file 里的值不要加引号 \
-    (begins or ends with a quotation mark, which is taken as part of it: docker --env-file wants no quotes)";
-const UNEXPANDED: &str = "像是未展开的变量 $NAME；请写 ${NAME}，或在环境变量和文件里写真正的值 \
-    (looks like an unexpanded $NAME: write ${NAME} here, or the real value in the variable or file)";
+const QUOTED: Words = Words("首尾有引号，会被当作密钥的一部分；docker --env-file 里的值不要加引号", "begins or ends with a quotation mark, which is taken as part of it: docker --env-file wants no quotes");
+const UNEXPANDED: Words = Words(
+    "像是未展开的变量 $NAME；请写 ${NAME}，或在环境变量和文件里写真正的值",
+    "looks like an unexpanded $NAME: write ${NAME} here, or the real value in the variable or file",
+);
 
 const QUOTES: [char; 7] = ['"', '\'', '`', '“', '”', '‘', '’'];
 
 /// One line for each thing that is odd about a secret.
-pub(super) fn about(secret: &str) -> impl Iterator<Item = &'static str> {
+pub(super) fn about(secret: &str) -> impl Iterator<Item = Words> {
     let bare = secret.trim_matches(QUOTES);
     let quoted = bare.len() < secret.len();
     let found = [(quoted, QUOTED), (is_reference(bare), UNEXPANDED)];

@@ -3,6 +3,7 @@
 use super::keys::{Kind, Value};
 use super::node::Node;
 use super::{BaseUrl, ConfigError};
+use crate::language::Words;
 
 /// Where `/p/{provider}/…` leads.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -22,7 +23,7 @@ impl Value for Passthrough {
             return BaseUrl::read(node, kind).map(Self::At);
         }
         if !node.is_boolean() {
-            return Err(node.wrong_type("true、false 或网址", "true, false or a URL"));
+            return Err(node.wrong_type(Words("true、false 或网址", "true, false or a URL")));
         }
         Ok(if node.boolean()? { Self::Base } else { Self::Off })
     }

@@ -5,6 +5,8 @@ use super::node::{shorten, Node};
 use super::provider_key::{check_name, key};
 use super::secret::Secret;
 use super::{BaseUrl, ConfigError, Passthrough};
+use crate::language::Words;
+use crate::message;
 
 /// One upstream service. Equality includes its key, so that a reload can say what changed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -27,7 +29,7 @@ impl Value for Provider {
             return from_string(node);
         }
         if !node.is_object() {
-            return Err(node.wrong_type("对象或字符串", "an object or a string"));
+            return Err(node.wrong_type(Words("对象或字符串", "an object or a string")));
         }
         let mut provider = Self::default();
         keys::read(PROVIDER_KEYS, node, &mut provider)?;
@@ -38,14 +40,17 @@ impl Value for Provider {
         format!("{}: {}{}", self.name, self.base, keys::show(PROVIDER_KEYS, self))
     }
 
-    fn stands_beside(&self, earlier: &[Self], node: &Node<'_>) -> Result<(), ConfigError> {
-        let Some(index) = earlier.iter().position(|other| other.name == self.name) else {
+    fn stands_beside(&self, earlier: &[(usize, Self)], node: &Node<'_>) -> Result<(), ConfigError> {
+        let same = |(_, other): &&(usize, Self)| other.name == self.name;
+        let Some((index, _)) = earlier.iter().find(same) else {
             return Ok(());
         };
         let name = shorten(&self.name);
-        let reason =
-            format!("与 providers[{index}] 重名: {name} (providers[{index}] is named {name}, too)");
-        Err(node.part("provider").error(&reason))
+        let reason = message!(
+            "与 providers[{index}] 重名: {name}",
+            "providers[{index}] is named {name}, too"
+        );
+        Err(node.part("provider").error(reason))
     }
 }
 
@@ -54,10 +59,10 @@ fn from_string(node: &Node<'_>) -> Result<Provider, ConfigError> {
     let text = node.string()?;
     let mut parts = text.splitn(3, '|');
     let (Some(name), Some(url), Some(token)) = (parts.next(), parts.next(), parts.next()) else {
-        return Err(node.error(
-            "必须形如 \"名称|baseurl|token\"，要有两个竖线，token 可以为空 \
-             (must look like \"name|baseurl|token\", with both bars; the token may be empty)",
-        ));
+        return Err(node.error(Words(
+            "必须形如 \"名称|baseurl|token\"，要有两个竖线，token 可以为空",
+            "must look like \"name|baseurl|token\", with both bars; the token may be empty",
+        )));
     };
     let base = base_url(url, &node.part("baseurl"))?;
     let token = key(token, &node.part("token"))?;
@@ -89,12 +94,16 @@ impl Value for Option<Secret> {
     }
 
     fn show(&self, _: &Kind) -> String {
-        if self.is_some() { "set" } else { "none" }.to_owned()
+        match self {
+            Some(_) => Words("已设置", "set"),
+            None => Words("无", "none"),
+        }
+        .to_string()
     }
 }
 
 fn base_url(text: &str, node: &Node<'_>) -> Result<BaseUrl, ConfigError> {
-    let base = BaseUrl::parse(text).map_err(|reason| node.error(&reason))?;
+    let base = BaseUrl::parse(text).map_err(|reason| node.error(reason))?;
     if base.credentials.is_some() {
         node.note_secret();
     }

@@ -7,15 +7,19 @@ use super::node::{Node, Source};
 use super::regular_file::{is_replaced, open_regular, REPLACED};
 use super::secret::Secret;
 use super::{odd, ConfigError, Provider};
+use crate::language::{System, Words};
+use crate::message;
 
 /// No key is longer; a path given by mistake must not fill the memory.
 const TOKEN_FILE_BYTES_MAX: u64 = 64 * 1024;
 
 /// A provider's name, which stands before a slash.
-pub(super) fn check_name(name: &str) -> Result<String, &'static str> {
+pub(super) fn check_name(name: &str) -> Result<String, Words> {
     if name.is_empty() || name.contains(|c: char| c == '/' || c.is_control()) {
-        return Err("不能为空，也不能含有 / 或控制字符 \
-                    (must not be empty or contain a slash or control characters)");
+        return Err(Words(
+            "不能为空，也不能含有 / 或控制字符",
+            "must not be empty or contain a slash or control characters",
+        ));
     }
     Ok(name.to_owned())
 }
@@ -28,16 +32,18 @@ pub(super) fn read_token_file(provider: &mut Provider, node: &Node<'_>) -> Resul
         return Ok(());
     }
     if provider.token.is_some() {
-        return Err(node.error("不能与 token 同时给出 (must not be given beside `token`)"));
+        return Err(node.error(Words("不能与 token 同时给出", "must not be given beside `token`")));
     }
-    let (text, replaced) = token_file(node.source, &path)
-        .map_err(|error| node.error(&format!("无法读取 {path}: {error} (cannot read {path})")))?;
+    let (text, replaced) = token_file(node.source, &path).map_err(|error| {
+        let error = System(&error);
+        node.error(message!("无法读取 {path}: {error}", "cannot read {path}: {error}"))
+    })?;
     if replaced {
         node.warn(REPLACED);
     }
     provider.token = key(text.trim(), node)?;
     if provider.token.is_none() {
-        return Err(node.error(&format!("文件 {path} 是空的 (the file {path} is empty)")));
+        return Err(node.error(message!("文件 {path} 是空的", "the file {path} is empty")));
     }
     Ok(())
 }
@@ -56,10 +62,10 @@ fn token_file(source: &Source<'_>, path: &str) -> io::Result<(String, bool)> {
 /// A provider's key as it will stand behind `Bearer` (RFC 9110 §5.5: visible ASCII only).
 pub(super) fn key(text: &str, node: &Node<'_>) -> Result<Option<Secret>, ConfigError> {
     if !text.bytes().all(|byte| byte.is_ascii_graphic()) {
-        return Err(node.error(
-            "含有空格、控制字符或非 ASCII 字符，不能放进 HTTP 头 \
-             (has spaces, control or non-ASCII characters: unfit for an HTTP header)",
-        ));
+        return Err(node.error(Words(
+            "含有空格、控制字符或非 ASCII 字符，不能放进 HTTP 头",
+            "has spaces, control or non-ASCII characters: unfit for an HTTP header",
+        )));
     }
     odd::about(text).for_each(|reason| node.warn(reason));
     Ok((!text.is_empty()).then(|| Secret::new(text)))

@@ -1,5 +1,6 @@
 //! A row of a table of keys is enough: for the reader, for `--check`, and for what a reload says.
 
+use crate::language::{Language, Text, Words};
 use std::time::Duration;
 
 use super::keys::{self, key, Key, Kind, Presence, Shown, Value, KEYS, PROVIDER_KEYS};
@@ -13,13 +14,14 @@ fn other<T>(key: &Key<T>) -> &'static str {
     match (key.name, key.doc.kind) {
         ("host", _) => r#""127.0.0.9""#,
         ("log_level", _) => r#""DEBUG""#,
+        ("language", _) => r#""en""#,
         ("providers", _) => r#"["p|http://127.0.0.9|"]"#,
         ("tokens", _) => r#"["me|sk-x"]"#,
         ("cors_origins", _) => r#"["*"]"#,
         (_, Kind::Integer(..) | Kind::Size | Kind::Seconds | Kind::SecondsOrZero) => "7",
         (_, Kind::Boolean | Kind::SwitchOrUrl) => "true",
         (_, Kind::Text(_) | Kind::Word) => r#""x""#,
-        (_, Kind::Words(_) | Kind::Lines(_)) => r#"["x"]"#,
+        (_, Kind::List(_) | Kind::Lines(_)) => r#"["x"]"#,
     }
 }
 
@@ -48,14 +50,15 @@ fn each_field_of_the_configuration_has_a_row() {
 
 #[test]
 fn each_key_is_read_and_shown_by_check() {
-    let default = Config::default().describe("config.json");
+    let describe = |config: Config| Language::English.speak(|| config.describe("config.json"));
+    let default = describe(Config::default());
     for key in fields() {
-        let shown = with(key.name, other(key)).describe("config.json");
+        let shown = describe(with(key.name, other(key)));
         assert_ne!(shown, default, "{}", key.name);
         let label = match key.shown {
-            Shown::Titled(title) => format!("\n{title} ({}): ", key.name),
+            Shown::Titled(_) => format!("\n{}: ", key.name),
             Shown::Limit | Shown::Plain => format!("\n  {}: ", key.name),
-            Shown::Elsewhere => "\n监听地址 (listen): ".to_owned(),
+            Shown::Elsewhere => "\nlisten: ".to_owned(),
         };
         assert_eq!(shown.matches(&label).count(), 1, "{label}: {shown}");
     }
@@ -122,15 +125,16 @@ fn a_key_given_twice_is_refused_however_it_is_written() {
     for key in KEYS {
         let name = key.name;
         let line = refusal(&format!(r#"{{"{name}": null, "x": 1, "{name}": null}}"#));
-        assert_eq!(line, format!("f: {name}: 出现了两次 (is given twice)"));
+        assert!(line.starts_with(&format!("f: {name}: 出现了两次 (is given twice)")), "{line}");
     }
     for key in PROVIDER_KEYS {
         let name = key.name;
         let line = refusal(&format!(r#"{{"providers": [{{"{name}": null, "{name}": 1}}]}}"#));
-        assert_eq!(line, format!("f: providers[0].{name}: 出现了两次 (is given twice)"));
+        let twice = format!("f: providers[0].{name}: 出现了两次 (is given twice)");
+        assert!(line.starts_with(&twice), "{line}");
     }
     let line = refusal(r#"{"port": 1, "\u0070ort": 1}"#);
-    assert_eq!(line, "f: port: 出现了两次 (is given twice)");
+    assert!(line.starts_with("f: port: 出现了两次 (is given twice)"), "{line}");
 }
 
 #[test]
@@ -169,7 +173,7 @@ fn no_key_has_its_value_in_a_message() {
 /// Asserts that neither error nor warning holds the value.
 fn said_of(text: &str) {
     let said = match Config::parse_with(text, "config.json", &|_| None) {
-        Ok(config) => config.warnings.join("\n"),
+        Ok(config) => format!("{:?}", config.warnings),
         Err(error) => error.to_string(),
     };
     assert!(!said.contains("K7-q9z"), "{text}: {said}");
@@ -192,7 +196,7 @@ impl Default for Sample {
 
 const SAMPLE_KEYS: &[Key<Sample>] = &[
     key! { "wait_time" => wait, Kind::Seconds, Shown::Plain, "", "" },
-    key! { names, Kind::Words("all"), Shown::Titled("title"), "", "" },
+    key! { names, Kind::List(Words("全部", "all")), Shown::Titled(Words("标题", "title")), "", "" },
     Key { presence: Presence::Required, ..key! { secret, Kind::Word, Shown::Plain, "", "" } },
     Key {
         presence: Presence::Wanted,
@@ -200,7 +204,7 @@ const SAMPLE_KEYS: &[Key<Sample>] = &[
     },
 ];
 
-fn sample(text: &str) -> Result<(Sample, Vec<String>), ConfigError> {
+fn sample(text: &str) -> Result<(Sample, Vec<Text>), ConfigError> {
     let source = Source::new("f", &|_| None, false);
     let tree = Tree::parse(text, text).expect("valid");
     let mut sample = Sample::default();
@@ -222,19 +226,21 @@ fn an_object_is_read_by_its_table() {
     };
     assert_eq!(read, wanted);
     assert_eq!(warnings, ["f: wait: 未知的键，已忽略 (unknown key, ignored)"]);
-    assert_eq!(keys::show(SAMPLE_KEYS, &read), "  wait_time: 0.5 s  title: a, b  secret: set");
+    let shown = Language::English.speak(|| keys::show(SAMPLE_KEYS, &read));
+    assert_eq!(shown, "  wait_time: 0.5 s  title: a, b  secret: set");
 
     let (read, warnings) = sample(r#"{"secret": "", "count": null}"#).expect("valid");
     assert_eq!(read, Sample::default());
     assert_eq!(warnings, ["f: count: 缺少，按空列表处理 (missing, taken as an empty list)"]);
-    assert_eq!(keys::show(SAMPLE_KEYS, &read), "  title: all");
+    let shown = Language::Chinese.speak(|| keys::show(SAMPLE_KEYS, &read));
+    assert_eq!(shown, "  标题: 全部");
 }
 
 #[test]
-fn the_first_thing_wrong_is_told_in_the_order_of_the_table() {
+fn what_is_wrong_is_told_in_the_order_of_the_table() {
     for (text, wanted) in [
         (r#"{"count": 0, "wait_time": 0}"#, "f: wait_time: 必须是大于 0"),
-        (r#"{"count": 0}"#, "f: secret: 缺少此项 (is missing)"),
+        (r#"{"count": 0}"#, "f: secret: 缺少此项 (is missing); f: count: 必须是"),
         (r#"{"count": 0, "secret": null}"#, "f: secret: 缺少此项 (is missing)"),
         (r#"{"count": 0, "secret": "x"}"#, "f: count: 必须是 1 到 70000 的整数"),
         (r#"{"count": 65536, "secret": "x"}"#, "f: count: 必须是 1 到 70000 的整数"),

@@ -4,6 +4,7 @@ use super::keys::{Kind, Value};
 use super::node::Node;
 use super::secret::Secret;
 use super::{odd, ConfigError};
+use crate::language::Words;
 
 /// A client's token and whose it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,18 +19,17 @@ impl Value for Token {
     fn read(node: &Node<'_>, _: &Kind) -> Result<Self, ConfigError> {
         let text = node.string()?;
         let Some((description, secret)) = text.split_once('|') else {
-            return Err(
-                node.error("必须形如 \"说明|token\" (must look like \"description|token\")")
-            );
+            return Err(node
+                .error(Words("必须形如 \"说明|token\"", "must look like \"description|token\"")));
         };
         if secret.trim().is_empty() {
-            return Err(node.error("| 后面缺少 token (has no token behind the |)"));
+            return Err(node.error(Words("| 后面缺少 token", "has no token behind the |")));
         }
         if secret != secret.trim() || secret.contains(char::is_control) {
-            node.warn(
-                "token 首尾有空白或含控制字符，客户端无法使用 \
-                 (white space around the token or control characters in it: no client can send it)",
-            );
+            node.warn(Words(
+                "token 首尾有空白或含控制字符，客户端无法使用",
+                "white space around the token or control characters in it: no client can send it",
+            ));
         }
         odd::about(secret).for_each(|reason| node.warn(reason));
         node.note_secret();
@@ -38,7 +38,7 @@ impl Value for Token {
 
     fn show(&self, _: &Kind) -> String {
         match self.description.as_str() {
-            "" => "(无说明, no description)".to_owned(),
+            "" => Words("（无说明）", "(no description)").to_string(),
             description => description.to_owned(),
         }
     }

@@ -1,6 +1,10 @@
 //! Text to JSON: byte-order mark, comments and trailing commas go away, then the syntax is
 //! checked and the values are listed once.
 
+use std::fmt;
+
+use crate::language::{JsonReason, Text, Words};
+use crate::text;
 use serde_json::value::RawValue;
 
 /// Replaces the byte-order mark, comments and trailing commas by spaces, so that lines and columns
@@ -9,7 +13,7 @@ use serde_json::value::RawValue;
 /// # Errors
 ///
 /// The reason with line and column: a `/` that begins no comment.
-pub(super) fn strip(text: &str) -> Result<String, String> {
+pub(super) fn strip(text: &str) -> Result<String, Text> {
     let mut stripped = text.replacen('\u{feff}', "   ", usize::from(text.starts_with('\u{feff}')));
     let outcome = json_strip_comments::strip(&mut stripped);
 
@@ -27,10 +31,10 @@ pub(super) fn strip(text: &str) -> Result<String, String> {
         let line = 1 + before.iter().filter(|byte| **byte == b'\n').count();
         let line_start = before.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
         let column = before.len() - line_start + 1;
-        return Err(syntax_error(text, line, column, "stray `/`"));
+        return Err(syntax_error(text, line, column, &Words("多余的 `/`", "stray `/`")));
     }
     // Whole characters were replaced by spaces, and line ends are ASCII: always UTF-8.
-    String::from_utf8(bytes).map_err(|error| error.to_string())
+    String::from_utf8(bytes).map_err(Text::new)
 }
 
 /// All values of a text in one flat list, each before those inside it: no depth can overflow the
@@ -51,12 +55,11 @@ impl<'t> Tree<'t> {
     /// # Errors
     ///
     /// The reason with line and column, without any piece of the text.
-    pub(super) fn parse(stripped: &'t str, original: &str) -> Result<Self, String> {
+    pub(super) fn parse(stripped: &'t str, original: &str) -> Result<Self, Text> {
         let checked = serde_json::from_str::<&RawValue>(stripped).map_err(|error| {
             let (line, column) = (error.line(), error.column());
-            let text = error.to_string();
-            let reason = text.split(" at line ").next().unwrap_or_default();
-            syntax_error(original, line, column, reason)
+            let message = error.to_string();
+            syntax_error(original, line, column, &JsonReason::of(&message))
         })?;
         Ok(Self::of_checked(checked.get()))
     }
@@ -117,16 +120,16 @@ fn string_length(text: &str) -> usize {
 
 /// `line` and `column` start at 1; `column` counts bytes, as serde_json does, the message
 /// characters, as editors do.
-fn syntax_error(text: &str, line: usize, column: usize, reason: &str) -> String {
+fn syntax_error(text: &str, line: usize, column: usize, reason: &dyn fmt::Display) -> Text {
     let content = text.split('\n').nth(line.saturating_sub(1)).unwrap_or_default();
     let content = content.trim_start_matches('\u{feff}');
     let mark = if line == 1 && text.starts_with('\u{feff}') { 3 } else { 0 };
     let column = column.saturating_sub(mark);
     let before = content.char_indices().take_while(|(at, _)| *at < column).count();
     let column = before.max(1);
-    format!(
-        "第 {line} 行第 {column} 列 JSON 语法错误: {reason} \
-         (JSON syntax error at line {line} column {column})"
+    text!(
+        "第 {line} 行第 {column} 列 JSON 语法错误: {reason}",
+        "JSON syntax error at line {line} column {column}: {reason}"
     )
 }
 
@@ -134,7 +137,7 @@ fn syntax_error(text: &str, line: usize, column: usize, reason: &str) -> String 
 mod tests {
     use super::*;
 
-    fn reason(text: &str) -> String {
+    fn reason(text: &str) -> Text {
         match strip(text) {
             Err(reason) => reason,
             Ok(stripped) => Tree::parse(&stripped, text).err().expect(text),

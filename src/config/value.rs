@@ -2,9 +2,11 @@
 
 use std::time::Duration;
 
-use super::keys::{Kind, Value};
+use super::keys::{Kind, Value, OFF};
 use super::node::Node;
-use super::ConfigError;
+use super::{ConfigError, Mistakes};
+use crate::language::Words;
+use crate::message;
 
 /// Sizes are bounded only so that sums of two of them cannot overflow.
 pub(super) const SIZE_BYTES_MAX: u64 = i64::MAX as u64;
@@ -21,7 +23,7 @@ macro_rules! integers {
 
             fn show(&self, kind: &Kind) -> String {
                 match kind {
-                    Kind::Size => format!("{self} bytes"),
+                    Kind::Size => message!("{self} 字节", "{self} bytes").to_string(),
                     _ => self.to_string(),
                 }
             }
@@ -47,7 +49,7 @@ impl Value for Duration {
     }
 
     fn show(&self, _: &Kind) -> String {
-        format!("{} s", self.as_secs_f64())
+        message!("{} 秒", "{} s", self.as_secs_f64()).to_string()
     }
 }
 
@@ -59,7 +61,7 @@ impl Value for Option<Duration> {
     }
 
     fn show(&self, kind: &Kind) -> String {
-        self.map_or("off".to_owned(), |time| time.show(kind))
+        self.map_or_else(|| OFF.to_string(), |time| time.show(kind))
     }
 }
 
@@ -68,7 +70,7 @@ impl Value for String {
         let text = node.string()?;
         match kind {
             Kind::Text(check) => check(&text).map_err(|reason| node.error(reason)),
-            _ if text.is_empty() => Err(node.error("不能为空 (must not be empty)")),
+            _ if text.is_empty() => Err(node.error(Words("不能为空", "must not be empty"))),
             _ => Ok(text),
         }
     }
@@ -80,19 +82,23 @@ impl Value for String {
 
 impl<T: Value> Value for Vec<T> {
     fn read(node: &Node<'_>, kind: &Kind) -> Result<Self, ConfigError> {
-        let mut values = Vec::new();
-        for node in node.array()? {
-            let value = T::read(&node, kind)?;
-            value.stands_beside(&values, &node)?;
-            values.push(value);
+        let (mut values, mut mistakes) = (Vec::new(), Mistakes::default());
+        for (place, node) in node.array()?.iter().enumerate() {
+            let read = T::read(node, kind);
+            mistakes.note(read.and_then(|value| {
+                value.stands_beside(&values, node)?;
+                values.push((place, value));
+                Ok(())
+            }));
         }
-        Ok(values)
+        mistakes.none()?;
+        Ok(values.into_iter().map(|(_, value)| value).collect())
     }
 
     fn show(&self, kind: &Kind) -> String {
         let shown: Vec<String> = self.iter().map(|value| one_line(&value.show(kind))).collect();
         match kind {
-            Kind::Words(empty) | Kind::Lines(empty) if shown.is_empty() => (*empty).to_owned(),
+            Kind::List(empty) | Kind::Lines(empty) if shown.is_empty() => empty.to_string(),
             Kind::Lines(_) => format!("{}\n  {}", shown.len(), shown.join("\n  ")),
             _ => shown.join(", "),
         }

@@ -5,6 +5,7 @@ use std::task::Poll;
 
 use super::{Connection, Error, HEAD_MAX, IN_USE_MAX, KEEP_ALIVE_MAX, READ_AHEAD_BYTES_MAX};
 use crate::downstream::admission::Activity;
+use crate::language::Words;
 use crate::runtime::{label, Wait};
 use crate::wire::{Decoder, HeadError, HeadScanner, RequestHead, HEAD_BYTES_MAX};
 
@@ -120,7 +121,7 @@ impl Connection {
         loop {
             // A TLS hello or other noise is refused at once, without waiting for its line end.
             if self.read_buffer.first().is_some_and(|byte| !byte.is_ascii_alphabetic()) {
-                let reason = "不是HTTP请求 (not an HTTP request)";
+                let reason = &Words("不是HTTP请求", "not an HTTP request");
                 return Err(Error::Head(HeadError::Malformed(reason)));
             }
             if let Some(length) = scanner.scan(&self.read_buffer).map_err(Error::Head)? {

@@ -3,26 +3,31 @@
 use std::path::PathBuf;
 
 use lexopt::Arg::{Long, Short};
+use lexopt::Error;
 
-/// What `--help` prints; fits 24 lines of 80 columns.
-pub const HELP: &str = "\
-ai_proxy - one small proxy between AI clients and many providers (AI 代理)
+use crate::language::{Text, Words};
+use crate::text;
 
-Usage: ai_proxy [--config FILE] [--check | --schema | --version | --help]
+/// What `--help` prints, in Chinese and in English; each fits 24 lines of 80 columns.
+pub const HELP: Words = Words(
+    "\
+ai_proxy - 轻量级 AI 代理：一个地址，多个提供商
 
-  -c, --config FILE  the configuration 配置文件 (default: config.json)
-      --check        check it, print what it says without secrets, and exit
-      --schema       print its JSON Schema, for editors, and exit
-  -V, --version      print the version and exit
-  -h, --help         print this help and exit
+用法: ai_proxy [--config 文件] [--check | --schema | --version | --help]
 
-Endpoints 接口: /v1/ chat/completions completions embeddings moderations rerank
-  images/... audio/... responses messages (OpenAI, Anthropic), models, reload;
-  / and /health; /p/{provider}/... with \"passthrough\"
+  -c, --config 文件  配置文件（默认 config.json）
+      --check        检查配置，显示解析结果（隐去密钥），然后退出
+      --schema       打印配置文件的 JSON Schema，供编辑器使用，然后退出
+  -V, --version      打印版本，然后退出
+  -h, --help         打印本帮助，然后退出
 
-Exit status: 0 done; 2 bad arguments or configuration; 1 any other failure
+接口: /v1/ 下的 chat/completions completions embeddings moderations rerank
+  images/... audio/... responses messages (OpenAI, Anthropic), models, reload,
+  status；/ 和 /health；设置 passthrough 后有 /p/{provider}/...
 
-Examples 示例:
+退出码: 0 正常；2 参数或配置有误；1 其他错误
+
+示例:
   cp config.json.example config.json && ai_proxy
   ai_proxy --config /etc/ai_proxy/config.json --check
   curl http://localhost:8001/v1/chat/completions \\
@@ -30,7 +35,34 @@ Examples 示例:
     -H 'Content-Type: application/json' \\
     -d '{\"model\":\"zhipu/glm-4\",\"messages\":[{\"role\":\"user\",\"content\":\"你好\"}]}'
   curl -X POST http://localhost:8001/v1/reload    # 重新加载配置
-";
+",
+    "\
+ai_proxy - one small proxy between AI clients and many providers
+
+Usage: ai_proxy [--config FILE] [--check | --schema | --version | --help]
+
+  -c, --config FILE  the configuration (default: config.json)
+      --check        check it, print what it says without secrets, and exit
+      --schema       print its JSON Schema, for editors, and exit
+  -V, --version      print the version and exit
+  -h, --help         print this help and exit
+
+Endpoints: /v1/ chat/completions completions embeddings moderations rerank
+  images/... audio/... responses messages (OpenAI, Anthropic), models, reload,
+  status; / and /health; /p/{provider}/... with \"passthrough\"
+
+Exit status: 0 done; 2 bad arguments or configuration; 1 any other failure
+
+Examples:
+  cp config.json.example config.json && ai_proxy
+  ai_proxy --config /etc/ai_proxy/config.json --check
+  curl http://localhost:8001/v1/chat/completions \\
+    -H 'Authorization: Bearer sk-test-123456' \\
+    -H 'Content-Type: application/json' \\
+    -d '{\"model\":\"zhipu/glm-4\",\"messages\":[{\"role\":\"user\",\"content\":\"Hi\"}]}'
+  curl -X POST http://localhost:8001/v1/reload    # read the configuration again
+",
+);
 
 /// The JSON Schema (draft 2020-12) of the configuration file.
 pub const SCHEMA: &str = include_str!("../config/schema.json");
@@ -64,11 +96,11 @@ pub enum Action {
 /// # Errors
 ///
 /// One line that names the argument that is unknown or incomplete, and points to `--help`.
-pub fn arguments() -> Result<Arguments, String> {
+pub fn arguments() -> Result<Arguments, Text> {
     read(lexopt::Parser::from_env())
 }
 
-fn read(mut parser: lexopt::Parser) -> Result<Arguments, String> {
+fn read(mut parser: lexopt::Parser) -> Result<Arguments, Text> {
     let mut config = None;
     let mut action = Action::Run;
     while let Some(argument) = parser.next().map_err(|error| refusal(&error))? {
@@ -76,7 +108,9 @@ fn read(mut parser: lexopt::Parser) -> Result<Arguments, String> {
             Short('c') | Long("config") => {
                 let file = parser.value().map_err(|error| refusal(&error))?;
                 if file.is_empty() {
-                    return Err(refusal(&"missing file name for option '--config'"));
+                    return Err(refusal(&Error::MissingValue {
+                        option: Some("--config".to_owned()),
+                    }));
                 }
                 config = Some(PathBuf::from(file));
             }
@@ -92,16 +126,26 @@ fn read(mut parser: lexopt::Parser) -> Result<Arguments, String> {
     Ok(Arguments { config, action })
 }
 
-fn refusal(error: &dyn std::fmt::Display) -> String {
-    let line = format!("命令行参数错误: {error} (bad arguments; 用法见 ai_proxy --help)");
-    line.replace(char::is_control, " ")
+fn refusal(error: &Error) -> Text {
+    let chinese = match error {
+        Error::MissingValue { option: Some(option) } => format!("选项 {option} 缺少值"),
+        Error::UnexpectedOption(option) => format!("未知的选项 {option}"),
+        Error::UnexpectedArgument(value) => format!("多余的参数 {}", value.to_string_lossy()),
+        Error::UnexpectedValue { option, .. } => format!("选项 {option} 不接受值"),
+        other => other.to_string(),
+    };
+    text!(
+        "命令行参数错误: {chinese}（用法见 ai_proxy --help）",
+        "bad arguments: {error} (see ai_proxy --help)"
+    )
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::language::Language;
 
-    fn asked(arguments: &[&str]) -> Result<Arguments, String> {
+    fn asked(arguments: &[&str]) -> Result<Arguments, Text> {
         read(lexopt::Parser::from_args(arguments))
     }
 
@@ -135,22 +179,27 @@ mod tests {
             (&["--config="], "--config"),
             (&["--check=yes"], "--check"),
         ] {
-            let line = asked(arguments).expect_err(named);
-            assert!(line.contains(named) && line.contains("--help"), "{line}");
-            assert!(!line.contains('\n'), "{line}");
+            let text = asked(arguments).expect_err(named);
+            for line in [text.get(Language::Chinese), text.get(Language::English)] {
+                assert!(line.contains(named) && line.contains("--help"), "{line}");
+                assert!(!line.contains('\n'), "{line}");
+            }
         }
     }
 
     #[test]
     fn the_help_fits_a_small_terminal_and_names_every_option() {
-        assert!(HELP.lines().count() <= 24);
-        for line in HELP.lines() {
-            // CJK characters take two columns.
-            let columns: usize = line.chars().map(|c| if c.is_ascii() { 1 } else { 2 }).sum();
-            assert!(columns <= 80, "{columns}: {line}");
+        for help in [HELP.0, HELP.1] {
+            assert!(help.lines().count() <= 24);
+            for line in help.lines() {
+                // CJK characters take two columns.
+                let columns: usize = line.chars().map(|c| if c.is_ascii() { 1 } else { 2 }).sum();
+                assert!(columns <= 80, "{columns}: {line}");
+            }
+            for option in ["-c, --config", "--check", "--schema", "-V, --version", "-h, --help"] {
+                assert!(help.contains(option), "{option}");
+            }
         }
-        for option in ["-c, --config", "--check", "--schema", "-V, --version", "-h, --help"] {
-            assert!(HELP.contains(option), "{option}");
-        }
+        assert!(HELP.1.is_ascii());
     }
 }

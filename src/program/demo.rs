@@ -11,6 +11,7 @@ use serde_json::{json, Value};
 use smol::LocalExecutor;
 
 use crate::downstream::{Admission, Connection, Error, Slot};
+use crate::message;
 use crate::report::Dialect;
 use crate::runtime::{Budget, Listener, Reactor, Shutdown, Socket, Timer, Watched};
 use crate::wire::{Reply, RequestHead};
@@ -88,7 +89,9 @@ async fn respond(
             Ok(request) => Reply::json(200, whole(&request).to_string().into_bytes()),
             Err(error) => refusal(400, &error.to_string()),
         },
-        (_, path) => refusal(404, &format!("未找到路径 {path} (no such path)")),
+        (_, path) => {
+            refusal(404, &message!("未找到路径 {path}", "no such path: {path}").to_string())
+        }
     };
     let (mut bytes, body) = reply.encode(true, 1);
     bytes.extend_from_slice(&body);

@@ -1,6 +1,8 @@
 //! The most memory that the limits allow, as `--check` prints it.
 
 use crate::config::Config;
+use crate::language::Words;
+use crate::message;
 use crate::state::Memory;
 
 const MIB: usize = 1024 * 1024;
@@ -21,28 +23,33 @@ pub fn describe(config: &Config, clients_max: usize) -> String {
     let parts = parts(config, clients_max);
     let mib = |bytes: usize| bytes.div_ceil(MIB);
     let sum = mib(parts.iter().fold(0, |sum, (_, bytes)| sum.saturating_add(*bytes)));
-    let parts = parts.map(|(name, bytes)| format!("{name} {}", mib(bytes)));
-    format!("内存上限 (memory at most): {sum} MiB = {}\n", parts.join(" + "))
+    let parts = parts.map(|(name, bytes)| format!("{name} {}", mib(bytes))).join(" + ");
+    message!("内存上限: {sum} MiB = {parts}\n", "memory at most: {sum} MiB = {parts}\n").to_string()
 }
 
-fn parts(config: &Config, clients_max: usize) -> [(&'static str, usize); 4] {
+fn parts(config: &Config, clients_max: usize) -> [(Words, usize); 4] {
     let clients = config.max_client_connections.min(clients_max);
     [
-        ("程序 (process)", PROCESS_BYTES),
-        ("客户端连接 (client connections)", clients.saturating_mul(CLIENT_BYTES)),
-        ("上游连接 (upstream connections)", config.max_connections.saturating_mul(UPSTREAM_BYTES)),
-        ("请求与响应 (requests and responses)", Memory::max(config)),
+        (Words("程序", "process"), PROCESS_BYTES),
+        (Words("客户端连接", "client connections"), clients.saturating_mul(CLIENT_BYTES)),
+        (
+            Words("上游连接", "upstream connections"),
+            config.max_connections.saturating_mul(UPSTREAM_BYTES),
+        ),
+        (Words("请求与响应", "requests and responses"), Memory::max(config)),
     ]
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::language::Language;
 
     #[test]
     fn the_default_limits_allow_no_more_than_128_mib() {
-        let line = describe(&Config::default(), usize::MAX);
-        let sum: usize = line.split(' ').nth(4).and_then(|sum| sum.parse().ok()).expect(&line);
+        let english = || describe(&Config::default(), usize::MAX);
+        let line = Language::English.speak(english);
+        let sum: usize = line.split(' ').nth(3).and_then(|sum| sum.parse().ok()).expect(&line);
         assert!(sum <= 128, "{line}");
         assert!(sum > 100, "{line}");
     }

@@ -11,6 +11,8 @@ use serde_json::value::RawValue;
 use super::response::Response;
 use super::{end_head, framing_for, turns_out_to_stream, Stream, Terms};
 use crate::downstream::{self, Connection};
+use crate::language::Words;
+use crate::message;
 use crate::report::{Entry, Error, Outcome};
 use crate::runtime::{label, Share, Timer, Wait};
 use crate::upstream::{self, UpstreamResponse};
@@ -151,8 +153,10 @@ impl<'t> Early<'t> {
         entry: &mut Entry,
     ) -> Result<Response, Error> {
         if response.head.encoded {
-            let reason =
-                "已开始的事件流中不能有压缩的响应 (an encoded answer in a stream that has begun)";
+            let reason = &Words(
+                "已开始的事件流中不能有压缩的响应",
+                "an encoded answer in a stream that has begun",
+            );
             return Err(self.upstream(upstream::Error::Head(HeadError::Malformed(reason))));
         }
         let mut share = self.terms.budget.share();
@@ -202,9 +206,11 @@ impl<'t> Early<'t> {
         let _ = self.wait(read, connection, entry).await?;
         response.finish();
         let provider = self.terms.provider.name();
-        let message = format!(
-            "提供商 {provider} 拒绝了请求: 状态 {status} (provider {provider} refused: status {status})"
-        );
+        let message = message!(
+            "提供商 {provider} 拒绝了请求: 状态 {status}",
+            "provider {provider} refused: status {status}"
+        )
+        .to_string();
         let event = self.terms.dialect.error_event(&message, status, &entry.id, Some(&told(&body)));
         Ok(self.last(&event, Outcome::Refused(status), connection, entry))
     }

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use super::outcome::Outcome;
 use super::stats::Stats;
+use crate::language::Language;
 use crate::runtime::Clock;
 use crate::upstream::Provider;
 
@@ -107,7 +108,8 @@ impl Entry {
             Kind::Chat => self.finish_chat(outcome, provider_status),
             Kind::Other => self.finish_other(outcome),
             Kind::Refused => {
-                log::warn!("请求 {} 客户端: {} 请求被拒绝: {outcome}", self.id, self.peer);
+                let Labels { request, client, refused, .. } = Labels::current();
+                log::warn!("{request}{}{client}{}{refused}{outcome}", self.id, self.peer);
                 self.finish_other(outcome);
             }
         }
@@ -141,7 +143,8 @@ impl Entry {
     }
 
     fn log_status(&self) {
-        log::debug!("请求 {} 客户端: {} 状态: {}", self.id, self.peer, self.status);
+        let Labels { request, client, status, .. } = Labels::current();
+        log::debug!("{request}{}{client}{}{status}{}", self.id, self.peer, self.status);
     }
 }
 
@@ -154,6 +157,68 @@ impl Drop for Entry {
     }
 }
 
+/// What stands before and behind the values of a line.
+struct Labels {
+    request: &'static str,
+    client: &'static str,
+    refused: &'static str,
+    model: &'static str,
+    provider: &'static str,
+    status: &'static str,
+    size: &'static str,
+    bytes: &'static str,
+    chunks: &'static str,
+    first_byte: &'static str,
+    /// New, reused.
+    connection: [&'static str; 2],
+    end: &'static str,
+    duration: &'static str,
+    seconds: &'static str,
+}
+
+const CHINESE: Labels = Labels {
+    request: "请求 ",
+    client: " 客户端: ",
+    refused: " 请求被拒绝: ",
+    model: " 模型: ",
+    provider: " 提供商: ",
+    status: " 状态: ",
+    size: " 大小: ",
+    bytes: " 字节",
+    chunks: " 数据块: ",
+    first_byte: " 首字节: ",
+    connection: [" 连接: 新建", " 连接: 复用"],
+    end: " 结束: ",
+    duration: " 耗时: ",
+    seconds: " 秒",
+};
+
+const ENGLISH: Labels = Labels {
+    request: "request ",
+    client: " client: ",
+    refused: " refused: ",
+    model: " model: ",
+    provider: " provider: ",
+    status: " status: ",
+    size: " size: ",
+    bytes: " bytes",
+    chunks: " chunks: ",
+    first_byte: " first byte: ",
+    connection: [" connection: new", " connection: reused"],
+    end: " end: ",
+    duration: " duration: ",
+    seconds: " s",
+};
+
+impl Labels {
+    fn current() -> &'static Labels {
+        match Language::current() {
+            Language::English => &ENGLISH,
+            Language::Both | Language::Chinese => &CHINESE,
+        }
+    }
+}
+
 struct Line<'a> {
     entry: &'a Entry,
     outcome: &'a Outcome,
@@ -162,46 +227,46 @@ struct Line<'a> {
 // Piece by piece: `write!` would take half as long again as all else that INFO costs.
 impl fmt::Display for Line<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let entry = self.entry;
-        f.write_str("请求 ")?;
+        let (entry, labels) = (self.entry, Labels::current());
+        f.write_str(labels.request)?;
         f.write_str(&entry.id)?;
-        f.write_str(" 客户端: ")?;
+        f.write_str(labels.client)?;
         if !entry.client.is_empty() {
             Plain(&entry.client).fmt(f)?;
             f.write_str("@")?;
         }
         write_address(f, entry.peer)?;
         if !entry.model.is_empty() {
-            f.write_str(" 模型: ")?;
+            f.write_str(labels.model)?;
             Plain(&entry.model).fmt(f)?;
         }
         if let Some(provider) = &entry.provider {
-            f.write_str(" 提供商: ")?;
+            f.write_str(labels.provider)?;
             f.write_str(provider.name())?;
         }
-        f.write_str(" 状态: ")?;
+        f.write_str(labels.status)?;
         write_number(f, entry.status.into())?;
-        f.write_str(" 大小: ")?;
+        f.write_str(labels.size)?;
         write_number(f, entry.bytes)?;
-        f.write_str(" 字节")?;
+        f.write_str(labels.bytes)?;
         if entry.chunks > 0 {
-            f.write_str(" 数据块: ")?;
+            f.write_str(labels.chunks)?;
             write_number(f, entry.chunks)?;
         }
         if let Some(first_byte) = entry.first_byte {
-            f.write_str(" 首字节: ")?;
-            write_seconds(f, first_byte)?;
+            f.write_str(labels.first_byte)?;
+            write_seconds(f, first_byte, labels)?;
         }
         if let Some(reused) = entry.reused {
-            f.write_str(if reused { " 连接: 复用" } else { " 连接: 新建" })?;
+            f.write_str(labels.connection[usize::from(reused)])?;
         }
-        f.write_str(" 结束: ")?;
+        f.write_str(labels.end)?;
         match self.outcome {
             Outcome::Failed(error) => Plain(&error.to_string()).fmt(f)?,
             outcome => outcome.fmt(f)?,
         }
-        f.write_str(" 耗时: ")?;
-        write_seconds(f, entry.clock.real_now().saturating_duration_since(entry.started))
+        f.write_str(labels.duration)?;
+        write_seconds(f, entry.clock.real_now().saturating_duration_since(entry.started), labels)
     }
 }
 
@@ -210,7 +275,7 @@ fn write_number(f: &mut fmt::Formatter<'_>, number: u64) -> fmt::Result {
 }
 
 /// Seconds with three decimals: `0.532 秒`.
-fn write_seconds(f: &mut fmt::Formatter<'_>, length: Duration) -> fmt::Result {
+fn write_seconds(f: &mut fmt::Formatter<'_>, length: Duration, labels: &Labels) -> fmt::Result {
     write_number(f, length.as_secs())?;
     let milliseconds = length.subsec_millis();
     f.write_str(match milliseconds {
@@ -219,7 +284,7 @@ fn write_seconds(f: &mut fmt::Formatter<'_>, length: Duration) -> fmt::Result {
         _ => ".",
     })?;
     write_number(f, milliseconds.into())?;
-    f.write_str(" 秒")
+    f.write_str(labels.seconds)
 }
 
 fn write_address(f: &mut fmt::Formatter<'_>, address: SocketAddr) -> fmt::Result {

@@ -1,14 +1,20 @@
 //! Every error that the program itself tells a client: its words, and in one table what follows
 //! from it.
 
-use std::fmt;
+use std::fmt::{self, Display as _};
 use std::rc::Rc;
 
 use super::dialect::Dialect;
 use crate::downstream;
+use crate::language::{pick, Joined, Text, Words};
+use crate::message;
 use crate::runtime::Wait;
 use crate::upstream::{self, ConnectError, Provider};
 use crate::wire::{Coding, HeadError, Reply};
+
+/// Promised without a translation in the same string.
+const NO_TOKEN: Words =
+    Words("未提供API token", "no API token: send `Authorization: Bearer <token>`");
 
 /// What went wrong with one request.
 #[derive(Debug)]
@@ -18,7 +24,7 @@ pub enum Error {
     /// A provider's side: it could not be reached, was too slow, or its response cannot be used.
     Upstream(Rc<Provider>, Box<upstream::Error>),
     /// The request body is refused; the reason.
-    BadRequest(String),
+    BadRequest(Text),
     /// The request body is in a content coding that cannot be read: this one.
     UnknownCoding(String),
     /// A form is in this content coding: none is read there.
@@ -41,8 +47,8 @@ pub enum Error {
     ModelNotFound(String),
     /// Nobody is known to have stored an object of this id.
     UnknownStored(String),
-    /// The configuration file does not load; the reason.
-    ReloadRefused(String),
+    /// The configuration file does not load; what is wrong with it.
+    ReloadRefused(Vec<Text>),
 }
 
 impl From<downstream::Error> for Error {
@@ -180,40 +186,24 @@ impl fmt::Display for Error {
         match self {
             Error::Client(error) => write_client(f, error),
             Error::Upstream(provider, error) => write_upstream(f, provider.name(), error),
-            Error::BadRequest(reason) | Error::ReloadRefused(reason) => f.write_str(reason),
-            Error::UnknownCoding(coding) => write!(
-                f,
-                "不支持的请求体编码 {coding} (a request body in this Content-Encoding cannot be read)"
-            ),
-            Error::CodedForm(coding) => write!(
-                f,
-                "表单不能用 Content-Encoding {coding} 压缩 (a form must not be in a Content-Encoding)"
-            ),
-            Error::ModelBehindFile(limit) => write!(
-                f,
-                "表单过大，上限 {limit} 字节，因为 model 在文件之后：请把 model 放在文件之前，或用 ?model= \
-                 (form over {limit} bytes: send model before file, or `?model=`)"
-            ),
-            Error::NoToken => f.write_str("未提供API token"),
-            Error::BadToken => f.write_str("API token无效 (invalid API token)"),
-            Error::NotFound(path) => write!(f, "未找到路径 {path} (no such path)"),
-            Error::PathTwice(path) => write!(
-                f,
-                "未找到路径 {path}：路径有一段重复，请检查客户端的 base_url (no such path: a part of it is there \
-                 twice, check the client's base_url)"
-            ),
+            Error::BadRequest(reason) => reason.fmt(f),
+            Error::ReloadRefused(mistakes) => Joined(mistakes).fmt(f),
+            Error::UnknownCoding(coding) => message!("不支持的请求体编码 {coding}", "a request body in this Content-Encoding cannot be read" => "a request body in Content-Encoding {coding} cannot be read").fmt(f),
+            Error::CodedForm(coding) => message!("表单不能用 Content-Encoding {coding} 压缩", "a form must not be in a Content-Encoding" => "a form must not be in Content-Encoding {coding}").fmt(f),
+            Error::ModelBehindFile(limit) => message!("表单过大，上限 {limit} 字节，因为 model 在文件之后：请把 model 放在文件之前，或用 ?model=", "form over {limit} bytes: send model before file, or `?model=`").fmt(f),
+            Error::NoToken => f.write_str(pick(NO_TOKEN.0, NO_TOKEN.1)),
+            Error::BadToken => Words("API token无效", "invalid API token").fmt(f),
+            Error::NotFound(path) => message!("未找到路径 {path}", "no such path" => "no such path: {path}").fmt(f),
+            Error::PathTwice(path) => message!("未找到路径 {path}：路径有一段重复，请检查客户端的 base_url", "no such path: a part of it is there twice, check the client's base_url" => "no such path: {path}: a part of it is there twice, check the client's base_url").fmt(f),
             Error::NoWebSocket => {
-                f.write_str("这里不支持 WebSocket，请用普通 HTTP (no WebSocket here: use plain HTTP)")
+                Words("这里不支持 WebSocket，请用普通 HTTP", "no WebSocket here: use plain HTTP").fmt(f)
             }
             Error::MethodNotAllowed(allowed) => {
-                write!(f, "不支持的请求方法，允许 {allowed} (method not allowed)")
+                message!("不支持的请求方法，允许 {allowed}", "method not allowed" => "method not allowed, only {allowed}").fmt(f)
             }
-            Error::ModelNotFound(model) => write!(f, "未找到模型 {model} (no such model)"),
-            Error::UnknownStored(id) => write!(
-                f,
-                "不知道 {id} 在哪个提供商：请加 ?model=提供商/模型 或请求头 x-ai-proxy-model (no provider is known \
-                 for it: add `?model=provider/model` or the header `x-ai-proxy-model`)"
-            ),
+            Error::ModelNotFound(model) => message!("未找到模型 {model}", "no such model" => "no such model: {model}").fmt(f),
+            Error::UnknownStored(id) => message!("不知道 {id} 在哪个提供商：请加 ?model=提供商/模型 或请求头 x-ai-proxy-model", "no provider is known for it: add `?model=provider/model` or the header `x-ai-proxy-model`" => "no provider is known for {id}: add `?model=provider/model` or the header `x-ai-proxy-model`"
+            ).fmt(f),
         }
     }
 }
@@ -222,20 +212,29 @@ fn write_client(f: &mut fmt::Formatter<'_>, error: &downstream::Error) -> fmt::R
     use downstream::Error as Client;
     match error {
         Client::Head(error) => write!(f, "{error}"),
-        Client::Body(error) => write!(f, "请求体无效: {error}"),
-        Client::Form(error) => write!(f, "请求体无效: {error}"),
+        Client::Body(error) => {
+            message!("请求体无效: {error}", "invalid request body: {error}").fmt(f)
+        }
+        Client::Form(error) => {
+            message!("请求体无效: {error}", "invalid request body: {error}").fmt(f)
+        }
         Client::TooLarge(limit) => {
-            write!(f, "请求体过大，上限 {limit} 字节 (request body over {limit} bytes)")
+            message!("请求体过大，上限 {limit} 字节", "request body over {limit} bytes").fmt(f)
         }
-        Client::Overloaded(limit) => write!(
-            f,
-            "并发请求过多，合计内存上限 {limit} 字节 (too many requests at once: they are over {limit} \
-             bytes together)"
-        ),
+        Client::Overloaded(limit) => message!(
+            "并发请求过多，合计内存上限 {limit} 字节",
+            "too many requests at once: they are over {limit} bytes together"
+        )
+        .fmt(f),
         Client::Timeout(wait) => {
-            write!(f, "请求超时: {} (request timed out after {})", wait.label, Seconds(wait))
+            let (label, seconds) = (wait.label, Seconds(wait));
+            let message = message!(
+                "请求超时: {label}，{seconds}",
+                "request timed out after {seconds}: {label}"
+            );
+            message.fmt(f)
         }
-        Client::Gone => f.write_str("客户端已断开 (client gone)"),
+        Client::Gone => Words("客户端已断开", "client gone").fmt(f),
     }
 }
 
@@ -245,25 +244,33 @@ fn write_upstream(
     error: &upstream::Error,
 ) -> fmt::Result {
     match error {
-        upstream::Error::Busy(limit, wait) => write!(
-            f,
-            "并发请求过多，上限 {limit} 个上游连接 (too many requests at once: no free \
-             connection of {limit} within {})",
-            Seconds(wait)
-        ),
-        upstream::Error::TooLarge(limit) => {
-            write!(f, "提供商 {provider} 响应过大，上限 {limit} 字节 (answer over {limit} bytes)")
+        upstream::Error::Busy(limit, wait) => {
+            let seconds = Seconds(wait);
+            let message = message!(
+                "并发请求过多，上限 {limit} 个上游连接，等待了 {seconds}",
+                "too many requests at once: no free connection of {limit} within {seconds}"
+            );
+            message.fmt(f)
         }
+        upstream::Error::TooLarge(limit) => message!(
+            "提供商 {provider} 响应过大，上限 {limit} 字节",
+            "provider {provider}: answer over {limit} bytes"
+        )
+        .fmt(f),
         _ => match timeout(error) {
-            Some(wait) => write!(
-                f,
-                "提供商 {provider} 响应超时: {}，{} (provider {provider} timed out)",
-                wait.label,
-                Seconds(wait)
-            ),
-            None => {
-                write!(f, "提供商 {provider} 请求失败: {error} (provider {provider} failed)")
+            Some(wait) => {
+                let (label, seconds) = (wait.label, Seconds(wait));
+                let message = message!(
+                    "提供商 {provider} 响应超时: {label}，{seconds}",
+                    "provider {provider} timed out: {label}, {seconds}"
+                );
+                message.fmt(f)
             }
+            None => message!(
+                "提供商 {provider} 请求失败: {error}",
+                "provider {provider} failed: {error}"
+            )
+            .fmt(f),
         },
     }
 }
@@ -285,7 +292,7 @@ mod tests {
     fn a_refused_route_has_its_status_and_says_what_to_do() {
         let name = || "resp_1".to_owned();
         for (error, status, kind, words) in [
-            (Error::BadRequest(name()), 400, "bad_request", "resp_1"),
+            (Error::BadRequest(Text::new("resp_1")), 400, "bad_request", "resp_1"),
             (Error::ModelNotFound(name()), 404, "model_not_found", "未找到模型 resp_1"),
             (Error::UnknownStored(name()), 404, "not_found", "不知道 resp_1 在哪个提供商"),
             (Error::UnknownStored(name()), 404, "not_found", "?model=provider/model"),

@@ -4,6 +4,8 @@ use std::fmt;
 
 use super::error::Error;
 use crate::downstream;
+use crate::language::Words;
+use crate::message;
 use crate::runtime::Wait;
 
 /// How a request ended.
@@ -90,25 +92,32 @@ impl Outcome {
 impl fmt::Display for Outcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Outcome::Complete => f.write_str("完成 (complete)"),
-            Outcome::ClientGone => f.write_str("客户端断开 (client gone)"),
+            Outcome::Complete => Words("完成", "complete").fmt(f),
+            Outcome::ClientGone => Words("客户端断开", "client gone").fmt(f),
             Outcome::ClientSlow(wait) => {
-                write!(f, "客户端不读取 (client timed out after {} s)", wait.length.as_secs_f64())
+                let seconds = wait.length.as_secs_f64();
+                let message =
+                    message!("客户端不读取，{seconds} s", "client timed out after {seconds} s");
+                message.fmt(f)
             }
             Outcome::Failed(error) => error.fmt(f),
             Outcome::Cut(error) => match error.upstream_timeout() {
                 Some(wait) => {
-                    let seconds = wait.length.as_secs_f64();
-                    write!(f, "上游超时 (timed out: {}, {seconds} s)", wait.label)
+                    let (label, seconds) = (wait.label, wait.length.as_secs_f64());
+                    message!("上游超时: {label}，{seconds} s", "timed out: {label}, {seconds} s")
+                        .fmt(f)
                 }
-                None => write!(f, "上游中断 (cut by provider: {error})"),
+                None => message!("上游中断: {error}", "cut by provider: {error}").fmt(f),
             },
-            Outcome::Refused(status) => write!(
-                f,
-                "提前响应后上游拒绝: 状态 {status} (refused with status {status} after an early 200)"
-            ),
-            Outcome::Stopped => f.write_str("程序停止，未等其结束 (the program stopped before its end)"),
-            Outcome::Panicked => f.write_str("程序内部错误 (a fault of the program itself)"),
+            Outcome::Refused(status) => message!(
+                "提前响应后上游拒绝: 状态 {status}",
+                "refused with status {status} after an early 200"
+            )
+            .fmt(f),
+            Outcome::Stopped => {
+                Words("程序停止，未等其结束", "the program stopped before its end").fmt(f)
+            }
+            Outcome::Panicked => Words("程序内部错误", "a fault of the program itself").fmt(f),
         }
     }
 }

@@ -7,6 +7,7 @@ use crate::downstream::{self, Connection};
 use crate::report::Error;
 use crate::runtime::{offload, Share};
 use crate::state::{Settings, State};
+use crate::text;
 use crate::wire::{remove_field, Coding, CodingError, Decoding, Pause, RequestHead};
 
 /// The first output is so many times as long as the body: about what JSON comes to.
@@ -102,9 +103,10 @@ async fn decode(decoding: Decoding, share: &mut Share) -> Result<Vec<u8>, Error>
 }
 
 fn refused(coding: Coding, error: &CodingError) -> Error {
-    Error::BadRequest(format!(
-        "请求体无法解压 {}: {error} (the request body cannot be decoded)",
-        coding.name()
+    let coding = coding.name();
+    Error::BadRequest(text!(
+        "请求体无法解压 {coding}: {error}",
+        "the request body in {coding} cannot be decoded: {error}"
     ))
 }
 

@@ -10,9 +10,11 @@ use std::time::Duration;
 use serde::{Serialize, Serializer};
 
 use super::query::{self, Listing};
+use crate::language::{Text, Words};
 use crate::report::to_json;
 use crate::state::{Probes, Settings, State};
 use crate::upstream::{self, Provider};
+use crate::{message, text};
 
 /// A report younger than this is served again, and no round begins sooner than this after one that
 /// its callers abandoned has begun.
@@ -112,9 +114,20 @@ async fn probe(state: Rc<State>, provider: Rc<Provider>) -> bool {
     let name = provider.name();
     let trouble = trouble(&query::models(&state, &provider).await);
     match &trouble {
-        None => log::info!("健康检查: {name} 正常 (healthy)"),
+        None => {
+            log::info!(
+                "{}",
+                message!("健康检查: {name} 正常", "healthy" => "health check: {name} is healthy")
+            )
+        }
         Some(reason) => {
-            log::warn!("健康检查: {name} 异常: {reason} (unhealthy)");
+            log::warn!(
+                "{}",
+                message!(
+                    "健康检查: {name} 异常: {reason}",
+                    "health check: {name} is unhealthy: {reason}"
+                )
+            );
             state.stats.error(name, "unhealthy");
         }
     }
@@ -123,14 +136,17 @@ async fn probe(state: Rc<State>, provider: Rc<Provider>) -> bool {
 
 /// Why chats would fail, as far as the response to a probe tells. A provider that responds
 /// otherwise is reachable, with a list or without one (404, 405).
-fn trouble(result: &Result<Listing, upstream::Error>) -> Option<String> {
+fn trouble(result: &Result<Listing, upstream::Error>) -> Option<Text> {
     match result {
-        Ok(Listing { status: status @ (401 | 403 | 500..), .. }) => Some(format!("状态 {status}")),
+        Ok(Listing { status: status @ (401 | 403 | 500..), .. }) => {
+            Some(text!("状态 {status}", "status {status}"))
+        }
         Ok(Listing { status: 200, is_page: true, .. }) => Some(
-            "返回的是网页，不是接口，请检查 baseurl (a page, not an API: check baseurl)".to_owned(),
+            Words("返回的是网页，不是接口，请检查 baseurl", "a page, not an API: check baseurl")
+                .into(),
         ),
         Ok(_) | Err(upstream::Error::TooLarge(_) | upstream::Error::Memory(_)) => None,
-        Err(error) => Some(error.to_string()),
+        Err(error) => Some(Text::new(error)),
     }
 }
 
@@ -147,7 +163,7 @@ fn render(results: &[(&str, bool)]) -> Vec<u8> {
         healthy_providers: healthy,
         total_providers: results.len(),
     };
-    to_json(&report).into_bytes()
+    (to_json(&report) + "\n").into_bytes()
 }
 
 #[derive(Serialize)]

@@ -9,6 +9,8 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::query::BYTE_ORDER_MARK;
+use crate::language::Words;
+use crate::message;
 use crate::state::Listed;
 
 /// How gzip begins (RFC 1952 §2.3.1). No JSON does, so that this tells without `Content-Encoding`,
@@ -34,12 +36,12 @@ pub enum ListError {
 impl fmt::Display for ListError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            ListError::NotAList => f.write_str("不是模型列表 (not a model list)"),
+            ListError::NotAList => Words("不是模型列表", "not a model list").fmt(f),
             ListError::TooMany(limit) => {
-                write!(f, "模型过多，上限 {limit} 个 (more than {limit} models)")
+                message!("模型过多，上限 {limit} 个", "more than {limit} models").fmt(f)
             }
             ListError::TooLarge(limit) => {
-                write!(f, "响应过大，上限 {limit} 字节 (answer over {limit} bytes)")
+                message!("响应过大，上限 {limit} 字节", "answer over {limit} bytes").fmt(f)
             }
         }
     }

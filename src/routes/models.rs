@@ -13,6 +13,7 @@ use super::model_list;
 use super::query::{self, Listing};
 use super::table::{model_id, Endpoint, Row};
 use crate::downstream::{self, Connection};
+use crate::language::{System, Text};
 use crate::relay::Response;
 use crate::report::{Entry, Error};
 use crate::routing::start_of_long;
@@ -20,6 +21,7 @@ use crate::runtime::{label, offload, Share, Wait, IN_PLACE_BYTES_MAX};
 use crate::state::{Catalogue, Listed, Models, Settings, Shown, State, Visible};
 use crate::upstream;
 use crate::wire::{Reply, RequestHead};
+use crate::{message, text};
 
 /// What a model takes beside its name wherever it stands.
 const AROUND_NAME_BYTES: usize = 100;
@@ -137,7 +139,7 @@ fn shown(state: &State) -> Rc<Shown> {
     let mut shown = catalogue.shown.borrow_mut();
     let made = || {
         let models = visible(&state.settings(), catalogue);
-        let body = Rc::new(render::openai_list(&models).into_bytes());
+        let body = Rc::new((render::openai_list(&models) + "\n").into_bytes());
         Rc::new(Shown { models, body })
     };
     shown.get_or_insert_with(made).clone()
@@ -172,23 +174,38 @@ async fn fetch(state: Rc<State>, models: Rc<Models>) {
     let name = models.provider.name();
     let found = match query::models(&state, &models.provider).await {
         Ok(listing) if listing.status == 200 => read(&state, listing).await,
-        Ok(listing) => Err(format!("状态 {0} (status {0})", listing.status)),
-        Err(error) => Err(error.to_string()),
+        Ok(listing) => Err(text!("状态 {0}", "status {0}", listing.status)),
+        Err(error) => Err(Text::new(error)),
     };
     let now = state.clock().now();
     match found {
         Ok((list, share)) => {
-            log::info!("提供商 {name} 模型列表: {} 个 (models fetched)", list.len());
+            let count = list.len();
+            log::info!(
+                "{}",
+                message!(
+                    "提供商 {name} 模型列表: {count} 个",
+                    "models fetched" => "provider {name}: {count} models fetched"
+                )
+            );
             if **models.list.borrow() != list {
                 models.list.replace(Rc::new(list));
                 models.share.replace(Some(share));
                 state.catalogue.shown.replace(None);
             }
             models.fetched_at.set(Some(now));
+            models.trouble.replace(None);
         }
         Err(cause) => {
-            log::warn!("提供商 {name} 模型列表获取失败: {cause} (models not fetched)");
+            log::warn!(
+                "{}",
+                message!(
+                    "提供商 {name} 模型列表获取失败: {cause}",
+                    "models not fetched from provider {name}: {cause}"
+                )
+            );
             state.stats.error(name, "models_failed");
+            models.trouble.replace(Some(cause));
         }
     }
     models.tried_at.set(Some(now));
@@ -198,16 +215,18 @@ async fn fetch(state: Rc<State>, models: Rc<Models>) {
 
 /// What is long, or may be once it is decompressed, is read off the event loop. Returns the memory that
 /// the list takes, too.
-async fn read(state: &State, listing: Listing) -> Result<(Vec<Listed>, Share), String> {
+async fn read(state: &State, listing: Listing) -> Result<(Vec<Listed>, Share), Text> {
     const LIMIT: usize = query::LIST_BYTES_MAX as usize;
     // Its own memory is given back when it was read.
     let Listing { body, share: _reading, .. } = listing;
     let list = if body.len() <= IN_PLACE_BYTES_MAX && !model_list::is_compressed(&body) {
         model_list::read(&body, LIMIT)
     } else {
-        offload(move || model_list::read(&body, LIMIT)).await.map_err(|error| error.to_string())?
+        offload(move || model_list::read(&body, LIMIT))
+            .await
+            .map_err(|error| Text::new(System(&error)))?
     };
-    let list = list.map_err(|error| error.to_string())?;
+    let list = list.map_err(Text::new)?;
     let mut share = state.memory.lists.share();
     // Once here, once among the visible ones and once in what is rendered, each with what stands around
     // a name.
@@ -215,7 +234,7 @@ async fn read(state: &State, listing: Listing) -> Result<(Vec<Listed>, Share), S
     if share.resize(bytes) {
         Ok((list, share))
     } else {
-        Err(upstream::Error::Memory(share.budget().limit()).to_string())
+        Err(Text::new(upstream::Error::Memory(share.budget().limit())))
     }
 }
 

@@ -8,6 +8,7 @@ use percent_encoding::{percent_decode, percent_decode_str};
 use super::asking::{admit, ask, call, without_tokens, DECODINGS_MAX};
 use super::table::{provider_and_rest, Row};
 use crate::downstream::{self, Connection, UPLOAD_BYTES};
+use crate::language::Words;
 use crate::relay::{Response, Terms};
 use crate::report::{Entry, Error};
 use crate::state::{Settings, State};
@@ -38,9 +39,11 @@ pub async fn respond(
     let provider = provider.ok_or_else(not_found)?;
     entry.provider = Some(provider.clone());
     if !stays_below(rest) {
-        let reason =
-            "路径不能离开提供商的 baseurl (the path must stay below the provider's baseurl)";
-        return Err(Error::BadRequest(reason.to_owned()));
+        let reason = Words(
+            "路径不能离开提供商的 baseurl",
+            "the path must stay below the provider's baseurl",
+        );
+        return Err(Error::BadRequest(reason.into()));
     }
     connection.raise_read_ahead();
     let message =

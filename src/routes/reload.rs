@@ -13,9 +13,11 @@ use super::asking::authorise;
 use super::models;
 use crate::config::Config;
 use crate::downstream::Connection;
+use crate::language::{pick, Joined, System, Text, Words};
 use crate::report::{logging, to_json, Error};
 use crate::runtime::{label, offload, Wait};
 use crate::state::{Settings, State};
+use crate::text;
 use crate::wire::{Reply, RequestHead};
 
 /// How long a caller waits for the file, and for reloads that were asked for before.
@@ -46,8 +48,13 @@ pub async fn respond(
         changes: Vec<String>,
     }
     let providers_count = state.settings().providers.len();
-    let reloaded = Reloaded { message: "配置重新加载成功", providers_count, changes };
-    Ok(Reply::json(200, to_json(&reloaded).into_bytes()))
+    let reloaded = Reloaded {
+        message: pick("配置重新加载成功", "configuration reloaded"),
+        providers_count,
+        changes: changes.iter().map(Text::to_string).collect(),
+    };
+    // Promised to the byte, and so without a line feed.
+    Ok(Reply::shared_json(Rc::new(to_json(&reloaded).into_bytes())))
 }
 
 /// Reads the configuration file again and puts it in force, or changes nothing. Goes on when its
@@ -56,11 +63,12 @@ pub async fn respond(
 ///
 /// # Errors
 /// What is wrong with the file, that it could not be read in time, or that too many wait for that.
-pub async fn reload(state: &Rc<State>) -> Result<Vec<String>, String> {
+pub async fn reload(state: &Rc<State>) -> Result<Vec<Text>, Vec<Text>> {
     if state.reloads.get() >= WAITING_MAX {
-        return Err(format!(
-            "已有 {WAITING_MAX} 次重新加载在等待 ({WAITING_MAX} reloads are waiting)"
-        ));
+        return Err(vec![text!(
+            "已有 {WAITING_MAX} 次重新加载在等待",
+            "{WAITING_MAX} reloads are waiting"
+        )]);
     }
     let (sender, receiver) = bounded(1);
     let in_time = Rc::new(Cell::new(true));
@@ -71,8 +79,9 @@ pub async fn reload(state: &Rc<State>) -> Result<Vec<String>, String> {
         let reloaded = read_and_apply(&theirs, &still_in_time).await;
         drop(permit);
         theirs.reloads.set(theirs.reloads.get() - 1);
-        if let Err(cause) = &reloaded {
-            log::error!("配置重新加载失败 (reload refused): {cause}");
+        if let Err(mistakes) = &reloaded {
+            let cause = Joined(mistakes);
+            log::error!("{}: {cause}", Words("配置重新加载失败", "reload refused"));
         }
         let _ = sender.try_send(reloaded);
     });
@@ -80,7 +89,7 @@ pub async fn reload(state: &Rc<State>) -> Result<Vec<String>, String> {
     let wait = Wait::new(label::RELOAD, timer.now(), RELOAD_MAX);
     match timer.within(wait, receiver.recv()).await {
         Ok(Ok(reloaded)) => reloaded,
-        Ok(Err(_)) => Err("程序正在停止 (the program is ending)".to_owned()),
+        Ok(Err(_)) => Err(vec![Words("程序正在停止", "the program is ending").into()]),
         Err(wait) => {
             // What was refused must not come into force later.
             in_time.set(false);
@@ -89,18 +98,20 @@ pub async fn reload(state: &Rc<State>) -> Result<Vec<String>, String> {
     }
 }
 
-fn too_late(wait: Wait) -> String {
-    format!("{}超时，{} s (timed out)", wait.label, wait.length.as_secs())
+fn too_late(wait: Wait) -> Vec<Text> {
+    let (label, seconds) = (wait.label, wait.length.as_secs());
+    vec![text!("{label}超时，{seconds} s", "{label}: timed out after {seconds} s")]
 }
 
-async fn read_and_apply(state: &Rc<State>, in_time: &Cell<bool>) -> Result<Vec<String>, String> {
+async fn read_and_apply(state: &Rc<State>, in_time: &Cell<bool>) -> Result<Vec<Text>, Vec<Text>> {
     let Some(file) = state.file.clone() else { return Ok(Vec::new()) };
     let refused = || too_late(Wait::new(label::RELOAD, state.clock().now(), RELOAD_MAX));
     if !in_time.get() {
         return Err(refused());
     }
     let read = offload(move || Config::load_again(&file)).await;
-    let new = read.map_err(|error| error.to_string())?.map_err(|error| error.to_string())?;
+    let read = read.map_err(|error| vec![Text::new(System(&error))])?;
+    let new = read.map_err(|error| error.lines().to_vec())?;
     if !in_time.get() {
         return Err(refused());
     }
@@ -108,7 +119,7 @@ async fn read_and_apply(state: &Rc<State>, in_time: &Cell<bool>) -> Result<Vec<S
 }
 
 /// Puts a configuration in force.
-fn apply(state: &Rc<State>, new: &Rc<Settings>) -> Vec<String> {
+fn apply(state: &Rc<State>, new: &Rc<Settings>) -> Vec<Text> {
     let old = state.replace_settings(new);
     let changes = old.diff(new, &state.started);
     logging::set_level(new.log_level);
@@ -118,8 +129,9 @@ fn apply(state: &Rc<State>, new: &Rc<Settings>) -> Vec<String> {
     for warning in new.warnings.iter().chain(&new.warnings(&[], state.clients_max)) {
         log::warn!("{warning}");
     }
-    let summary = if changes.is_empty() { "无变化 (no change)" } else { &changes.join("; ") };
-    log::info!("配置重新加载成功 (configuration reloaded): {summary}");
+    let unchanged = [Words("无变化", "no change").into()];
+    let summary = Joined(if changes.is_empty() { &unchanged } else { &changes });
+    log::info!("{}: {summary}", Words("配置重新加载成功", "configuration reloaded"));
     changes
 }
 

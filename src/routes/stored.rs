@@ -8,6 +8,7 @@ use super::asking::{admit, ask, call, routed, take_named_model, without_tokens};
 use super::decoded::plain_body;
 use super::table::{bare, stored_id, Row};
 use crate::downstream::Connection;
+use crate::language::Words;
 use crate::relay::{Response, Terms, Watch};
 use crate::report::{Entry, Error};
 use crate::routing::{route_stored, ChatRequest, FirstBytes};
@@ -33,9 +34,12 @@ pub async fn respond(
     let token = admit(&settings, &head, entry)?;
     let path = bare(&head.path);
     let id = stored_id(row, path).filter(|id| is_stored_id(id)).ok_or_else(|| {
-        let reason = "路径里的id无效，应为1到128个字母、数字、_ 或 - (the id in the path must be 1 to 128 letters, \
-                      digits, _ or -)";
-        Error::BadRequest(reason.to_owned())
+        let reason = Words(
+            "路径里的id无效，应为1到128个字母、数字、_ 或 -",
+            "the id in the path must be 1 to 128 letters, \
+                      digits, _ or -",
+        );
+        Error::BadRequest(reason.into())
     })?;
     let request = ChatRequest::for_stored(id);
     let named = take_named_model(&mut head);

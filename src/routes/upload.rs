@@ -8,6 +8,7 @@ use super::asking::{admit, ask, call, routed, take_named_model, without_tokens};
 use super::chat;
 use super::table::Row;
 use crate::downstream::{self, Connection, Incoming, UPLOAD_BYTES};
+use crate::language::Words;
 use crate::relay::{Response, Terms};
 use crate::report::{Entry, Error};
 use crate::routing::route_model;
@@ -131,8 +132,8 @@ impl Upload {
         entry: &mut Entry,
     ) -> Result<(Rc<Provider>, bool), Error> {
         let no_model = || {
-            let reason = "表单缺少model字段 (the form has no part `model`)";
-            Error::BadRequest(reason.to_owned())
+            let reason = Words("表单缺少model字段", "the form has no part `model`");
+            Error::BadRequest(reason.into())
         };
         let model = named.or_else(|| self.form.model().map(str::to_owned)).ok_or_else(no_model)?;
         let provider = route_model(&settings.providers, &settings.supported_models, &model, false);

@@ -12,6 +12,8 @@ use serde::de::{self, Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
+use crate::language::{JsonReason, Text, Words};
+use crate::text;
 use crate::upstream::is_stored_id;
 
 /// Arrays and objects within each other.
@@ -42,15 +44,16 @@ impl ChatRequest {
     ///
     /// # Errors
     /// What is wrong with it, with line and column where it is not JSON.
-    pub fn parse(body: &[u8]) -> Result<ChatRequest, String> {
+    pub fn parse(body: &[u8]) -> Result<ChatRequest, Text> {
         let text = std::str::from_utf8(body).map_err(|error| {
             let at = error.valid_up_to();
-            format!("请求体不是UTF-8，字节 {at} (request body is not UTF-8 at byte {at})")
+            text!("请求体不是UTF-8，字节 {at}", "request body is not UTF-8 at byte {at}")
         })?;
         let json = text.strip_prefix('\u{feff}').unwrap_or(text);
         if too_deep(json.as_bytes()) {
-            return Err(format!(
-                "请求体JSON嵌套超过 {DEPTH_MAX} 层 (request body nested deeper than {DEPTH_MAX})"
+            return Err(text!(
+                "请求体JSON嵌套超过 {DEPTH_MAX} 层",
+                "request body nested deeper than {DEPTH_MAX}"
             ));
         }
         if !json.trim_ascii_start().starts_with('{') {
@@ -60,7 +63,7 @@ impl ChatRequest {
             let blank = &json[..json.len() - json.trim_ascii_start().len()];
             let line = 1 + blank.matches('\n').count();
             let column = blank.len() - blank.rfind('\n').map_or(0, |at| at + 1) + 1;
-            return Err(refused_at(line, column, "not a JSON object"));
+            return Err(refused_at(line, column, Words("不是JSON对象", "not a JSON object")));
         }
         let mut parser = serde_json::Deserializer::from_str(json);
         let fields = parser.deserialize_map(FieldsVisitor).map_err(|error| not_json(&error))?;
@@ -73,7 +76,7 @@ impl ChatRequest {
         };
         if let Some(raw) = fields.model.map(RawValue::get) {
             let model = serde_json::from_str(raw)
-                .map_err(|_| "model字段必须是字符串 (`model` must be a string)")?;
+                .map_err(|_| Words("model字段必须是字符串", "`model` must be a string"))?;
             request.model = Some(model);
             // Both point into the same body.
             let start = raw.as_ptr() as usize - body.as_ptr() as usize;
@@ -91,9 +94,9 @@ impl ChatRequest {
     ///
     /// # Errors
     /// There is none.
-    pub fn model(&self) -> Result<&str, String> {
+    pub fn model(&self) -> Result<&str, Text> {
         let model = self.model.as_deref();
-        model.ok_or_else(|| "请求体缺少model字段 (request body has no `model`)".to_owned())
+        model.ok_or_else(|| Words("请求体缺少model字段", "request body has no `model`").into())
     }
 
     /// The provider's name and the model's name there: what is before and behind the first slash.
@@ -115,21 +118,25 @@ impl ChatRequest {
     }
 }
 
-fn not_json(error: &serde_json::Error) -> String {
+fn not_json(error: &serde_json::Error) -> Text {
     let (line, column) = (error.line(), error.column());
     // The one refusal of ours that serde passes on.
     if error.is_data() {
-        return refused_at(line, column, "duplicate field `model`");
+        return refused_at(line, column, Words("重复的键 `model`", "duplicate field `model`"));
     }
     let full = error.to_string();
-    let reason = full.split(" at line ").next().unwrap_or_default();
-    format!(
-        "请求体不是有效的JSON，第{line}行第{column}列: {reason} (invalid JSON at line {line} column {column})"
+    let reason = JsonReason::of(&full);
+    text!(
+        "请求体不是有效的JSON，第{line}行第{column}列: {reason}",
+        "invalid JSON at line {line} column {column}: {reason}"
     )
 }
 
-fn refused_at(line: usize, column: usize, reason: &str) -> String {
-    format!("请求体无效，第{line}行第{column}列: {reason} (line {line} column {column})")
+fn refused_at(line: usize, column: usize, reason: Words) -> Text {
+    text!(
+        "请求体无效，第{line}行第{column}列: {reason}",
+        "invalid request body, line {line} column {column}: {reason}"
+    )
 }
 
 /// Whether brackets are nested deeper than [`DEPTH_MAX`]. serde_json skips values it is not asked
@@ -324,7 +331,7 @@ mod tests {
         for body in ["{}", r#"{"Model":"p/a"}"#, r#"{"previous_response_id":"resp_1"}"#] {
             let request = ChatRequest::parse(body.as_bytes()).unwrap();
             let reason = "请求体缺少model字段 (request body has no `model`)";
-            assert_eq!(request.model(), Err(reason.to_owned()), "{body}");
+            assert_eq!(request.model().unwrap_err(), reason, "{body}");
             assert_eq!(request.split_model(), None);
             let mut same = body.as_bytes().to_vec();
             request.splice(&mut same);

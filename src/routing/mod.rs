@@ -6,6 +6,8 @@ mod given_ids;
 use std::rc::Rc;
 
 use crate::config::Filter;
+use crate::language::{Text, Words};
+use crate::text;
 use crate::upstream::Provider;
 
 pub use self::chat_request::ChatRequest;
@@ -24,7 +26,7 @@ pub enum Refusal {
     /// Its name is longer than any; how it begins.
     LongName(String),
     /// It names no model, or what could be read as another, or two providers; the reason.
-    BadRequest(String),
+    BadRequest(Text),
     /// Nobody is known to have stored an object of this id.
     UnknownStored(String),
 }
@@ -119,17 +121,18 @@ fn refuse_ambiguous(
     ambiguous: bool,
 ) -> Result<(), Refusal> {
     if ambiguous && !(provider.config.model_list.is_empty() && filters.is_empty()) {
-        let reason = "除model外还有仅大小写不同的键 (a key differs from `model` in case only)";
-        return Err(Refusal::BadRequest(reason.to_owned()));
+        let reason =
+            Words("除model外还有仅大小写不同的键", "a key differs from `model` in case only");
+        return Err(Refusal::BadRequest(reason.into()));
     }
     Ok(())
 }
 
 fn two_providers(what: &str, one: &Provider, id: &str, other: &Provider) -> Refusal {
     let (one, other) = (one.name(), other.name());
-    Refusal::BadRequest(format!(
-        "{what} 指向提供商 {one}，而 {id} 属于提供商 {other} ({what} leads to provider {one}, but {id} is stored at \
-         {other})"
+    Refusal::BadRequest(text!(
+        "{what} 指向提供商 {one}，而 {id} 属于提供商 {other}",
+        "{what} leads to provider {one}, but {id} is stored at {other}"
     ))
 }
 

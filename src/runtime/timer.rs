@@ -17,6 +17,7 @@ use std::time::{Duration, Instant};
 use slab::Slab;
 
 use super::waker::set_waker;
+use crate::language::Words;
 
 /// The timers are looked through no more often than this.
 const TICK: Duration = Duration::from_millis(5);
@@ -269,7 +270,7 @@ impl Drop for Timer {
 
 /// What is waited for, in the words of errors and of the log. One pointer wide: an open stream
 /// keeps two.
-pub type Label = &'static &'static str;
+pub type Label = &'static Words;
 
 /// A wait with its limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use event_listener::Event;
 
+use crate::language::Text;
 use crate::runtime::Share;
 use crate::upstream::Provider;
 
@@ -35,6 +36,8 @@ pub struct Models {
     pub fetched_at: Cell<Option<Instant>>,
     /// When the last one ended.
     pub tried_at: Cell<Option<Instant>>,
+    /// Why it failed, if it did.
+    pub trouble: RefCell<Option<Text>>,
     /// Whether one is under way.
     pub fetching: Cell<bool>,
 }
@@ -49,6 +52,7 @@ impl Models {
             share: RefCell::new(known.and_then(|known| known.share.take())),
             fetched_at: Cell::new(None),
             tried_at: Cell::new(None),
+            trouble: RefCell::new(None),
             fetching: Cell::new(false),
         })
     }

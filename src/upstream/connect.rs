@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use socket2::{Domain, Protocol, Socket as RawSocket, Type};
 
+use crate::language::Text;
 use crate::runtime::{
     end_when_unacknowledged, label, probe_when_quiet, Reactor, Socket, Timer, Wait, Watched,
     UNACKNOWLEDGED_MAX,
@@ -42,7 +43,7 @@ pub enum ConnectError {
     /// No address accepted the connection; the last error.
     Tcp(io::Error),
     /// The TLS handshake failed, or the certificate is not to be trusted.
-    Tls(String),
+    Tls(Text),
     /// A wait ran out.
     Timeout(Wait),
 }

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::io;
 
+use crate::language::{System, Text, Words};
+use crate::message;
 use crate::runtime::Wait;
 use crate::upstream::connect::ConnectError;
 use crate::upstream::tls::plain;
@@ -46,38 +48,56 @@ impl fmt::Display for Error {
             Error::Busy(_, wait)
             | Error::Timeout(wait)
             | Error::Connect(ConnectError::Timeout(wait)) => {
-                write!(f, "{}超时 (timed out after {} s)", wait.label, wait.length.as_secs_f64())
+                let (label, seconds) = (wait.label, wait.length.as_secs_f64());
+                let message =
+                    message!("{label}超时，{seconds} s", "{label}: timed out after {seconds} s");
+                message.fmt(f)
             }
             Error::Connect(ConnectError::Resolve(host, error)) => {
-                write!(f, "域名 {host} 解析失败 (name not resolved): {error}")
+                let error = System(error);
+                message!("域名 {host} 解析失败: {error}", "name not resolved: {host}: {error}")
+                    .fmt(f)
             }
             Error::Connect(ConnectError::Tcp(error)) => {
-                write!(f, "无法连接 (cannot connect): {error}")
+                let error = System(error);
+                message!("无法连接: {error}", "cannot connect: {error}").fmt(f)
             }
             Error::Connect(ConnectError::Tls(cause)) => {
-                write!(f, "TLS失败 (TLS failed): {cause}")
+                message!("TLS失败: {cause}", "TLS failed: {cause}").fmt(f)
             }
             Error::Io(error) => {
-                write!(f, "连接中断 (connection broke): {}", plain(&error.to_string()))
+                let error = system_or_tls(error);
+                let message = message!("连接中断: {error}", "connection broke: {error}");
+                message.fmt(f)
             }
-            Error::Closed(false) => f.write_str("连接在响应前被关闭 (closed before an answer)"),
-            Error::Closed(true) => f.write_str("响应头被截断 (answer was cut short)"),
-            Error::Head(error) => write!(f, "响应无效 (invalid answer): {error}"),
-            Error::Body(error) => write!(f, "响应体无效 (invalid body): {error}"),
+            Error::Closed(false) => Words("连接在响应前被关闭", "closed before an answer").fmt(f),
+            Error::Closed(true) => Words("响应头被截断", "answer was cut short").fmt(f),
+            Error::Head(error) => message!("响应无效: {error}", "invalid answer: {error}").fmt(f),
+            Error::Body(error) => message!("响应体无效: {error}", "invalid body: {error}").fmt(f),
             Error::Redirect(status, location) => {
                 let target = location.as_deref().map_or_else(|| "?".to_owned(), shown);
-                write!(
-                    f,
-                    "状态 {status} 重定向到 {target}，请修改 baseurl (redirected to {target}: change baseurl)"
+                message!(
+                    "状态 {status} 重定向到 {target}，请修改 baseurl",
+                    "status {status} redirects to {target}: change baseurl"
                 )
+                .fmt(f)
             }
             Error::Memory(limit) => {
-                write!(f, "合计内存上限 {limit} 字节已用完 (memory of {limit} bytes is used up)")
+                message!("合计内存上限 {limit} 字节已用完", "memory of {limit} bytes is used up")
+                    .fmt(f)
             }
             Error::TooLarge(limit) => {
-                write!(f, "响应过大，上限 {limit} 字节 (answer over {limit} bytes)")
+                message!("响应过大，上限 {limit} 字节", "answer over {limit} bytes").fmt(f)
             }
         }
+    }
+}
+
+/// The words of the system, or of OpenSSL, which hands its errors on as those of a socket.
+fn system_or_tls(error: &io::Error) -> Text {
+    match error.get_ref() {
+        Some(inner) => plain(&inner.to_string()),
+        None => Text::new(System(error)),
     }
 }
 

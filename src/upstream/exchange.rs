@@ -19,6 +19,7 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
+use crate::language::Words;
 use crate::runtime::{label, Permit, Timer, Wait, QUIET_MAX, UNACKNOWLEDGED_MAX};
 use crate::upstream::connect::Origin;
 use crate::upstream::pool::{Lease, Pool};
@@ -271,7 +272,7 @@ impl Sending {
     fn take_head(&mut self, of_head: bool) -> Result<Option<Head>, HeadError> {
         // A banner or other noise is refused at once, without waiting for the end of a head.
         if !self.buffer.iter().zip(b"HTTP/1.").all(|(byte, wanted)| byte == wanted) {
-            return Err(HeadError::Malformed("不是HTTP/1响应 (not an HTTP/1 answer)"));
+            return Err(HeadError::Malformed(&Words("不是HTTP/1响应", "not an HTTP/1 answer")));
         }
         while let Some(length) = self.scanner.scan(&self.buffer)? {
             let mut head = ResponseHead::parse(&self.buffer[..length])?;
@@ -285,11 +286,15 @@ impl Sending {
             }
             // It would be the end of HTTP on this connection, and no request of ours asks for it.
             if head.status == 101 {
-                return Err(HeadError::Malformed("意外的101响应 (101 that nobody asked for)"));
+                let reason = &Words("意外的101响应", "101 that nobody asked for");
+                return Err(HeadError::Malformed(reason));
             }
             self.interim += length;
             if self.interim > INTERIM_BYTES_MAX {
-                return Err(HeadError::Malformed("中间响应过多 (too many interim answers)"));
+                return Err(HeadError::Malformed(&Words(
+                    "中间响应过多",
+                    "too many interim answers",
+                )));
             }
             self.scanner = HeadScanner::default();
         }

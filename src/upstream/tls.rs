@@ -14,7 +14,9 @@ use memchr::memmem;
 use native_tls::{HandshakeError, TlsConnector, TlsStream};
 use smol::lock::Mutex;
 
+use crate::language::{System, Text, Words};
 use crate::runtime::{offload, Watched};
+use crate::{message, text};
 
 /// The shared TLS context.
 pub struct Tls {
@@ -23,7 +25,7 @@ pub struct Tls {
     current: Mutex<Option<(u64, TlsConnector)>>,
     /// Reloads so far.
     reloads: Cell<u64>,
-    make: fn() -> Result<TlsConnector, String>,
+    make: fn() -> Result<TlsConnector, Text>,
 }
 
 impl Default for Tls {
@@ -34,7 +36,7 @@ impl Default for Tls {
 
 impl Tls {
     /// A context that `make`, on a thread of its own, makes when it is needed.
-    fn with(make: fn() -> Result<TlsConnector, String>) -> Tls {
+    fn with(make: fn() -> Result<TlsConnector, Text>) -> Tls {
         Tls { current: Mutex::default(), reloads: Cell::default(), make }
     }
 
@@ -48,11 +50,7 @@ impl Tls {
     ///
     /// # Errors
     /// What OpenSSL found wrong, in one line.
-    pub async fn handshake(
-        &self,
-        host: &str,
-        stream: Watched,
-    ) -> Result<TlsStream<Watched>, String> {
+    pub async fn handshake(&self, host: &str, stream: Watched) -> Result<TlsStream<Watched>, Text> {
         let connector = self.connector().await?;
         let mut state = match connector.connect(host, stream.under_tls()) {
             Ok(stream) => return Ok(stream),
@@ -85,7 +83,7 @@ impl Tls {
     ///
     /// # Errors
     /// What keeps OpenSSL from making one.
-    pub async fn connector(&self) -> Result<TlsConnector, String> {
+    pub async fn connector(&self) -> Result<TlsConnector, Text> {
         let mut current = self.current.lock().await;
         // Read before the context is made: another reload may come meanwhile.
         let reload = self.reloads.get();
@@ -94,11 +92,17 @@ impl Tls {
             known => known.map(|(_, connector)| connector.clone()),
         };
         // Off the event loop: reading the CA bundle takes tens of milliseconds.
-        let made = offload(self.make).await.map_err(|error| error.to_string());
+        let made = offload(self.make).await.map_err(|error| Text::new(System(&error)));
         let connector = match (made.and_then(|made| made), known) {
             (Ok(made), _) => made,
             (Err(cause), Some(known)) => {
-                log::error!("{cause}: 沿用原来的CA证书 (the CA certificates stay as they were)");
+                log::error!(
+                    "{}",
+                    message!(
+                        "{cause}: 沿用原来的CA证书",
+                        "{cause}: the CA certificates stay as they were"
+                    )
+                );
                 known
             }
             (Err(cause), None) => return Err(cause),
@@ -109,7 +113,7 @@ impl Tls {
 }
 
 /// Reads the CA files.
-fn make() -> Result<TlsConnector, String> {
+fn make() -> Result<TlsConnector, Text> {
     expect_roots()?;
     let connector = TlsConnector::new().map_err(|error| cause(&error))?;
     expect_roots()?;
@@ -119,7 +123,7 @@ fn make() -> Result<TlsConnector, String> {
 /// OpenSSL is silent about CA files that are absent, empty, or cannot be opened for want of
 /// descriptors, and a context without roots would refuse all servers from then on: so there must be
 /// some, before and after it looks.
-fn expect_roots() -> Result<(), String> {
+fn expect_roots() -> Result<(), Text> {
     let named = std::env::var_os("SSL_CERT_FILE").map(PathBuf::from);
     let found = openssl_probe::probe();
     let directory = |dir: &PathBuf| dir.read_dir().is_ok_and(|mut dir| dir.next().is_some());
@@ -127,16 +131,19 @@ fn expect_roots() -> Result<(), String> {
         return Ok(());
     }
     let Some(file) = named.or(found.cert_file) else {
-        return Err(
-            "没有CA证书，请安装 ca-certificates (no CA certificates: install them)".to_owned()
-        );
+        return Err(Words(
+            "没有CA证书，请安装 ca-certificates",
+            "no CA certificates: install ca-certificates",
+        )
+        .into());
     };
     let cause = match holds_certificate(&file) {
         Ok(true) => return Ok(()),
-        Ok(false) => "没有证书 (holds no certificate)".to_owned(),
-        Err(error) => error.to_string(),
+        Ok(false) => Words("没有证书", "holds no certificate").into(),
+        Err(error) => Text::new(System(&error)),
     };
-    Err(format!("CA {}: {cause}", file.display()))
+    let file = file.display();
+    Err(text!("CA {file}: {cause}", "CA {file}: {cause}"))
 }
 
 /// Whether a file has a certificate in PEM (RFC 7468).
@@ -146,12 +153,26 @@ fn holds_certificate(file: &Path) -> io::Result<bool> {
     Ok(mark(b"-----BEGIN CERTIFICATE-----") || mark(b"-----BEGIN TRUSTED CERTIFICATE-----"))
 }
 
-fn cause(error: &native_tls::Error) -> String {
+fn cause(error: &native_tls::Error) -> Text {
     plain(&error.to_string())
 }
 
+/// What OpenSSL says most often.
+const REASONS: [(&str, &str); 10] = [
+    ("certificate verify failed", "证书验证失败"),
+    ("self-signed certificate", "自签名证书"),
+    ("self-signed certificate in certificate chain", "证书链中有自签名证书"),
+    ("unable to get local issuer certificate", "找不到签发者的证书"),
+    ("certificate has expired", "证书已过期"),
+    ("certificate is not yet valid", "证书尚未生效"),
+    ("hostname mismatch", "证书与主机名不符"),
+    ("IP address mismatch", "证书与IP地址不符"),
+    ("wrong version number", "对方使用的不是TLS"),
+    ("unexpected eof while reading", "对方断开了连接"),
+];
+
 /// OpenSSL's words, or any other library's, without the place in its sources and in one line.
-pub fn plain(text: &str) -> String {
+pub fn plain(text: &str) -> Text {
     let mut reasons: Vec<&str> = Vec::new();
     for part in text.split(", ") {
         // "error:0A000086:SSL routines:tls_post_process_server_certificate:certificate verify
@@ -167,7 +188,13 @@ pub fn plain(text: &str) -> String {
         }
     }
     reasons.retain(|reason| !reason.is_empty());
-    reasons.join(": ").replace(char::is_control, " ")
+    let english = reasons.join(": ").replace(char::is_control, " ");
+    for reason in &mut reasons {
+        let known = REASONS.iter().find(|(english, _)| english == reason);
+        *reason = known.map_or(*reason, |(_, chinese)| chinese);
+    }
+    let chinese = reasons.join(": ").replace(char::is_control, " ");
+    text!("{chinese}", "{english}")
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! Message bodies: where one ends (RFC 9112 §6 and §7). A state machine that can be fed any split
 //! of the same bytes.
 
+use crate::language::Words;
 use std::fmt;
 use std::ops::Range;
 
@@ -37,10 +38,11 @@ pub enum BodyError {
 
 impl fmt::Display for BodyError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            BodyError::Chunk => "分块编码无效 (malformed chunked coding)",
-            BodyError::Truncated => "响应被截断 (body was cut short)",
-        })
+        match self {
+            BodyError::Chunk => Words("分块编码无效", "malformed chunked coding"),
+            BodyError::Truncated => Words("响应被截断", "body was cut short"),
+        }
+        .fmt(f)
     }
 }
 

@@ -44,12 +44,13 @@ pub struct Reply {
 }
 
 impl Reply {
-    /// A JSON document.
-    pub fn json(status: u16, body: Vec<u8>) -> Reply {
+    /// A JSON document; a line feed behind it keeps a terminal's prompt on a line of its own.
+    pub fn json(status: u16, mut body: Vec<u8>) -> Reply {
+        body.push(b'\n');
         Reply::new(status, "application/json", ReplyBody::Owned(body))
     }
 
-    /// A JSON document that others are sent, too; its status is 200.
+    /// A JSON document, its line feed included, that others are sent, too; its status is 200.
     pub fn shared_json(body: Rc<Vec<u8>>) -> Reply {
         Reply::new(200, "application/json", ReplyBody::Shared(body))
     }

@@ -13,7 +13,7 @@ const FISH: &str = include_str!("../../deploy/completions/ai_proxy.fish");
 
 /// The options that the help lists, dashes included.
 fn options() -> BTreeSet<&'static str> {
-    let lines = HELP.lines().filter(|line| line.trim_start().starts_with('-'));
+    let lines = HELP.1.lines().filter(|line| line.trim_start().starts_with('-'));
     let lines = lines.filter(|line| line.starts_with("  -") || line.starts_with("      --"));
     let words = |line: &'static str| line.split([' ', ',']).filter(|word| !word.is_empty());
     let options: BTreeSet<_> =

@@ -53,7 +53,7 @@ fn a_key_or_token_in_quotes_is_warned_about_by_its_place_and_never_shown() {
             let said = checked(&config);
             let lines = warnings(&said, path);
             assert_eq!(lines.len(), 1, "{secret} in {path}: {said}");
-            assert!(lines[0].contains("引号") && lines[0].contains("quot"), "{}", lines[0]);
+            assert!(lines[0].contains("quot"), "{}", lines[0]);
             assert!(!said.contains("hidden"), "{said}");
         }
     }
@@ -129,7 +129,7 @@ fn a_configuration_that_was_replaced_behind_its_mount_is_warned_about() {
     let directory = TempDir::new();
     let run = run(directory.path(), &["--check", "--config", &path]);
     assert_eq!(run.code, Some(0), "{run:?}");
-    assert!(run.stdout.contains("挂载") && run.stdout.contains("mount the directory"), "{run:?}");
+    assert!(run.stdout.contains("mount the directory"), "{run:?}");
 
     let launch = Launch { arguments: vec!["--config".to_owned(), path], ..Launch::default() };
     let proxy = TestProxy::launch(launch);

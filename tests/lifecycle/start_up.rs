@@ -66,7 +66,7 @@ fn a_key_sent_over_plain_http_is_warned_about() {
         proxy
             .stderr()
             .lines()
-            .any(|line| line.starts_with("警告") && line.contains(&format!(" {name} ")))
+            .any(|line| line.starts_with("warning") && line.contains(&format!(" {name} ")))
     };
     eventually("a warning", || warned("exposed"));
     pause(100);

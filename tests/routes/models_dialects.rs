@@ -56,7 +56,8 @@ fn the_list_has_the_shape_of_the_asker() {
     let text = answer.text();
     let first = r#"{"data":[{"type":"model","id":"p/m","display_name":"p/m","created_at":"2023-06-16T17:03:22Z"},"#;
     assert!(text.starts_with(first), "{text}");
-    assert!(text.ends_with(r#""has_more":false,"first_id":"p/m","last_id":"q/m"}"#), "{text}");
+    let last = "\"has_more\":false,\"first_id\":\"p/m\",\"last_id\":\"q/m\"}\n";
+    assert!(text.ends_with(last), "{text}");
     let ids = ["p/m", "p/vendor/deep:free", "p/a@b c", "p/名", "q/m"].map(str::to_owned);
     assert_eq!(page(&proxy, ""), (ids.to_vec(), false));
     assert_eq!(anthropic(&proxy, "/models").text(), text, "without /v1");
@@ -133,10 +134,10 @@ fn one_model_is_told_in_the_dialect_of_the_asker() {
         assert_eq!(&anthropic(&proxy, path).json(), entry, "{path}");
     }
     let bytes = r#"{"id":"p/m","object":"model","owned_by":"p","created":1686935002}"#;
-    assert_eq!(proxy.get("/v1/models/p/m").text(), bytes);
+    assert_eq!(proxy.get("/v1/models/p/m").text(), format!("{bytes}\n"));
     let bytes =
         r#"{"type":"model","id":"p/m","display_name":"p/m","created_at":"2023-06-16T17:03:22Z"}"#;
-    assert_eq!(anthropic(&proxy, "/v1/models/p/m").text(), bytes);
+    assert_eq!(anthropic(&proxy, "/v1/models/p/m").text(), format!("{bytes}\n"));
 }
 
 #[test]

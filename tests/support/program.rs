@@ -25,13 +25,16 @@ impl Finished {
     }
 }
 
-/// A command for the program in `directory`, without proxy settings from outside.
+/// A command for the program in `directory`, without proxy settings and language from outside.
 pub fn command(directory: &Path) -> Command {
     let mut command = Command::new(PROGRAM);
     command.current_dir(directory).stdin(Stdio::null());
     command.stdout(Stdio::piped()).stderr(Stdio::piped());
     for name in ["http_proxy", "https_proxy", "all_proxy", "no_proxy"] {
         command.env_remove(name).env_remove(name.to_uppercase());
+    }
+    for name in ["LC_ALL", "LC_MESSAGES", "LANG"] {
+        command.env_remove(name);
     }
     command
 }

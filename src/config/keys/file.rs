@@ -2,10 +2,11 @@
 
 use std::net::Ipv6Addr;
 
-use super::Kind::{Boolean, Integer, Lines, Seconds, SecondsOrZero, Size, Text, Word, Words};
+use super::Kind::{Boolean, Integer, Lines, List, Seconds, SecondsOrZero, Size, Text, Word};
 use super::Shown::{Elsewhere, Limit, Plain, Titled};
-use super::{key, needs_restart, required, wanted, Key, Presence, Shown, Value};
+use super::{key, needs_restart, required, wanted, Key, Presence, Shown, Value, OFF};
 use crate::config::Config;
+use crate::language::Words;
 
 const PORT_MAX: u64 = u16::MAX as u64;
 const UPSTREAM_CONNECTIONS_MAX: u64 = 100_000;
@@ -26,22 +27,27 @@ pub(in crate::config) const KEYS: &[Key<Config>] = &[
     "port to listen on (the example file uses 8001); 0 picks a free one, printed at start",
     "监听端口（示例文件用 8001）；0 表示自动选一个空闲端口，启动时打印",
     "Listen port; 0 picks a free one, printed at start. Changing it needs a restart." }),
-    key! { log_level, Word, Titled("日志级别"),
+    key! { log_level, Word, Titled(Words("日志级别", "log_level")),
     "`DEBUG`, `INFO`, `WARNING`, `ERROR` or `CRITICAL`. `INFO` writes a line for each chat",
     "`DEBUG`、`INFO`、`WARNING`、`ERROR` 或 `CRITICAL`。`INFO` 为每次聊天写一行",
     "The least severe level that is logged, in upper or lower case. INFO writes one line per request.",
     r##""default": "WARNING", "anyOf": [{"enum": ["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL", null]}, {"type": "string", "pattern": "^([Dd][Ee][Bb][Uu][Gg]|[Ii][Nn][Ff][Oo]|[Ww][Aa][Rr][Nn][Ii][Nn][Gg]|[Ee][Rr][Rr][Oo][Rr]|[Cc][Rr][Ii][Tt][Ii][Cc][Aa][Ll])$"}, {"$ref": "#/$defs/reference"}]"## },
-    required(key! { providers, Lines("0"), Titled("提供商"),
+    key! { language, Word, Plain,
+    "`\"en\"` or `\"zh\"`: what the terminal speaks; without it `LC_ALL`, `LC_MESSAGES` or `LANG` decide: Chinese for `zh…`, else English. With `\"en\"` the log and the errors over HTTP are in English, too; otherwise they are in Chinese with the English meaning in brackets",
+    "`\"en\"` 或 `\"zh\"`：终端信息的语言；缺省时由 `LC_ALL`、`LC_MESSAGES` 或 `LANG` 决定：`zh…` 为中文，否则为英文。设为 `\"en\"` 时，日志和 HTTP 错误信息也是英文；否则它们是中文，括号内附英文",
+    "Language of the terminal, zh or en; without it the environment decides. With en the log and the errors over HTTP are in English, too.",
+    r##""enum": ["en", "zh", null]"## },
+    required(key! { providers, Lines(Words("0", "0")), Titled(Words("提供商", "providers")),
     "the providers, see below. An empty list starts, with a warning",
     "提供商，见下文。空列表可以启动，但有警告",
     r#"The upstream services; their names must be unique. An object each, or the old string "name|baseurl|token" with both bars."#,
     r##""type": "array", "items": {"anyOf": [{"$ref": "#/$defs/provider"}, {"$ref": "#/$defs/providerString"}, {"$ref": "#/$defs/reference"}]}"## }),
-    wanted(key! { tokens, Lines("0"), Titled("客户端 token"),
+    wanted(key! { tokens, Lines(Words("0", "0")), Titled(Words("客户端 token", "tokens")),
     r#"who may chat: `"description\|token"`, split at the first bar. The description appears in the log, the token never. An empty list lets nobody chat"#,
     r#"谁可以聊天：`"说明\|token"`，在第一个竖线处分开。说明会出现在日志里，token 永远不会。空列表则谁都不能聊天"#,
     r#"Who may chat: "description|token" each, split at the first bar. The description appears in the log, the token never does. An empty list lets nobody chat."#,
     r##""type": ["array", "null"], "default": [], "items": {"type": "string", "anyOf": [{"pattern": "^[^|]*\\|(.|\\n)*\\S"}, {"$ref": "#/$defs/reference"}]}, "examples": [["测试|sk-test-123456"]]"## }),
-    key! { supported_models, Lines("全部放行, all models pass"), Titled("模型过滤"),
+    key! { supported_models, Lines(Words("全部放行", "all models pass")), Titled(Words("模型过滤", "supported_models")),
     "regular expressions over `provider/model`. A model passes when any of them finds a match anywhere in it (use `^` and `$`); an empty list lets all pass",
     "对 `provider/model` 的正则表达式。任意一条在其中任何位置匹配即放行（请用 `^` 和 `$`）；空列表放行全部",
     r#"Regular expressions over "provider/model". A model passes when any of them finds a match in it; an empty list lets all pass."#,
@@ -86,7 +92,7 @@ pub(in crate::config) const KEYS: &[Key<Config>] = &[
     "streaming: when the provider's head is not there after so long, send `200`, `text/event-stream` and `: keep-alive`, and another comment each time it has passed again; 0 is off. A later refusal is then an event and not a status, see [below](#behaviour-worth-knowing)",
     "流式：在该时间内没有收到提供商的响应头时，先返回 `200`、`text/event-stream` 和 `: keep-alive`，之后每隔同样时间再发一条注释；0 表示关闭。此后提供商若拒绝，客户端收到的是事件而不是状态码，见[下文](#值得知道的行为)",
     "Seconds of silence before the provider's head after which a stream's client gets 200 and SSE comments all the same; a later refusal is then an error event, not a status; 0 turns this off." },
-    key! { cors_origins, Words("off"), Plain,
+    key! { cors_origins, List(OFF), Plain,
     "pages of browsers that may use the proxy from elsewhere (CORS): their origins, exactly as `https://chat.example` or `app://obsidian.md`, with any port as `http://localhost:*`, or `*` for every page. A page needs a token all the same. Empty: nothing is said to browsers",
     "允许跨域使用代理的网页（CORS）：写来源，如 `https://chat.example` 或 `app://obsidian.md`；任意端口写 `http://localhost:*`；`*` 表示所有网页。网页仍然需要 token。为空：不向浏览器说明任何事",
     "Origins of pages that browsers may let use the proxy (CORS): exact ones, ones with any port such as http://localhost:*, or * for every page. Empty: nothing is said to browsers.",
@@ -97,14 +103,17 @@ pub(in crate::config) const KEYS: &[Key<Config>] = &[
     "Whether several processes may share the port (SO_REUSEPORT)." }),
 ];
 
-fn check_host(text: &str) -> Result<String, &'static str> {
+fn check_host(text: &str) -> Result<String, Words> {
     let host = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(text);
     if host.is_empty() || host.contains(|c: char| c.is_whitespace() || c.is_control()) {
-        return Err("不能为空，也不能含有空白 (must not be empty or contain white space)");
+        return Err(Words("不能为空，也不能含有空白", "must not be empty or contain white space"));
     }
     let address = host.split('%').next().unwrap_or_default();
     if host.contains(':') && address.parse::<Ipv6Addr>().is_err() {
-        return Err("只写主机名或地址，端口写在 port (a name or an address only; the port goes into `port`)");
+        return Err(Words(
+            "只写主机名或地址，端口写在 port",
+            "a name or an address only; the port goes into `port`",
+        ));
     }
     Ok(host.to_owned())
 }

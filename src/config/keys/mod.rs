@@ -7,7 +7,10 @@ mod provider;
 pub(super) use self::file::KEYS;
 pub(super) use self::provider::PROVIDER_KEYS;
 use super::node::Node;
-use super::ConfigError;
+use super::similar::similar;
+use super::{ConfigError, Mistakes};
+use crate::language::Words;
+use crate::message;
 
 /// One key of the object that fills a `T`.
 pub(super) struct Key<T: 'static> {
@@ -38,6 +41,9 @@ pub(super) struct Doc {
     pub(super) rule: &'static str,
 }
 
+/// Zero, where that is never, and an empty list, where that is nothing.
+pub(super) const OFF: Words = Words("关闭", "off");
+
 /// The form of a value, and how it is printed.
 #[derive(Clone, Copy)]
 pub(super) enum Kind {
@@ -51,15 +57,15 @@ pub(super) enum Kind {
     SecondsOrZero,
     Boolean,
     /// A string that the function accepts, perhaps changed.
-    Text(fn(&str) -> Result<String, &'static str>),
+    Text(fn(&str) -> Result<String, crate::language::Words>),
     /// A boolean or a URL.
     SwitchOrUrl,
     /// A string whose type says what it may hold.
     Word,
     /// An array of strings, printed on one line; an empty one is printed as this.
-    Words(&'static str),
+    List(Words),
     /// An array, printed on one line each under their number; an empty one is printed as this.
-    Lines(&'static str),
+    Lines(Words),
 }
 
 /// Where `--check` shows a key, and how a reload says that it changed.
@@ -68,7 +74,7 @@ pub(super) enum Shown {
     /// In a line made by hand, or in that of another key.
     Elsewhere,
     /// Under this title; a reload has words of its own for it (`diff`).
-    Titled(&'static str),
+    Titled(Words),
     /// Under its name, among the limits; a reload has one line for all of these.
     Limit,
     /// Under its name: in a file among the limits, in a provider only when it is not the default. A
@@ -145,38 +151,52 @@ pub(super) use key;
 ///
 /// # Errors
 ///
-/// No object; a key of the table that is given twice, or missing though required; a bad value.
+/// No object; and of all keys: given twice, missing though required, a bad value.
 pub(super) fn read<T>(
     keys: &[Key<T>],
     object: &Node<'_>,
     target: &mut T,
 ) -> Result<(), ConfigError> {
     let entries = object.entries()?;
+    let mut mistakes = Mistakes::default();
     let mut seen = std::collections::HashSet::new();
+    let meant = |name: &str| similar(name, keys.iter().map(|key| key.name));
+    let is_known = |name: &str| keys.iter().any(|key| key.name == name);
     for (name, node) in &entries {
-        let again = !seen.insert(name);
-        if !keys.iter().any(|key| key.name == name) {
-            if !again {
-                node.warn("未知的键，已忽略 (unknown key, ignored)");
-            }
-        } else if again {
-            return Err(node.error("出现了两次 (is given twice)"));
+        match (seen.insert(name), is_known(name), meant(name)) {
+            (false, true, _) => mistakes.add(node.error(Words("出现了两次", "is given twice"))),
+            (true, false, None) => node.warn(Words("未知的键，已忽略", "unknown key, ignored")),
+            (true, false, Some(key)) => node.warn(message!(
+                "未知的键，已忽略；是否应为 {key}？",
+                "unknown key, ignored; did you mean {key}?"
+            )),
+            _ => {}
         }
     }
     for key in keys {
         let given = entries.iter().find(|(name, _)| name == key.name);
         match (given.filter(|(_, node)| !node.is_null()), key.presence) {
-            (Some((_, node)), _) => (key.read)(target, node)?,
+            (Some((_, node)), _) => mistakes.note((key.read)(target, node)),
             (None, Presence::Required) => {
-                return Err(object.part(key.name).error("缺少此项 (is missing)"));
+                let like = |name: &&String| !is_known(name) && meant(name) == Some(key.name);
+                let missing = object.part(key.name);
+                mistakes.add(match entries.iter().map(|(name, _)| name).find(like) {
+                    Some(name) => missing.error(message!(
+                        "缺少此项；{name} 是否应为 {}？",
+                        "is missing; is {name} meant to be {}?",
+                        key.name
+                    )),
+                    None => missing.error(Words("缺少此项", "is missing")),
+                });
             }
             (None, Presence::Wanted) => {
-                object.part(key.name).warn("缺少，按空列表处理 (missing, taken as an empty list)");
+                let missing = Words("缺少，按空列表处理", "missing, taken as an empty list");
+                object.part(key.name).warn(missing);
             }
             (None, Presence::Optional) => {}
         }
     }
-    Ok(())
+    mistakes.none()
 }
 
 /// For one line of `--check`: the titled keys of an object, and those that are not the default.
@@ -184,8 +204,8 @@ pub(super) fn show<T: Default>(keys: &[Key<T>], object: &T) -> String {
     let mut line = String::new();
     for key in keys {
         let label = match key.shown {
-            Shown::Titled(title) => title,
-            Shown::Plain if !(key.same)(object, &T::default()) => key.name,
+            Shown::Titled(title) => title.to_string(),
+            Shown::Plain if !(key.same)(object, &T::default()) => key.name.to_owned(),
             _ => continue,
         };
         line.push_str(&format!("  {label}: {}", (key.show)(object)));
@@ -203,12 +223,16 @@ pub(super) trait Value: Sized {
     /// In words for `--check`; a secret only by its presence.
     fn show(&self, kind: &Kind) -> String;
 
-    /// As an element of an array, beside those before it.
+    /// As an element of an array, beside those before it, each with its place.
     ///
     /// # Errors
     ///
     /// It must not stand beside them.
-    fn stands_beside(&self, _earlier: &[Self], _node: &Node<'_>) -> Result<(), ConfigError> {
+    fn stands_beside(
+        &self,
+        _earlier: &[(usize, Self)],
+        _node: &Node<'_>,
+    ) -> Result<(), ConfigError> {
         Ok(())
     }
 }

@@ -1,10 +1,11 @@
 //! The keys of a provider that is an object, in the order in which they are read and shown.
 
-use super::Kind::{SwitchOrUrl, Text, Word, Words};
+use super::Kind::{List, SwitchOrUrl, Text, Word};
 use super::Shown::{Elsewhere, Plain, Titled};
 use super::{key, required, Key, Presence, Shown, Value};
 use crate::config::provider_key::{check_name, read_token_file};
 use crate::config::Provider;
+use crate::language::Words;
 
 pub(in crate::config) const PROVIDER_KEYS: &[Key<Provider>] = &[
     required(key! { "provider" => name, Text(check_name), Elsewhere,
@@ -17,7 +18,7 @@ pub(in crate::config) const PROVIDER_KEYS: &[Key<Provider>] = &[
     "`http://` 或 `https://`。聊天发往 `baseurl/chat/completions`，列表取自 `baseurl/models`，其余接口类推。查询串保留在路径之后、客户端的查询串之前；主机名末尾的点只用于域名解析（TLS 使用去掉点的名字）；没有 token 时，`user:password@` 作为 Basic 凭据发送",
     "http or https URL without a fragment; a dot at the end of the host is for the resolver only. Chat goes to baseurl/chat/completions, listing to baseurl/models, and so on.",
     r##""type": "string", "anyOf": [{"pattern": "^\\s*[Hh][Tt][Tt][Pp][Ss]?://[^\\s#]+\\s*$"}, {"$ref": "#/$defs/reference"}]"## }),
-    key! { token, Word, Titled("key"),
+    key! { token, Word, Titled(Words("密钥", "key")),
     "its key, sent as `Authorization: Bearer`. Empty or absent: none is sent; a key of the client's own, in any field but the one with its token, then passes",
     "密钥，以 `Authorization: Bearer` 发送。为空或缺省：不发送；这时客户端自己的密钥可以通过，只要不在存放 token 的那个头里",
     "Its key, visible ASCII; empty or absent: none is sent.",
@@ -26,7 +27,7 @@ pub(in crate::config) const PROVIDER_KEYS: &[Key<Provider>] = &[
     "a file that holds the key, instead of `token`; a relative path starts at the directory of the configuration file",
     "存放密钥的文件，用来代替 `token`；相对路径从配置文件所在目录算起",
     "A file that holds the key, instead of token; a relative path starts at the directory of config.json." },
-    key! { model_list, Words("fetched"), Titled("models"),
+    key! { model_list, List(Words("启动时获取", "asked for at the start")), Titled(Words("模型", "models")),
     "the only models it offers. Empty or absent: its own list is fetched",
     "只提供这些模型。为空或缺省：获取提供商自己的列表",
     "The only models it offers; empty or absent: models are fetched from it." },

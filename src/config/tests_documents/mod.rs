@@ -6,6 +6,7 @@ mod schema;
 
 use super::keys::{Key, Kind, Presence, KEYS, PROVIDER_KEYS};
 use super::{Config, Provider};
+use crate::language::Language;
 
 /// A table of keys, and what is the same for all of its rows.
 struct Table<'a, T: 'static> {
@@ -14,11 +15,11 @@ struct Table<'a, T: 'static> {
 }
 
 fn of_file<R>(run: impl Fn(Table<'_, Config>) -> R) -> R {
-    run(Table { keys: KEYS, defaults: &Config::default() })
+    Language::English.speak(|| run(Table { keys: KEYS, defaults: &Config::default() }))
 }
 
 fn of_provider<R>(run: impl Fn(Table<'_, Provider>) -> R) -> R {
-    run(Table { keys: PROVIDER_KEYS, defaults: &Provider::default() })
+    Language::English.speak(|| run(Table { keys: PROVIDER_KEYS, defaults: &Provider::default() }))
 }
 
 /// Asserts that a file of the repository reads as `expected` makes it, or makes it so.
@@ -58,8 +59,9 @@ fn default_json<T>(key: &Key<T>, defaults: &T) -> Option<String> {
             Some(seconds) => format!("{:?}", seconds.parse::<f64>().expect("a number")),
             None => "0".to_owned(),
         }),
+        _ if key.name == "language" => None,
         Kind::Text(_) | Kind::Word => (!shown.is_empty()).then(|| json_string(&shown)),
-        Kind::Words(_) | Kind::Lines(_) => Some("[]".to_owned()),
+        Kind::List(_) | Kind::Lines(_) => Some("[]".to_owned()),
     }
 }
 
@@ -124,18 +126,23 @@ mod readmes {
         }
 
         fn row(&self, key: &Key<T>, chinese: bool, defaults: bool) -> String {
-            let pick = |(one, other)| if chinese { other } else { one };
-            let mut cells = pick(kind_words(key)).to_owned();
+            let pick = |(one, other): (&str, &str)| if chinese { other } else { one }.to_owned();
+            let mut cells = pick(kind_words(key));
             let required = matches!(key.presence, Presence::Required);
+            let wanted = matches!(key.presence, Presence::Wanted);
             if defaults {
                 let default = match default_json(key, self.defaults) {
-                    _ if required => pick(("required", "必填")).to_owned(),
+                    Some(json) if wanted => pick((
+                        &format!("required; without it `{json}` and a warning"),
+                        &format!("必填；缺省按 `{json}` 处理，并有警告"),
+                    )),
+                    _ if required => pick(("required", "必填")),
                     Some(json) => format!("`{json}`"),
-                    None => "".to_owned(),
+                    None => pick(("from the environment", "由环境变量决定")),
                 };
                 cells.push_str(&format!(" | {default}"));
             } else if required {
-                cells.push_str(pick((", required", "，必填")));
+                cells.push_str(&pick((", required", "，必填")));
             }
             let meaning = pick((key.doc.english, key.doc.chinese));
             format!("\n| `{}` | {cells} | {meaning} |", key.name)
@@ -151,7 +158,7 @@ fn kind_words<T>(key: &Key<T>) -> (&'static str, &'static str) {
         Kind::Boolean => ("boolean", "布尔"),
         Kind::SwitchOrUrl => ("boolean or URL", "布尔或网址"),
         Kind::Text(_) | Kind::Word => ("string", "字符串"),
-        Kind::Words(_) => ("array of strings", "字符串数组"),
+        Kind::List(_) => ("array of strings", "字符串数组"),
         Kind::Lines(_) => ("array", "数组"),
     }
 }
@@ -163,7 +170,9 @@ mod manual {
     fn the_manual_page_has_an_entry_for_each_key() {
         agrees("deploy/ai_proxy.1", |text| {
             let (file, provider) = text.split_once("\nA provider is an object").expect("two lists");
+            let (before, file) = file.split_once("\n.Sh CONFIGURATION").expect("a section");
             let file = of_file(|table| table.entries(file));
+            let file = format!("{before}\n.Sh CONFIGURATION{file}");
             let provider = of_provider(|table| table.entries(provider));
             format!("{file}\nA provider is an object{provider}")
         });

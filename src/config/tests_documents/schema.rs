@@ -57,7 +57,7 @@ impl<T> Table<'_, T> {
             Kind::Boolean => format!("\"type\": [\"boolean\", \"null\"]{default}"),
             Kind::SwitchOrUrl => format!("\"type\": [\"boolean\", \"string\", \"null\"]{default}"),
             Kind::Text(_) | Kind::Word => format!("\"type\": [\"string\", \"null\"]{default}"),
-            Kind::Words(_) => format!(
+            Kind::List(_) => format!(
                 "\"type\": [\"array\", \"null\"]{default}, \
                  \"items\": {{\"type\": \"string\", \"minLength\": 1}}"
             ),

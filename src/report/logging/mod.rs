@@ -10,6 +10,7 @@ mod sink;
 mod stamp;
 mod writer;
 
+use std::fmt;
 use std::io;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -20,6 +21,8 @@ use log::{Level, LevelFilter, Record};
 use signal_hook::consts::SIGXFSZ;
 
 use crate::config::LogLevel;
+use crate::language::{Language, System};
+use crate::text;
 use sink::{Orders, Sink};
 
 pub use outlet::tell;
@@ -54,13 +57,20 @@ pub fn init(level: LogLevel) -> Result<(), log::SetLoggerError> {
     let _ = signal_hook::flag::register(SIGXFSZ, Arc::default());
     let sink = SINK.get_or_init(Sink::new);
     if let Err(error) = writer::start(sink) {
-        say_on_stderr(&format!(
-            "ai_proxy: {FILE_NAME}: 没有写日志的线程，写入可能阻塞 (no thread for the log, writing it may block): {error}"
+        let error = System(&error);
+        say_on_stderr(&text!(
+            "ai_proxy: {FILE_NAME}: 没有写日志的线程，写入可能阻塞: {error}",
+            "ai_proxy: {FILE_NAME}: no thread for the log, writing it may block: {error}"
         ));
         writer::write_in_place(sink, Path::new(FILE_NAME));
     }
     set_level(level);
     Ok(())
+}
+
+/// The log's name, if it can be written as things are.
+pub fn name_if_writable() -> Option<&'static str> {
+    outlet::Outlet::open(Path::new(FILE_NAME)).ok().map(|_| FILE_NAME)
 }
 
 /// Changes the level for the lines that follow.
@@ -95,10 +105,11 @@ pub fn reopen() {
     }
 }
 
-/// Says something on standard error, if it can be written: `eprintln!` would panic where it cannot,
-/// and wait for ever for a pipe that is full.
-pub fn say_on_stderr(text: &str) {
-    let _ = tell(io::stderr(), &format!("{text}\n"), PATIENCE);
+/// Says something on standard error in the terminal's language, if it can be written: `eprintln!` would
+/// panic where it cannot, and wait for ever for a pipe that is full.
+pub fn say_on_stderr(message: &dyn fmt::Display) {
+    let line = Language::of_terminal().speak(|| format!("{message}\n"));
+    let _ = tell(io::stderr(), &line, PATIENCE);
 }
 
 fn name(record: &Record<'_>) -> &'static str {

@@ -6,6 +6,7 @@ use std::sync::{Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use super::stamp::Stamp;
+use crate::message;
 
 /// More than this is written without waiting.
 pub(super) const GATHERED_BYTES_MAX: usize = 32 * 1024;
@@ -163,10 +164,8 @@ impl Sink {
             stamp.append(&mut time, SystemTime::now());
             state = self.lock();
             let lost = std::mem::take(&mut state.lost);
-            let _ = writeln!(
-                state.gathered,
-                "{time} WARNING 日志曾无法写入，丢失 {lost} 行 ({lost} log lines were lost)"
-            );
+            let warning = message!("日志曾无法写入，丢失 {lost} 行", "{lost} log lines were lost");
+            let _ = writeln!(state.gathered, "{time} WARNING {warning}");
         }
         if taken.is_empty() {
             std::mem::swap(&mut state.gathered, taken);

@@ -13,6 +13,9 @@ use std::sync::mpsc::{channel, Sender};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use crate::language::{Language, System};
+use crate::message;
+
 use super::outlet::{tell, Identity, Outlet};
 use super::sink::{Orders, Sink, GATHERED_BYTES_MAX};
 use super::stamp::Stamp;
@@ -254,7 +257,12 @@ impl Writer {
     fn report_once(&mut self, error: &io::Error) {
         if !self.reported {
             let name = self.path.display();
-            let line = format!("ai_proxy: {name}: 无法写入日志 (cannot write the log): {error}\n");
+            let error = System(error);
+            let line = message!(
+                "ai_proxy: {name}: 无法写入日志: {error}\n",
+                "ai_proxy: {name}: cannot write the log: {error}\n"
+            );
+            let line = Language::of_terminal().speak(|| line.to_string());
             self.reported = tell(io::stderr(), &line, Duration::ZERO).is_ok();
         }
     }

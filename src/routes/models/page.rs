@@ -5,8 +5,10 @@ use std::ops::Range;
 use percent_encoding::percent_decode_str;
 
 use super::render;
+use crate::language::{Text, Words};
 use crate::report::Error;
 use crate::state::Visible;
+use crate::text;
 
 /// The longest page, and the page of who does not say.
 const LIMIT_MAX: usize = 1000;
@@ -27,21 +29,24 @@ fn part(
     count: usize,
     place: impl Fn(&str) -> Option<usize>,
     query: &str,
-) -> Result<(Range<usize>, bool), String> {
+) -> Result<(Range<usize>, bool), Text> {
     let limit = match value(query, "limit") {
         None => LIMIT_MAX,
-        Some(text) => limit(&text)
-            .ok_or("limit无效，应为1到1000的整数 (limit must be a whole number from 1 to 1000)")?,
+        Some(text) => limit(&text).ok_or(Words(
+            "limit无效，应为1到1000的整数",
+            "limit must be a whole number from 1 to 1000",
+        ))?,
     };
     let at = |key: &str| match value(query, key) {
         None => Ok(None),
         Some(id) => place(&id).map(Some).ok_or_else(|| {
-            format!("{key}不是列表中的模型 ({key} is the id of no model on the list)")
+            text!("{key}不是列表中的模型", "{key} is the id of no model on the list")
         }),
     };
     match (at("after_id")?, at("before_id")?) {
         (Some(_), Some(_)) => {
-            Err("after_id和before_id只能有一个 (after_id and before_id exclude each other)".into())
+            Err(Words("after_id和before_id只能有一个", "after_id and before_id exclude each other")
+                .into())
         }
         (after, None) => {
             let start = after.map_or(0, |at| at + 1);
@@ -79,7 +84,7 @@ mod tests {
 
     const IDS: [&str; 5] = ["p/a", "p/b c", "q/d:e", "q/名", "q/+"];
 
-    fn asked(query: &str) -> Result<(Range<usize>, bool), String> {
+    fn asked(query: &str) -> Result<(Range<usize>, bool), Text> {
         part(IDS.len(), |id| IDS.iter().position(|known| *known == id), query)
     }
 

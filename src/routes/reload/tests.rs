@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::thread;
 
 use super::*;
+use crate::language::Joined;
 use crate::state::testing::{file, Bench};
 
 /// A configuration file that is removed in the end.
@@ -86,7 +87,8 @@ fn a_file_that_does_not_load_changes_nothing_and_the_next_reload_may_succeed() {
         (&file(",\"max_connections\": 0"), "max_connections"),
     ] {
         file_on_disk.write(text);
-        let cause = bench.finish(reload(state)).unwrap_err();
+        let causes = bench.finish(reload(state)).unwrap_err();
+        let cause = Joined(&causes).to_string();
         assert!(cause.contains(words), "{cause}");
         assert!(Rc::ptr_eq(&before, &state.settings()));
         assert!(Rc::ptr_eq(&list, &bench.finish(models::list(state))));

@@ -70,7 +70,7 @@ fn the_readmes_name_every_row() {
 
 #[test]
 fn the_help_names_every_row() {
-    let words = crate::program::cli::HELP.split(|c: char| !c.is_alphanumeric() && c != '/');
+    let words = crate::program::cli::HELP.1.split(|c: char| !c.is_alphanumeric() && c != '/');
     let words: Vec<_> = words.flat_map(|word| word.split('/')).collect();
     for row in &ROWS {
         let first = row.suffix.trim_start_matches('/').split('/').next();

@@ -3,12 +3,13 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use futures_lite::future::{block_on, poll_once};
 
 use super::*;
+use crate::language::Language;
 
 /// Contexts that one test makes. Each test has its own.
 macro_rules! counted {
     ($made:ident, $make:ident) => {
         static $made: AtomicUsize = AtomicUsize::new(0);
-        fn $make() -> Result<TlsConnector, String> {
+        fn $make() -> Result<TlsConnector, Text> {
             $made.fetch_add(1, Ordering::SeqCst);
             TlsConnector::builder().disable_built_in_roots(true).build().map_err(|e| cause(&e))
         }
@@ -73,7 +74,7 @@ fn ca_files_that_cannot_be_read_leave_the_old_context_in_force_and_are_not_read_
     static MADE: AtomicUsize = AtomicUsize::new(0);
     let tls = Tls::with(|| match MADE.fetch_add(1, Ordering::SeqCst) {
         0 => TlsConnector::builder().disable_built_in_roots(true).build().map_err(|e| cause(&e)),
-        _ => Err("no roots".to_owned()),
+        _ => Err(Text::new("no roots")),
     });
     block_on(async {
         assert!(tls.connector().await.is_ok());
@@ -95,7 +96,8 @@ fn a_cause_names_no_source_file_of_any_build_of_openssl() {
             "error:0A000086:SSL routines:tls_post_process_server_certificate:\
              certificate verify failed:{path}:1889: (self-signed certificate)"
         );
-        assert_eq!(plain(&text), wanted);
+        assert_eq!(plain(&text).get(Language::English), wanted);
+        assert_eq!(plain(&text).get(Language::Chinese), "证书验证失败: 自签名证书");
     }
     let alert = "error:0A00045C:SSL routines:ssl3_read_bytes:tlsv13 alert certificate required:\
                  ../ssl/record/rec_layer_s3.c:1601:SSL alert number 116";

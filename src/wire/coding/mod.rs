@@ -13,6 +13,8 @@ use flate2::bufread::MultiGzDecoder;
 use flate2::{Decompress, FlushDecompress, Status};
 
 use self::zstd::Zstd;
+use crate::language::Words;
+use crate::message;
 
 /// Decoded at once.
 const PIECE_BYTES: usize = 64 * 1024;
@@ -76,14 +78,17 @@ pub enum CodingError {
 
 impl fmt::Display for CodingError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            CodingError::TooLarge => "解压后过大 (too large)",
-            CodingError::Empty => "没有内容 (it is empty)",
-            CodingError::CutShort => "数据不完整 (it is cut short)",
-            CodingError::Trailing => "结尾之后还有数据 (there are bytes behind its end)",
-            CodingError::Window => "窗口超过 8 MiB (its window is over 8 MiB)",
-            CodingError::Corrupt(reason) => return write!(f, "数据损坏: {reason} (it is corrupt)"),
-        })
+        match self {
+            CodingError::TooLarge => Words("解压后过大", "too large"),
+            CodingError::Empty => Words("没有内容", "it is empty"),
+            CodingError::CutShort => Words("数据不完整", "it is cut short"),
+            CodingError::Trailing => Words("结尾之后还有数据", "there are bytes behind its end"),
+            CodingError::Window => Words("窗口超过 8 MiB", "its window is over 8 MiB"),
+            CodingError::Corrupt(reason) => {
+                return message!("数据损坏: {reason}", "it is corrupt: {reason}").fmt(f)
+            }
+        }
+        .fmt(f)
     }
 }
 

@@ -1,5 +1,6 @@
 //! Why a form is refused.
 
+use crate::language::Words;
 use std::fmt;
 
 /// Why a form is refused.
@@ -27,23 +28,32 @@ pub enum FormError {
 
 impl fmt::Display for FormError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            FormError::Type => {
-                "Content-Type 应为一个 multipart/form-data 或 application/json (Content-Type must be one \
-                 multipart/form-data or application/json)"
+        match self {
+            FormError::Type => Words(
+                "Content-Type 应为一个 multipart/form-data 或 application/json",
+                "Content-Type must be one \
+                 multipart/form-data or application/json",
+            ),
+            FormError::Boundary => {
+                Words("Content-Type 中的 boundary 缺失或无效", "boundary is missing or invalid")
             }
-            FormError::Boundary => "Content-Type 中的 boundary 缺失或无效 (boundary is missing or invalid)",
-            FormError::PartHead => "表单某部分的头部过长 (a part's head is too long)",
-            FormError::Ambiguous => "表单中的 model 有歧义 (the form can be read in two ways as to model)",
-            FormError::TwoModels => "表单中有多个 model (the form has more than one model)",
-            FormError::ModelTooLong => "表单中的 model 过长 (the form's model is too long)",
-            FormError::ModelNotUtf8 => "表单中的 model 不是 UTF-8 (the form's model is not UTF-8)",
-            FormError::NameLonger => {
-                "模型名变长，但 model 在文件之后，长度已无法更改 (the model's name gets longer, and the length was \
-                 announced: send model before file)"
+            FormError::PartHead => Words("表单某部分的头部过长", "a part's head is too long"),
+            FormError::Ambiguous => {
+                Words("表单中的 model 有歧义", "the form can be read in two ways as to model")
             }
-            FormError::Unclosed => "表单缺少结束分隔符 (the form has no closing delimiter)",
-        })
+            FormError::TwoModels => Words("表单中有多个 model", "the form has more than one model"),
+            FormError::ModelTooLong => Words("表单中的 model 过长", "the form's model is too long"),
+            FormError::ModelNotUtf8 => {
+                Words("表单中的 model 不是 UTF-8", "the form's model is not UTF-8")
+            }
+            FormError::NameLonger => Words(
+                "模型名变长，但 model 在文件之后，长度已无法更改",
+                "the model's name gets longer, and the length was \
+                 announced: send model before file",
+            ),
+            FormError::Unclosed => Words("表单缺少结束分隔符", "the form has no closing delimiter"),
+        }
+        .fmt(f)
     }
 }
 

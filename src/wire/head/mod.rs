@@ -24,6 +24,8 @@ use std::fmt;
 use httparse::Header;
 use memchr::memchr;
 
+use crate::language::Words;
+use crate::message;
 use crate::wire::body::Framing;
 
 /// Bytes of a head, line ends included.
@@ -38,7 +40,7 @@ const NAMED_MAX: usize = 16;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum HeadError {
     /// Against the grammar; the reason in Chinese and English.
-    Malformed(&'static str),
+    Malformed(&'static Words),
     /// More than [`HEAD_BYTES_MAX`] bytes or [`FIELDS_MAX`] fields, or a `Connection` that names
     /// more than `NAMED_MAX` of them.
     TooLarge,
@@ -53,15 +55,15 @@ pub enum HeadError {
 impl fmt::Display for HeadError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            HeadError::Malformed(reason) => f.write_str(reason),
-            HeadError::TooLarge => write!(
-                f,
-                "消息头过大，上限 {HEAD_BYTES_MAX} 字节和 {FIELDS_MAX} 个字段 \
-                 (head too large: limit {HEAD_BYTES_MAX} bytes and {FIELDS_MAX} fields)"
-            ),
-            HeadError::Version => f.write_str("不支持的HTTP版本 (unsupported HTTP version)"),
-            HeadError::Coding => f.write_str("不支持的传输编码 (unsupported transfer coding)"),
-            HeadError::Expectation => f.write_str("不支持的Expect (unknown expectation)"),
+            HeadError::Malformed(reason) => reason.fmt(f),
+            HeadError::TooLarge => message!(
+                "消息头过大，上限 {HEAD_BYTES_MAX} 字节和 {FIELDS_MAX} 个字段",
+                "head too large: limit {HEAD_BYTES_MAX} bytes and {FIELDS_MAX} fields"
+            )
+            .fmt(f),
+            HeadError::Version => Words("不支持的HTTP版本", "unsupported HTTP version").fmt(f),
+            HeadError::Coding => Words("不支持的传输编码", "unsupported transfer coding").fmt(f),
+            HeadError::Expectation => Words("不支持的Expect", "unknown expectation").fmt(f),
         }
     }
 }
@@ -72,14 +74,20 @@ impl From<httparse::Error> for HeadError {
             httparse::Error::TooManyHeaders => HeadError::TooLarge,
             httparse::Error::Version => HeadError::Version,
             httparse::Error::HeaderName => {
-                HeadError::Malformed("字段名无效 (malformed header name)")
+                HeadError::Malformed(&Words("字段名无效", "malformed header name"))
             }
             httparse::Error::HeaderValue => {
-                HeadError::Malformed("字段值无效 (malformed header value)")
+                HeadError::Malformed(&Words("字段值无效", "malformed header value"))
             }
-            httparse::Error::NewLine => HeadError::Malformed("换行无效 (malformed line end)"),
-            httparse::Error::Status => HeadError::Malformed("状态行无效 (malformed status line)"),
-            httparse::Error::Token => HeadError::Malformed("起始行无效 (malformed start line)"),
+            httparse::Error::NewLine => {
+                HeadError::Malformed(&Words("换行无效", "malformed line end"))
+            }
+            httparse::Error::Status => {
+                HeadError::Malformed(&Words("状态行无效", "malformed status line"))
+            }
+            httparse::Error::Token => {
+                HeadError::Malformed(&Words("起始行无效", "malformed start line"))
+            }
         }
     }
 }
@@ -102,7 +110,7 @@ impl HeadScanner {
         while let Some(found) = memchr(b'\n', &within[self.seen..]) {
             let feed = self.seen + found;
             if feed == 0 || bytes[feed - 1] != b'\r' {
-                return Err(HeadError::Malformed("行尾必须是CRLF (bare line feed)"));
+                return Err(HeadError::Malformed(&Words("行尾必须是CRLF", "bare line feed")));
             }
             let empty = feed - 1 == self.line;
             self.seen = feed + 1;
@@ -173,7 +181,7 @@ impl<'b> Control<'b> {
                 self.length = Some(length);
                 Ok(())
             }
-            _ => Err(HeadError::Malformed("Content-Length无效 (invalid Content-Length)")),
+            _ => Err(HeadError::Malformed(&Words("Content-Length无效", "invalid Content-Length"))),
         }
     }
 
@@ -183,9 +191,10 @@ impl<'b> Control<'b> {
             return Ok(self.length.map(Framing::Length));
         }
         if self.length.is_some() || minor == 0 {
-            return Err(HeadError::Malformed(
-                "Transfer-Encoding与Content-Length或HTTP/1.0冲突 (conflicting message length)",
-            ));
+            return Err(HeadError::Malformed(&Words(
+                "Transfer-Encoding与Content-Length或HTTP/1.0冲突",
+                "conflicting message length",
+            )));
         }
         if self.codings > 1 || !self.chunked {
             return Err(HeadError::Coding);

@@ -8,6 +8,7 @@ use super::credentials::Rank;
 use super::cross_origin::CrossOrigin;
 use super::fields::{stays, Stays};
 use super::{list, push_field, trim, Control, HeadError, FIELDS_MAX};
+use crate::language::Words;
 use crate::wire::body::Framing;
 
 /// Names the model beside the body.
@@ -79,10 +80,10 @@ impl RequestHead {
             other => other,
         })?;
         if parsed.is_partial() {
-            return Err(HeadError::Malformed("消息头不完整 (incomplete head)"));
+            return Err(HeadError::Malformed(&Words("消息头不完整", "incomplete head")));
         }
         let (Some(method), Some(target), Some(minor)) = (raw.method, raw.path, raw.version) else {
-            return Err(HeadError::Malformed("起始行无效 (malformed request line)"));
+            return Err(HeadError::Malformed(&Words("起始行无效", "malformed request line")));
         };
         let fields = &*raw.headers;
         let control = Control::read(fields)?;
@@ -257,16 +258,20 @@ fn check_host(fields: &[httparse::Header<'_>], minor: u8) -> Result<(), HeadErro
     let mut hosts = fields.iter().filter(|field| field.name.eq_ignore_ascii_case("host"));
     let host = hosts.next();
     if hosts.next().is_some() {
-        return Err(HeadError::Malformed("Host重复 (more than one Host)"));
+        return Err(HeadError::Malformed(&Words("Host重复", "more than one Host")));
     }
     let Some(host) = host else {
         let allowed = minor == 0;
-        return if allowed { Ok(()) } else { Err(HeadError::Malformed("缺少Host (no Host)")) };
+        return if allowed {
+            Ok(())
+        } else {
+            Err(HeadError::Malformed(&Words("缺少Host", "no Host")))
+        };
     };
     if is_authority(trim(host.value)) {
         Ok(())
     } else {
-        Err(HeadError::Malformed("Host无效 (malformed Host)"))
+        Err(HeadError::Malformed(&Words("Host无效", "malformed Host")))
     }
 }
 
@@ -300,7 +305,7 @@ fn path_of<'t>(method: &str, target: &'t str) -> Result<(&'t str, &'t str), Head
     } else {
         let (scheme, rest) = target.split_once("://").unwrap_or_default();
         if !scheme.eq_ignore_ascii_case("http") && !scheme.eq_ignore_ascii_case("https") {
-            return Err(HeadError::Malformed("请求目标无效 (malformed request target)"));
+            return Err(HeadError::Malformed(&Words("请求目标无效", "malformed request target")));
         }
         match rest.find(['/', '?', '#']) {
             Some(end) if rest[end..].starts_with('/') => &rest[end..],

@@ -2,6 +2,7 @@
 
 use super::fields::stays_of_response;
 use super::{push_field, trim, Control, HeadError, FIELDS_MAX};
+use crate::language::Words;
 use crate::wire::body::Framing;
 
 /// Room behind a relayed head for our own fields and a small body.
@@ -55,13 +56,13 @@ impl ResponseHead {
         let mut parser = httparse::ParserConfig::default();
         parser.allow_spaces_after_header_name_in_responses(true);
         if parser.parse_response(&mut raw, bytes)?.is_partial() {
-            return Err(HeadError::Malformed("消息头不完整 (incomplete head)"));
+            return Err(HeadError::Malformed(&Words("消息头不完整", "incomplete head")));
         }
         let (Some(status), Some(minor)) = (raw.code, raw.version) else {
-            return Err(HeadError::Malformed("状态行无效 (malformed status line)"));
+            return Err(HeadError::Malformed(&Words("状态行无效", "malformed status line")));
         };
         if status < 100 {
-            return Err(HeadError::Malformed("状态码无效 (malformed status code)"));
+            return Err(HeadError::Malformed(&Words("状态码无效", "malformed status code")));
         }
         let control = Control::read(raw.headers)?;
         let framing = control.framing(minor)?;

@@ -5,6 +5,8 @@
 //! [`message!`](crate::message) from both texts, and its language is chosen where it is written; what it
 //! quotes is in the same one.
 
+mod others;
+
 use std::cell::Cell;
 use std::fmt;
 use std::sync::atomic::{AtomicU8, Ordering};
@@ -21,6 +23,7 @@ pub enum Language {
     English,
 }
 
+pub use self::others::{JsonReason, System};
 use Language::{Both, Chinese, English};
 
 static OF_PROGRAM: AtomicU8 = AtomicU8::new(0);
@@ -92,48 +95,101 @@ impl fmt::Display for Words {
     }
 }
 
-/// A message that outlives what it was made of.
+impl std::error::Error for Words {}
+
+/// A message that outlives what it was made of, perhaps behind the place that it is about.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Text {
+    place: String,
     chinese: String,
     english: String,
+    both: String,
 }
 
 impl Text {
     /// The text in both languages.
     pub fn new(message: impl fmt::Display) -> Text {
-        let (chinese, english) =
-            (Chinese.speak(|| message.to_string()), English.speak(|| message.to_string()));
-        Text { chinese, english }
+        Text::at(String::new(), message)
     }
 
-    /// The text in one language: Chinese, or else English.
-    pub fn get(&self, language: Language) -> &str {
-        if language == Chinese {
-            &self.chinese
-        } else {
-            &self.english
+    /// The same behind `place`, which stands there once. Control characters, which keys and file names
+    /// may hold, become spaces.
+    pub fn at(place: String, message: impl fmt::Display) -> Text {
+        let one_line = |text: String| match text.contains(char::is_control) {
+            true => text.replace(char::is_control, " "),
+            false => text,
+        };
+        let said = |language: Language| one_line(language.speak(|| message.to_string()));
+        let (chinese, english) = (said(Chinese), said(English));
+        let both = if chinese == english { english.clone() } else { said(Both) };
+        Text { place: one_line(place), chinese, english, both }
+    }
+
+    /// The text in one language.
+    pub fn get(&self, language: Language) -> String {
+        language.speak(|| self.to_string())
+    }
+}
+
+/// Several texts in one line.
+pub struct Joined<'a>(pub &'a [Text]);
+
+impl fmt::Display for Joined<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, text) in self.0.iter().enumerate() {
+            f.write_str(if index > 0 { "; " } else { "" })?;
+            text.fmt(f)?;
         }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+impl Text {
+    pub(crate) fn contains(&self, part: &str) -> bool {
+        self.to_string().contains(part)
     }
 
-    /// The same with `change` made to both texts.
-    #[must_use]
-    pub fn map(&self, change: impl Fn(&str) -> String) -> Text {
-        Text { chinese: change(&self.chinese), english: change(&self.english) }
+    pub(crate) fn starts_with(&self, part: &str) -> bool {
+        self.to_string().starts_with(part)
+    }
+}
+
+#[cfg(test)]
+impl PartialEq<&str> for Text {
+    fn eq(&self, text: &&str) -> bool {
+        let said = self.to_string();
+        said == *text
+    }
+}
+
+impl From<Words> for Text {
+    fn from(words: Words) -> Text {
+        Text::new(words)
     }
 }
 
 impl fmt::Display for Text {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.chinese == self.english {
-            return f.write_str(&self.english);
-        }
-        write_in_current(f, |f| f.write_str(&self.chinese), |f| f.write_str(&self.english))
+        f.write_str(&self.place)?;
+        f.write_str(match Language::current() {
+            Both => &self.both,
+            Chinese => &self.chinese,
+            English => &self.english,
+        })
     }
 }
 
 /// What [`message!`](crate::message) makes: two ways to write the same.
-pub struct Message<C, E>(pub C, pub E);
+pub struct Message<C, E> {
+    /// Writes the Chinese text.
+    pub chinese: C,
+    /// Writes the English text.
+    pub english: E,
+    /// What stands in brackets behind the Chinese text in place of the English one, which repeats its
+    /// values.
+    pub gloss: Option<&'static str>,
+}
 
 impl<C, E> fmt::Display for Message<C, E>
 where
@@ -141,20 +197,40 @@ where
     E: Fn(&mut fmt::Formatter<'_>) -> fmt::Result,
 {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write_in_current(f, &self.0, &self.1)
+        match (Language::current(), self.gloss) {
+            (Both, Some(gloss)) => {
+                Chinese.speak(|| (self.chinese)(f))?;
+                write!(f, " ({gloss})")
+            }
+            _ => write_in_current(f, &self.chinese, &self.english),
+        }
     }
 }
 
 /// A message from its Chinese and its English format string; both may name values in scope. It is
-/// written when it is shown, in the language that is current then.
+/// written when it is shown, in the language that is current then. A gloss and `=>` before the English
+/// string are for both languages together, where the English one would say the values again.
 #[macro_export]
 macro_rules! message {
-    ($chinese:literal, $english:literal $(, $($argument:tt)*)?) => {
-        $crate::language::Message(
-            |f: &mut std::fmt::Formatter<'_>| f.write_fmt(format_args!($chinese $(, $($argument)*)?)),
-            |f: &mut std::fmt::Formatter<'_>| f.write_fmt(format_args!($english $(, $($argument)*)?)),
-        )
+    ($chinese:literal, $gloss:literal => $english:literal $(, $($argument:tt)*)?) => {
+        $crate::language::Message {
+            gloss: Some($gloss),
+            ..$crate::message!($chinese, $english $(, $($argument)*)?)
+        }
     };
+    ($chinese:literal, $english:literal $(, $($argument:tt)*)?) => {
+        $crate::language::Message {
+            chinese: |f: &mut std::fmt::Formatter<'_>| f.write_fmt(format_args!($chinese $(, $($argument)*)?)),
+            english: |f: &mut std::fmt::Formatter<'_>| f.write_fmt(format_args!($english $(, $($argument)*)?)),
+            gloss: None,
+        }
+    };
+}
+
+/// The same as a [`Text`].
+#[macro_export]
+macro_rules! text {
+    ($($message:tt)*) => { $crate::language::Text::new($crate::message!($($message)*)) };
 }
 
 fn write_in_current(
