@@ -2,7 +2,7 @@
 //! sockets or HTTP.
 //!
 //! A new key is a field with its default here, a row of `keys` with its range and its texts, and
-//! whatever uses it; `tests_documents` writes it into the schema and the tables of the READMEs.
+//! whatever uses it; `tests_documents` writes it into the schema and the tables of docs/configuration.md.
 
 mod advice;
 mod base_url;

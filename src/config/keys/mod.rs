@@ -31,9 +31,9 @@ pub(super) struct Key<T: 'static> {
 #[cfg(test)]
 pub(super) struct Doc {
     pub(super) kind: Kind,
-    /// Markdown for README.md.
+    /// Markdown for docs/configuration.md.
     pub(super) english: &'static str,
-    /// Markdown for README.zh-CN.md.
+    /// Markdown for docs/zh-CN/configuration.md.
     pub(super) chinese: &'static str,
     /// Plain text for the schema; empty: `english`.
     pub(super) schema: &'static str,

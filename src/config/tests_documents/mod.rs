@@ -1,4 +1,4 @@
-//! The schema, the tables of the READMEs and the entries of the manual page say what the tables of
+//! The schema, the tables of docs/configuration.md and the entries of the manual page say what the tables of
 //! keys say. `UPDATE=1 cargo test --lib documents` writes them; an entry of the manual page only
 //! when there is none.
 
@@ -89,20 +89,20 @@ fn plain<T>(key: &Key<T>) -> String {
         .unwrap_or_default()
 }
 
-mod readmes {
+mod pages {
     use super::*;
 
     #[test]
-    fn the_tables_of_the_english_readme_are_those_of_the_keys() {
-        agrees("README.md", |text| {
+    fn the_tables_of_the_english_page_are_those_of_the_keys() {
+        agrees("docs/configuration.md", |text| {
             let text = of_file(|table| table.written(text, "| key | type | default | meaning |"));
             of_provider(|table| table.written(&text, "| key | type | meaning |"))
         });
     }
 
     #[test]
-    fn the_tables_of_the_chinese_readme_are_those_of_the_keys() {
-        agrees("README.zh-CN.md", |text| {
+    fn the_tables_of_the_chinese_page_are_those_of_the_keys() {
+        agrees("docs/zh-CN/configuration.md", |text| {
             let text = of_file(|table| table.written(text, "| 键 | 类型 | 默认值 | 含义 |"));
             of_provider(|table| table.written(&text, "| 键 | 类型 | 含义 |"))
         });

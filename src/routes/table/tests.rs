@@ -57,8 +57,9 @@ fn who_asks_for_models_names_the_dialect() {
 }
 
 #[test]
-fn the_readmes_name_every_row() {
-    for text in [include_str!("../../../README.md"), include_str!("../../../README.zh-CN.md")] {
+fn the_documents_name_every_row() {
+    let english = include_str!("../../../docs/endpoints.md");
+    for text in [english, include_str!("../../../docs/zh-CN/endpoints.md")] {
         for row in &ROWS {
             let named = text
                 .lines()
