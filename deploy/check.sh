@@ -45,21 +45,20 @@ if grep -i error <<<"$said"; then fail "logrotate"; fi
 say "Dockerfile"
 hadolint Dockerfile
 
-say "kubernetes.yaml"
+say "Kubernetes"
 yamllint --strict -d '{extends: default, rules: {line-length: {max: 110}, document-start: disable,
-    braces: {max-spaces-inside: 0}, comments: {min-spaces-from-content: 1}}}' deploy/kubernetes.yaml
-kubernetes-validate --strict --kubernetes-version 1.37 deploy/kubernetes.yaml
-# The configuration in it, read by the program itself if it has been built.
+    braces: {max-spaces-inside: 0}, comments: {min-spaces-from-content: 1}}}' deploy/kubernetes-*.yaml
+kubernetes-validate --strict --kubernetes-version 1.37 deploy/kubernetes-*.yaml
+# The configurations in them, read by the program itself if it has been built.
 for binary in "$target"/{release,debug}/ai_proxy; do
     [ ! -x "$binary" ] || break
 done
-if [ -x "$binary" ]; then
+for file in deploy/kubernetes-*.yaml; do
+    [ -x "$binary" ] || { skip "the configuration in $file: the program has not been built" && continue; }
     python3 -c 'import sys, yaml
-for document in yaml.safe_load_all(open("deploy/kubernetes.yaml")):
+for document in yaml.safe_load_all(open(sys.argv[1])):
     if document["kind"] == "ConfigMap":
-        print(document["data"]["config.json"])' >"$root/config.json"
+        print(document["data"]["config.json"])' "$file" >"$root/config.json"
     OPENAI_API_KEY=key CLIENT_TOKEN=token "$binary" --config "$root/config.json" --check | tail -1
-else
-    skip "the configuration in kubernetes.yaml: the program has not been built"
-fi
+done
 say "all good"
