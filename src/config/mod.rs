@@ -115,6 +115,8 @@ with_defaults! {
         pub early_keepalive: Option<Duration> = None,
         /// Pages of browsers that may use the proxy; empty: nothing is said to browsers.
         pub cors_origins: Vec<CorsOrigin> = Vec::new(),
+        /// Whether responses of providers say where the time went.
+        pub explain: bool = false,
         /// Whether several processes may share the port (`SO_REUSEPORT`).
         pub reuse_port: bool = false,
         /// What is odd but no error, each in one line that names file and key.

@@ -102,6 +102,7 @@ pub async fn relay(
             return Err(upstream(upstream::Error::TooLarge(terms.body_bytes_max)));
         }
     }
+    entry.push_explanation(&mut response.head.relayed);
     let stream = Stream::new(response, held, connection, terms, entry, false);
     Ok(Response::Stream(stream.with_share(share)))
 }

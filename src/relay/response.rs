@@ -162,6 +162,7 @@ pub(super) fn whole(
     entry.status = response.head.status;
     entry.chunks = response.decoder.chunks();
     entry.bytes = body.len() as u64;
+    entry.push_explanation(&mut head);
     let framing = match response.head.framing {
         Framing::None => Framing::None,
         _ => Framing::Length(body.len() as u64),

@@ -1,15 +1,19 @@
 //! One request, from its head to its line in the log and its counts.
 
-use std::fmt::{self, Display};
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
+use super::explain::{self, Explanation};
 use super::outcome::Outcome;
 use super::stats::Stats;
-use crate::language::Language;
 use crate::runtime::Clock;
-use crate::upstream::Provider;
+use crate::upstream::{Provider, Timings};
+use crate::wire::{Reply, NAMED_MODEL};
+
+use self::line::{Labels, Line};
+
+mod line;
 
 /// What kind of line a request has in the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,6 +49,8 @@ pub struct Entry {
     first_byte: Option<Duration>,
     /// Whether an idle upstream connection served it.
     reused: Option<bool>,
+    /// What the client, or the configuration, wants to be told of it.
+    explanation: Option<Box<Explanation>>,
     /// When its head was complete.
     started: Instant,
     clock: Rc<Clock>,
@@ -68,6 +74,7 @@ impl Entry {
             chunks: 0,
             first_byte: None,
             reused: None,
+            explanation: None,
             started: clock.real_now(),
             clock: clock.clone(),
             stats: stats.clone(),
@@ -80,6 +87,39 @@ impl Entry {
         self.kind = Kind::Chat;
     }
 
+    /// Has the head of the response say where the time went.
+    pub fn explain(&mut self) {
+        self.explanation = Some(Explanation::new());
+    }
+
+    /// Where the exchange writes down how long its parts take, if somebody wants to know.
+    pub fn timings(&self) -> Option<Rc<Timings>> {
+        self.explanation.as_ref().map(|explanation| explanation.timings.clone())
+    }
+
+    fn server_timing(&self) -> Option<String> {
+        let now = self.clock.real_now();
+        self.explanation.as_ref().map(|explanation| explanation.server_timing(self.started, now))
+    }
+
+    /// Puts that into the head of a provider's response, which has no empty line at its end yet.
+    pub fn push_explanation(&self, head: &mut Vec<u8>) {
+        if let Some(server_timing) = self.server_timing() {
+            explain::push(head, &server_timing, &self.model);
+        }
+    }
+
+    /// Puts the same into one of ours.
+    pub fn explained(&self, reply: Reply) -> Reply {
+        match self.server_timing() {
+            Some(timing) if self.model.is_empty() => reply.with("server-timing", timing),
+            Some(timing) => reply
+                .with("server-timing", timing)
+                .with(NAMED_MODEL, explain::model_value(&self.model)),
+            None => reply,
+        }
+    }
+
     /// Takes note that what came is no request.
     pub fn mark_refused(&mut self) {
         self.kind = Kind::Refused;
@@ -87,7 +127,11 @@ impl Entry {
 
     /// Takes note that the head of a provider's response has come.
     pub fn note_provider_head(&mut self, reused: bool) {
-        self.first_byte = Some(self.clock.real_now().saturating_duration_since(self.started));
+        let now = self.clock.real_now();
+        self.first_byte = Some(now.saturating_duration_since(self.started));
+        if let Some(explanation) = &mut self.explanation {
+            explanation.head_at = Some(now);
+        }
         self.reused = Some(reused);
     }
 
@@ -154,166 +198,6 @@ impl Drop for Entry {
             let panics = std::thread::panicking();
             self.finish(if panics { &Outcome::Panicked } else { &Outcome::Stopped });
         }
-    }
-}
-
-/// What stands before and behind the values of a line.
-struct Labels {
-    request: &'static str,
-    client: &'static str,
-    refused: &'static str,
-    model: &'static str,
-    provider: &'static str,
-    status: &'static str,
-    size: &'static str,
-    bytes: &'static str,
-    chunks: &'static str,
-    first_byte: &'static str,
-    /// New, reused.
-    connection: [&'static str; 2],
-    end: &'static str,
-    duration: &'static str,
-    seconds: &'static str,
-}
-
-const CHINESE: Labels = Labels {
-    request: "请求 ",
-    client: " 客户端: ",
-    refused: " 请求被拒绝: ",
-    model: " 模型: ",
-    provider: " 提供商: ",
-    status: " 状态: ",
-    size: " 大小: ",
-    bytes: " 字节",
-    chunks: " 数据块: ",
-    first_byte: " 首字节: ",
-    connection: [" 连接: 新建", " 连接: 复用"],
-    end: " 结束: ",
-    duration: " 耗时: ",
-    seconds: " 秒",
-};
-
-const ENGLISH: Labels = Labels {
-    request: "request ",
-    client: " client: ",
-    refused: " refused: ",
-    model: " model: ",
-    provider: " provider: ",
-    status: " status: ",
-    size: " size: ",
-    bytes: " bytes",
-    chunks: " chunks: ",
-    first_byte: " first byte: ",
-    connection: [" connection: new", " connection: reused"],
-    end: " end: ",
-    duration: " duration: ",
-    seconds: " s",
-};
-
-impl Labels {
-    fn current() -> &'static Labels {
-        match Language::current() {
-            Language::English => &ENGLISH,
-            Language::Both | Language::Chinese => &CHINESE,
-        }
-    }
-}
-
-struct Line<'a> {
-    entry: &'a Entry,
-    outcome: &'a Outcome,
-}
-
-// Piece by piece: `write!` would take half as long again as all else that INFO costs.
-impl fmt::Display for Line<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (entry, labels) = (self.entry, Labels::current());
-        f.write_str(labels.request)?;
-        f.write_str(&entry.id)?;
-        f.write_str(labels.client)?;
-        if !entry.client.is_empty() {
-            Plain(&entry.client).fmt(f)?;
-            f.write_str("@")?;
-        }
-        write_address(f, entry.peer)?;
-        if !entry.model.is_empty() {
-            f.write_str(labels.model)?;
-            Plain(&entry.model).fmt(f)?;
-        }
-        if let Some(provider) = &entry.provider {
-            f.write_str(labels.provider)?;
-            f.write_str(provider.name())?;
-        }
-        f.write_str(labels.status)?;
-        write_number(f, entry.status.into())?;
-        f.write_str(labels.size)?;
-        write_number(f, entry.bytes)?;
-        f.write_str(labels.bytes)?;
-        if entry.chunks > 0 {
-            f.write_str(labels.chunks)?;
-            write_number(f, entry.chunks)?;
-        }
-        if let Some(first_byte) = entry.first_byte {
-            f.write_str(labels.first_byte)?;
-            write_seconds(f, first_byte, labels)?;
-        }
-        if let Some(reused) = entry.reused {
-            f.write_str(labels.connection[usize::from(reused)])?;
-        }
-        f.write_str(labels.end)?;
-        match self.outcome {
-            Outcome::Failed(error) => Plain(&error.to_string()).fmt(f)?,
-            outcome => outcome.fmt(f)?,
-        }
-        f.write_str(labels.duration)?;
-        write_seconds(f, entry.clock.real_now().saturating_duration_since(entry.started), labels)
-    }
-}
-
-fn write_number(f: &mut fmt::Formatter<'_>, number: u64) -> fmt::Result {
-    f.write_str(itoa::Buffer::new().format(number))
-}
-
-/// Seconds with three decimals: `0.532 秒`.
-fn write_seconds(f: &mut fmt::Formatter<'_>, length: Duration, labels: &Labels) -> fmt::Result {
-    write_number(f, length.as_secs())?;
-    let milliseconds = length.subsec_millis();
-    f.write_str(match milliseconds {
-        0..10 => ".00",
-        10..100 => ".0",
-        _ => ".",
-    })?;
-    write_number(f, milliseconds.into())?;
-    f.write_str(labels.seconds)
-}
-
-fn write_address(f: &mut fmt::Formatter<'_>, address: SocketAddr) -> fmt::Result {
-    let SocketAddr::V4(address) = address else { return address.fmt(f) };
-    for (index, octet) in address.ip().octets().into_iter().enumerate() {
-        f.write_str(if index > 0 { "." } else { "" })?;
-        write_number(f, octet.into())?;
-    }
-    f.write_str(":")?;
-    write_number(f, address.port().into())
-}
-
-/// Characters of a text from outside.
-const SHOWN_MAX: usize = 400;
-
-/// Text from outside: one line, of limited length.
-pub struct Plain<'a>(pub &'a str);
-
-impl fmt::Display for Plain<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Usual names are written in one step.
-        if self.0.len() <= SHOWN_MAX && !self.0.contains(char::is_control) {
-            return f.write_str(self.0);
-        }
-        for character in self.0.chars().take(SHOWN_MAX) {
-            let shown = if character.is_control() { '?' } else { character };
-            fmt::Write::write_char(f, shown)?;
-        }
-        Ok(())
     }
 }
 

@@ -3,6 +3,7 @@
 mod dialect;
 mod entry;
 mod error;
+mod explain;
 mod json;
 pub mod logging;
 mod outcome;

@@ -41,6 +41,9 @@ pub fn admit<'s>(
     entry.begin_chat();
     let token = authorise(settings, head)?;
     entry.client.clone_from(&token.description);
+    if head.explain || settings.explain {
+        entry.explain();
+    }
     Ok(token)
 }
 
@@ -159,7 +162,7 @@ pub fn routed<'p>(
 /// Whatever keeps a response from being begun.
 pub async fn ask(
     state: &State,
-    message: Message,
+    mut message: Message,
     connection: &mut Connection,
     terms: &Terms<'_>,
     entry: &mut Entry,
@@ -167,6 +170,7 @@ pub async fn ask(
     let Terms { provider, timeouts, .. } = terms;
     // Boxed, like all that is over before the response streams: an open stream stays small.
     let timer = Timer::new(state.clock());
+    message.measure(entry.timings());
     let exchange = Box::pin(exchange(&state.pool, &provider.origin, message, timeouts, &timer));
     let mut early =
         timeouts.early_after.map(|after| Box::new(Early::new(after, terms, connection)));

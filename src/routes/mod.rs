@@ -49,7 +49,7 @@ pub async fn respond(
         }
     };
     let response = result.unwrap_or_else(|error| match error.reply(dialect, &entry.id) {
-        Some(reply) => Response::ours(reply, Some(error), connection, &entry.id),
+        Some(reply) => Response::ours(entry.explained(reply), Some(error), connection, &entry.id),
         None => {
             entry.status = 0;
             Response::Nothing

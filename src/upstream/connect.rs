@@ -58,8 +58,17 @@ impl From<Wait> for ConnectError {
 pub struct Connected {
     /// The connection, its TLS handshake done where there is one.
     pub socket: Socket,
-    /// How long TCP took to connect: about one round trip.
-    pub tcp_took: Duration,
+    /// How long that took.
+    pub took: Took,
+}
+
+/// How long the steps to a connection took.
+#[derive(Clone, Copy, Default)]
+pub struct Took {
+    /// TCP: about one round trip.
+    pub tcp: Duration,
+    /// The TLS handshake.
+    pub tls: Duration,
 }
 
 /// A connection on its way.
@@ -91,7 +100,7 @@ impl Network {
     async fn open(&self, origin: &Origin) -> Result<Connected, ConnectError> {
         let timer = Timer::new(&self.reactor.clock);
         let wait = Wait::new(label::CONNECT, timer.now(), CONNECT_MAX);
-        let (watched, tcp_took) = timer
+        let (watched, tcp) = timer
             .within(wait, async {
                 let addresses = self.resolver.resolve(&origin.host).await;
                 let addresses =
@@ -101,12 +110,15 @@ impl Network {
             })
             .await??;
         if !origin.https {
-            return Ok(Connected { socket: Socket::plain(watched), tcp_took });
+            let took = Took { tcp, tls: Duration::ZERO };
+            return Ok(Connected { socket: Socket::plain(watched), took });
         }
         let wait = Wait::new(label::TLS, timer.now(), CONNECT_MAX);
+        let begun = timer.real_now();
         let handshake = self.tls.handshake(server_name(&origin.host), watched);
         let stream = timer.within(wait, handshake).await?.map_err(ConnectError::Tls)?;
-        Ok(Connected { socket: Socket::tls(stream), tcp_took })
+        let took = Took { tcp, tls: timer.real_now() - begun };
+        Ok(Connected { socket: Socket::tls(stream), took })
     }
 }
 

@@ -24,17 +24,17 @@ use crate::runtime::{label, Permit, Timer, Wait, QUIET_MAX, UNACKNOWLEDGED_MAX};
 use crate::upstream::connect::Origin;
 use crate::upstream::pool::{Lease, Pool};
 use crate::upstream::timeouts::Timeouts;
+use crate::upstream::timings::{Part, Stopwatch};
 use crate::wire::{Decoder, HeadError, HeadScanner, ResponseHead};
+
+use self::repeat::may_repeat;
+
+mod repeat;
 
 pub use super::error::Error;
 pub use super::message::Message;
 pub use super::response::UpstreamResponse;
 
-/// A reused connection that dies later than this after the request, if TCP took next to nothing to
-/// connect, may have died of the request.
-const REPEAT_WITHIN_MIN: Duration = Duration::from_millis(20);
-/// The same, however long TCP took to connect.
-const REPEAT_WITHIN_MAX: Duration = Duration::from_millis(500);
 /// By then all that was sent is acknowledged, or the kernel has ended the connection: the provider
 /// is alive and thinks.
 const ACKNOWLEDGED_AFTER: Duration = Duration::from_secs(31);
@@ -59,7 +59,10 @@ pub async fn exchange(
     timeouts: &Timeouts,
     timer: &Timer,
 ) -> Result<UpstreamResponse, Error> {
-    let mut permit = wait_for_permit(pool, timeouts.queue, timer).await?;
+    let mut watch = Stopwatch::start(message.timings.take(), timer);
+    let permit = wait_for_permit(pool, timeouts.queue, timer).await;
+    watch.lap(Part::Queue);
+    let mut permit = permit?;
     let mut attempt = 0;
     // The repeat has no more time than the first attempt.
     let mut first_sent = None;
@@ -67,10 +70,14 @@ pub async fn exchange(
         // A connection that may have died of age is not for what cannot be sent twice.
         let fresh = attempt > 0 || message.is_streamed();
         let lease = pool.lease(permit, origin, fresh).await;
+        let opened = lease.as_ref().ok().filter(|lease| !lease.reused);
+        watch.lap_connection(opened.map_or(Duration::ZERO, |lease| lease.took.tls));
         let lease = lease.map_err(Error::Connect)?;
         let (sent_at, really_sent_at) = *first_sent.get_or_insert((timer.now(), timer.real_now()));
         let mut sending = Sending::new(lease, sent_at);
-        let error = match sending.head(&mut message, timeouts, timer).await {
+        let head = sending.head(&mut message, timeouts, timer).await;
+        watch.lap(Part::FirstByte);
+        let error = match head {
             Ok((head, _)) if head.is_redirect() => {
                 return Err(Error::Redirect(head.status, head.location));
             }
@@ -80,7 +87,7 @@ pub async fn exchange(
         let age = timer.real_now() - really_sent_at;
         let Sending { lease, response_bytes, .. } = sending;
         if !error.is_death()
-            || !may_repeat(attempt, lease.reused, response_bytes, age, lease.tcp_took)
+            || !may_repeat(attempt, lease.reused, response_bytes, age, lease.took.tcp)
         {
             return Err(error);
         }
@@ -100,25 +107,6 @@ async fn wait_for_permit(
     let wait = Wait::new(label::QUEUE, timer.now(), length);
     let permit = timer.within(wait, pool.permits.take()).await;
     permit.map(Some).map_err(|wait| Error::Busy(pool.permits.limit(), wait))
-}
-
-/// A provider may close an idle connection just as we use it. Anything else is not ours to repeat:
-/// a request that it has begun to work on may cost money (RFC 9110 §9.2.2). `age` is the time from
-/// the request to the news that its connection is dead.
-fn may_repeat(
-    attempt: u32,
-    reused: bool,
-    response_bytes: u64,
-    age: Duration,
-    tcp_took: Duration,
-) -> bool {
-    attempt == 0 && reused && response_bytes == 0 && age < repeat_within(tcp_took)
-}
-
-/// How soon after the request the news must come that its connection was dead already: a round
-/// trip, which is what TCP took to connect, and as much again for delays.
-fn repeat_within(tcp_took: Duration) -> Duration {
-    (2 * tcp_took).clamp(REPEAT_WITHIN_MIN, REPEAT_WITHIN_MAX)
 }
 
 type Head = (ResponseHead, Decoder);

@@ -1,8 +1,10 @@
 //! A request in bytes, kept as long as it may have to be sent once more; an upload goes on as it comes.
 
 use std::io;
+use std::rc::Rc;
 use std::task::{ready, Context, Poll};
 
+use super::timings::Timings;
 use crate::runtime::{PipeReader, Share, Socket};
 
 /// The start of the body that goes out in one write with the head.
@@ -21,6 +23,8 @@ pub struct Message {
     rest: Option<PipeReader>,
     /// Bytes that the kernel has taken.
     sent: usize,
+    /// Who wants to know how long what takes.
+    pub(super) timings: Option<Rc<Timings>>,
 }
 
 impl Message {
@@ -29,12 +33,17 @@ impl Message {
         let joined = body.len().min(FIRST_WRITE_BYTES);
         head.extend_from_slice(&body[..joined]);
         let body = if joined == body.len() { Vec::new() } else { body };
-        Message { first: head, body, joined, share, rest: None, sent: 0 }
+        Message { first: head, body, joined, share, rest: None, sent: 0, timings: None }
     }
 
     /// The same, whose body goes on with what comes out of a pipe.
     pub fn followed_by(self, rest: PipeReader) -> Message {
         Message { rest: Some(rest), ..self }
+    }
+
+    /// Has the parts of the exchange measured.
+    pub fn measure(&mut self, timings: Option<Rc<Timings>>) {
+        self.timings = timings;
     }
 
     /// Without what follows.

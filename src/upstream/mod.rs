@@ -10,6 +10,7 @@ mod pool;
 mod provider;
 mod response;
 mod timeouts;
+mod timings;
 mod tls;
 
 #[cfg(test)]
@@ -23,4 +24,5 @@ pub use self::pool::{Pool, PoolLimits};
 pub use self::provider::{authorization, is_stored_id, Call, Provider};
 pub use self::response::UpstreamResponse;
 pub use self::timeouts::Timeouts;
+pub use self::timings::{Part, Timings};
 pub use self::tls::Tls;

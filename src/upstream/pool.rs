@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use crate::runtime::{
     set_waker, Clock, Permit, Reactor, Semaphore, Socket, Timer, UNACKNOWLEDGED_MAX,
 };
-use crate::upstream::connect::{Connect, ConnectError, Connected, Network, Origin};
+use crate::upstream::connect::{Connect, ConnectError, Connected, Network, Origin, Took};
 use crate::upstream::tls::Tls;
 
 pub use policy::PoolLimits;
@@ -25,8 +25,8 @@ mod policy;
 pub struct Connection {
     /// What is read from and written to.
     pub socket: Socket,
-    /// How long TCP took to connect.
-    pub tcp_took: Duration,
+    /// How long it took to open.
+    pub took: Took,
     opened_at: Instant,
     /// When it was opened or returned: then the way to the provider was open.
     last_alive_at: Instant,
@@ -168,11 +168,11 @@ impl Pool {
         }
         self.make_room();
         let opened_at = self.now();
-        let Connected { socket, tcp_took } = self.connector.connect(origin).await?;
+        let Connected { socket, took } = self.connector.connect(origin).await?;
         self.opened.set(self.opened.get() + 1);
         let connection = Box::new(Connection {
             socket,
-            tcp_took,
+            took,
             opened_at,
             last_alive_at: opened_at,
             patient: false,

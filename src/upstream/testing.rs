@@ -12,7 +12,7 @@ use std::time::Duration;
 use crate::config::Config;
 use crate::runtime::{testing::pair, Budget, Reactor, Share, Timer};
 
-use super::connect::{Connect, ConnectError, Connected, Connecting, Origin};
+use super::connect::{Connect, ConnectError, Connected, Connecting, Origin, Took};
 use super::exchange::{exchange, Error, Message, UpstreamResponse};
 use super::pool::{Lease, Pool, PoolLimits};
 use super::provider::Provider;
@@ -41,7 +41,7 @@ impl Connect for Rc<Memory> {
             }
             let (socket, peer) = pair(&self.reactor).map_err(ConnectError::Tcp)?;
             self.peers.borrow_mut().push_back(peer);
-            Ok(Connected { socket, tcp_took: Duration::ZERO })
+            Ok(Connected { socket, took: Took::default() })
         })
     }
 }

@@ -4,6 +4,7 @@ mod answers;
 mod cancel;
 mod coded_requests;
 mod early_keepalive;
+mod explain;
 mod final_events;
 mod mislabelled_streams;
 mod passthrough;

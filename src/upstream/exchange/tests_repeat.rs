@@ -1,3 +1,4 @@
+use super::repeat::{repeat_within, REPEAT_WITHIN_MIN};
 use super::*;
 use crate::upstream::pool::PoolLimits;
 use crate::upstream::testing::{

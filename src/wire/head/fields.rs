@@ -88,6 +88,7 @@ fn candidates_with_x(letter: u8) -> &'static [Rule] {
     match letter {
         b'a' => &[
             Name("x-api-key", Credential),
+            Name("x-ai-proxy-explain", Ours),
             Name("x-azure-clientip", Front),
             Name("x-azure-socketip", Front),
             Name("x-azure-ref", Front),
@@ -166,6 +167,7 @@ mod tests {
     fn what_speaks_of_the_client_or_of_this_connection_stays() {
         for (names, reason) in [
             (&["Host", "cookie", "Accept-Encoding", "X-Request-Id"][..], Stays::Ours),
+            (&["X-AI-Proxy-Explain"], Stays::Ours),
             (&["AUTHORIZATION", "x-api-key", "Api-Key", "X-Goog-Api-Key"], Stays::Credential),
             (&HOP_BY_HOP, Stays::HopByHop),
             (&["Origin", "referer", "Sec-Fetch-Mode", "sec-ch-ua", "DNT"], Stays::Browser),

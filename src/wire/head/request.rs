@@ -46,6 +46,8 @@ pub struct RequestHead {
     pub coding: Option<String>,
     /// What [`NAMED_MODEL`] says, whose line goes on nevertheless.
     pub named_model: Option<String>,
+    /// Whether the client wants to be told where the time went (`x-ai-proxy-explain`).
+    pub explain: bool,
     /// Whether the client would rather speak WebSocket (RFC 6455 §4.1).
     pub wants_websocket: bool,
     /// Whether an `anthropic-version` says which dialect the client speaks.
@@ -102,6 +104,7 @@ impl RequestHead {
             request_id: None,
             coding: None,
             named_model: None,
+            explain: false,
             wants_websocket: false,
             is_anthropic: false,
             forwarded: false,
@@ -210,6 +213,8 @@ impl RequestHead {
                 && value.iter().all(u8::is_ascii_graphic);
             let text = std::str::from_utf8(value).ok().filter(|_| plain);
             self.request_id = text.map(str::to_owned);
+        } else if name.eq_ignore_ascii_case("x-ai-proxy-explain") {
+            self.explain = value == b"1" || value.eq_ignore_ascii_case(b"true");
         }
         Ok(())
     }
@@ -261,12 +266,8 @@ fn check_host(fields: &[httparse::Header<'_>], minor: u8) -> Result<(), HeadErro
         return Err(HeadError::Malformed(&Words("Host重复", "more than one Host")));
     }
     let Some(host) = host else {
-        let allowed = minor == 0;
-        return if allowed {
-            Ok(())
-        } else {
-            Err(HeadError::Malformed(&Words("缺少Host", "no Host")))
-        };
+        let missing = HeadError::Malformed(&Words("缺少Host", "no Host"));
+        return if minor == 0 { Ok(()) } else { Err(missing) };
     };
     if is_authority(trim(host.value)) {
         Ok(())

@@ -1,0 +1,66 @@
+//! Where the time of an exchange went, for those who ask.
+
+use std::cell::Cell;
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use crate::runtime::Timer;
+
+/// The parts of an exchange, its repeat included, in their order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// Waiting for a free connection.
+    Queue,
+    /// Name resolution and TCP; nothing on a reused connection.
+    Connect,
+    /// The TLS handshake.
+    Tls,
+    /// From the connection to the head of the response.
+    FirstByte,
+}
+
+/// How long each part of an exchange took so far.
+#[derive(Debug, Default)]
+pub struct Timings([Cell<Duration>; 4]);
+
+impl Timings {
+    /// How long a part took.
+    pub fn get(&self, part: Part) -> Duration {
+        self.0[part as usize].get()
+    }
+
+    fn add(&self, part: Part, length: Duration) {
+        self.0[part as usize].set(self.get(part) + length);
+    }
+}
+
+/// Measures one part after the other, if somebody wants to know.
+pub(super) struct Stopwatch<'t> {
+    timings: Option<Rc<Timings>>,
+    timer: &'t Timer,
+    since: Instant,
+}
+
+impl<'t> Stopwatch<'t> {
+    pub(super) fn start(timings: Option<Rc<Timings>>, timer: &'t Timer) -> Stopwatch<'t> {
+        Stopwatch { timings, timer, since: timer.real_now() }
+    }
+
+    /// What passed since the last part was of this one.
+    pub(super) fn lap(&mut self, part: Part) {
+        if let Some(timings) = &self.timings {
+            let now = self.timer.real_now();
+            timings.add(part, now - std::mem::replace(&mut self.since, now));
+        }
+    }
+
+    /// The same of a connection that was opened, with `tls` at its end.
+    pub(super) fn lap_connection(&mut self, tls: Duration) {
+        self.lap(Part::Connect);
+        if let Some(timings) = &self.timings {
+            let both = &timings.0[Part::Connect as usize];
+            both.set(both.get().saturating_sub(tls));
+            timings.add(Part::Tls, tls);
+        }
+    }
+}
