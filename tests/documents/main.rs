@@ -10,7 +10,7 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use page::{is_chinese, pages, twin, RUN};
+use page::{code, is_chinese, pages, twin, RUN};
 use regex::Regex;
 use serde_json::Value;
 use support::{TempDir, Upstream, PROGRAM};
@@ -25,6 +25,9 @@ const CLAIMS: [&str; 6] = [
     r"(总是|始终|永远)(可用|有效|能用|可以)",
     r"完全兼容|完美|保证|开箱即用",
 ];
+/// Words of OpenSSL and the system, which stand in our messages.
+const OF_OTHERS: [&str; 3] =
+    ["certificate verify failed", "wrong version number", "Address already in use"];
 /// Claims that hold: words of the line, the test file and the test.
 const PROVEN: [(&str, &str, &str); 0] = [];
 
@@ -113,6 +116,30 @@ fn collect_keys(schema: &Value, names: &mut BTreeSet<String>) {
             names.extend(value.as_object().unwrap().keys().cloned());
         }
         collect_keys(value, names);
+    }
+}
+
+#[test]
+fn the_messages_that_the_documents_explain_are_those_of_the_program() {
+    let mut sources = String::new();
+    read_sources(Path::new("src"), &mut sources);
+    for page in pages().iter().filter(|page| page.path.ends_with("errors.md")) {
+        let messages: Vec<_> = page.subjects.iter().flat_map(|cell| code(cell)).collect();
+        assert!(messages.len() > 60, "{}: {messages:?}", page.path);
+        for message in messages {
+            let said = sources.contains(message) || OF_OTHERS.contains(&message);
+            assert!(said, "{}: the program does not say {message}", page.path);
+        }
+    }
+}
+
+fn read_sources(folder: &Path, sources: &mut String) {
+    for path in fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
+        if path.is_dir() {
+            read_sources(&path, sources);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            *sources += &fs::read_to_string(&path).unwrap();
+        }
     }
 }
 

@@ -23,6 +23,8 @@ pub struct Page {
     /// Headings, tables and code blocks in their order, as both languages should have them.
     pub parts: Vec<String>,
     pub blocks: Vec<Block>,
+    /// The first cells of all rows of tables.
+    pub subjects: Vec<String>,
     pub lines: usize,
 }
 
@@ -85,6 +87,7 @@ impl Page {
             let subjects: Vec<_> = table.drain(..).map(|mut row| row.swap_remove(0)).collect();
             let names: Vec<_> = subjects.iter().map(|cell| shared(cell)).collect();
             self.parts.push(format!("table, {columns} columns, {} rows: {names:?}", names.len()));
+            self.subjects.extend(subjects);
         }
         let level = line.len() - line.trim_start_matches('#').len();
         if let (1..=6, Some(heading)) = (level, line[level..].strip_prefix(' ')) {
@@ -114,7 +117,7 @@ fn cells(row: &str) -> Vec<String> {
 }
 
 /// The pieces of code in a cell.
-fn code(cell: &str) -> impl Iterator<Item = &str> {
+pub fn code(cell: &str) -> impl Iterator<Item = &str> {
     cell.split('`').skip(1).step_by(2)
 }
 
