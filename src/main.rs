@@ -6,10 +6,10 @@ use std::net::ToSocketAddrs;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use ai_proxy::config::Config;
+use ai_proxy::config::{Config, ConfigError};
 use ai_proxy::language::{pick, Language, System, Text};
 use ai_proxy::program::cli::{self, Action};
-use ai_proxy::program::{memory, print, rlimit, run, Source};
+use ai_proxy::program::{auto, memory, print, rlimit, run, Source};
 use ai_proxy::report::logging;
 use ai_proxy::text;
 
@@ -50,6 +50,12 @@ fn start() -> Result<(), Failure> {
                 show(&(config.describe(&file) + &memory + check_left()))
             })
         }
+        Action::AutoPrint => show(&auto::text().map_err(|line| (1, vec![line]))?),
+        Action::Auto => {
+            let text = auto::text().map_err(|line| (1, vec![line]))?;
+            let config = checked(Config::parse(&text, "--auto"))?;
+            run(Source::Auto(Box::new(config))).map_err(|line| (1, vec![line]))
+        }
         Action::Run => {
             let source = match arguments.config {
                 Some(file) => Source::File(Box::new(load(&file)?), file),
@@ -84,7 +90,10 @@ fn show(text: &dyn Display) -> Result<(), Failure> {
 }
 
 fn load(file: &Path) -> Result<Config, Failure> {
-    let loaded = Config::load(file);
+    checked(Config::load(file))
+}
+
+fn checked(loaded: Result<Config, ConfigError>) -> Result<Config, Failure> {
     match &loaded {
         Ok(config) => config.set_language(),
         Err(error) => error.set_language(),

@@ -7,21 +7,21 @@ use std::path::Path;
 use std::rc::Rc;
 
 use crate::config::Config;
-use crate::language::{Language, Words};
+use crate::language::{Language, Text, Words};
 use crate::report::logging;
 use crate::runtime::detach;
 use crate::state::{Models, State};
 use crate::{message, text};
 
-use super::rlimit;
+use super::{auto, rlimit};
 
 /// Shows where it listens, what it was told, and a command to try; says what is odd, there and in the
 /// log.
-pub fn announce(config: &Config, addresses: &[SocketAddr], file: Option<&Path>) {
+pub fn announce(config: &Config, addresses: &[SocketAddr], file: Option<&Path>, is_demo: bool) {
     let language = Language::of_terminal();
     let text = language.speak(|| match file {
-        Some(file) => of_file(config, addresses, file),
-        None => of_demo(config, addresses),
+        None if is_demo => of_demo(config, addresses),
+        _ => of_providers(config, addresses, file),
     });
     // A terminal or pipe that is gone, or that nobody reads, is no reason to stop.
     let _ = logging::tell(io::stdout(), &text, logging::PATIENCE);
@@ -39,13 +39,18 @@ pub fn announce(config: &Config, addresses: &[SocketAddr], file: Option<&Path>) 
     let _ = logging::tell(io::stderr(), &said, logging::PATIENCE);
 }
 
-fn of_file(config: &Config, addresses: &[SocketAddr], file: &Path) -> String {
+fn of_providers(config: &Config, addresses: &[SocketAddr], file: Option<&Path>) -> String {
     let mut text = listening(addresses);
     let mut line = |line: &dyn std::fmt::Display| text.push_str(&format!("{line}\n"));
     let url = url(config, addresses);
     line(&message!("浏览器打开 {url} 可看状态页", "status page: open {url} in a browser"));
-    let file = file.display();
-    line(&message!("配置: {file}", "configuration: {file}"));
+    match file.map(Path::display) {
+        Some(file) => line(&message!("配置: {file}", "configuration: {file}")),
+        None => line(&Words(
+            "配置: 自动查找（ai_proxy --auto --print > config.json 可保存）",
+            "configuration: what --auto found (ai_proxy --auto --print > config.json keeps it)",
+        )),
+    }
     let count = config.providers.len();
     line(&message!("提供商: {count}", "providers: {count}"));
     for provider in &config.providers {
@@ -62,12 +67,32 @@ fn of_file(config: &Config, addresses: &[SocketAddr], file: &Path) -> String {
         }
     }
     let count = config.tokens.len();
-    line(&message!("客户端 token: {count}", "tokens: {count}"));
+    match config.tokens.first().filter(|_| file.is_none()) {
+        Some(token) => {
+            let token = token.secret.expose();
+            line(&message!(
+                "客户端 token（每次启动都不同）: {token}",
+                "token, another one at each start: {token}"
+            ));
+        }
+        None => line(&message!("客户端 token: {count}", "tokens: {count}")),
+    }
+    if file.is_none() && config.providers.is_empty() {
+        line(&nothing_found());
+    }
     if let Some(log) = logging::name_if_writable() {
         line(&message!("日志: {log}", "log: {log}"));
     }
     line(&message!("试一试: curl {url}/v1/models", "try: curl {url}/v1/models"));
     text
+}
+
+fn nothing_found() -> Text {
+    let variables = auto::variables().collect::<Vec<_>>().join(" ");
+    text!(
+        "没有找到提供商: 请启动 Ollama 等本机服务，或设置以下变量之一: {variables}",
+        "no provider was found: start a local server such as Ollama, or set one of {variables}"
+    )
 }
 
 fn listening(addresses: &[SocketAddr]) -> String {

@@ -13,10 +13,12 @@ pub const HELP: Words = Words(
     "\
 ai_proxy - 轻量级 AI 代理：一个地址，多个提供商
 
-用法: ai_proxy [--config 文件] [--check | --schema | --version | --help]
+用法: ai_proxy [--config 文件] [--check | --auto [--print] | --schema]
 
   -c, --config 文件  配置文件（默认 config.json）
       --check        检查配置，显示解析结果（隐去密钥），然后退出
+      --auto         不用配置文件：使用已知的环境变量和本机的模型服务
+      --print        与 --auto 一起：打印找到的配置，然后退出
       --schema       打印配置文件的 JSON Schema，供编辑器使用，然后退出
   -V, --version      打印版本，然后退出
   -h, --help         打印本帮助，然后退出
@@ -30,19 +32,18 @@ ai_proxy - 轻量级 AI 代理：一个地址，多个提供商
 示例:
   cp config.json.example config.json && ai_proxy
   ai_proxy --config /etc/ai_proxy/config.json --check
-  curl http://localhost:8001/v1/chat/completions \\
-    -H 'Authorization: Bearer sk-test-123456' \\
-    -H 'Content-Type: application/json' \\
-    -d '{\"model\":\"zhipu/glm-4\",\"messages\":[{\"role\":\"user\",\"content\":\"你好\"}]}'
-  curl -X POST http://localhost:8001/v1/reload    # 重新加载配置
+  curl localhost:8001/v1/chat/completions -H 'Authorization: Bearer TOKEN' \\
+    --json '{\"model\":\"zhipu/glm-4\",\"messages\":[{\"role\":\"user\",\"content\":\"Hi\"}]}'
 ",
     "\
 ai_proxy - one small proxy between AI clients and many providers
 
-Usage: ai_proxy [--config FILE] [--check | --schema | --version | --help]
+Usage: ai_proxy [--config FILE] [--check | --auto [--print] | --schema]
 
   -c, --config FILE  the configuration (default: config.json)
       --check        check it, print what it says without secrets, and exit
+      --auto         no file: use known variables and servers on this machine
+      --print        with --auto: print what was found, and exit
       --schema       print its JSON Schema, for editors, and exit
   -V, --version      print the version and exit
   -h, --help         print this help and exit
@@ -56,11 +57,8 @@ Exit status: 0 done; 2 bad arguments or configuration; 1 any other failure
 Examples:
   cp config.json.example config.json && ai_proxy
   ai_proxy --config /etc/ai_proxy/config.json --check
-  curl http://localhost:8001/v1/chat/completions \\
-    -H 'Authorization: Bearer sk-test-123456' \\
-    -H 'Content-Type: application/json' \\
-    -d '{\"model\":\"zhipu/glm-4\",\"messages\":[{\"role\":\"user\",\"content\":\"Hi\"}]}'
-  curl -X POST http://localhost:8001/v1/reload    # read the configuration again
+  curl localhost:8001/v1/chat/completions -H 'Authorization: Bearer TOKEN' \\
+    --json '{\"model\":\"zhipu/glm-4\",\"messages\":[{\"role\":\"user\",\"content\":\"Hi\"}]}'
 ",
 );
 
@@ -89,6 +87,10 @@ pub enum Action {
     Help,
     /// Print [`SCHEMA`].
     Schema,
+    /// Serve what is there, without a file.
+    Auto,
+    /// Print what is there as a configuration.
+    AutoPrint,
 }
 
 /// Reads the process's arguments. `--help` and `--version` win over whatever follows them.
@@ -103,6 +105,7 @@ pub fn arguments() -> Result<Arguments, Text> {
 fn read(mut parser: lexopt::Parser) -> Result<Arguments, Text> {
     let mut config = None;
     let mut action = Action::Run;
+    let mut print = false;
     while let Some(argument) = parser.next().map_err(|error| refusal(&error))? {
         match argument {
             Short('c') | Long("config") => {
@@ -116,6 +119,8 @@ fn read(mut parser: lexopt::Parser) -> Result<Arguments, Text> {
             }
             Long("check") => action = Action::Check,
             Long("schema") => action = Action::Schema,
+            Long("auto") => action = Action::Auto,
+            Long("print") => print = true,
             Short('V') | Long("version") => {
                 return Ok(Arguments { config, action: Action::Version })
             }
@@ -123,7 +128,23 @@ fn read(mut parser: lexopt::Parser) -> Result<Arguments, Text> {
             other => return Err(refusal(&other.unexpected())),
         }
     }
-    Ok(Arguments { config, action })
+    match (action, print, &config) {
+        (Action::Auto, _, Some(_)) => Err(unfit("--config", "--auto")),
+        (Action::Auto, true, None) => Ok(Arguments { config, action: Action::AutoPrint }),
+        (Action::Auto, ..) | (_, false, _) => Ok(Arguments { config, action }),
+        (_, true, _) => Err(text!(
+            "命令行参数错误: --print 只与 --auto 一起使用（用法见 ai_proxy --help）",
+            "bad arguments: --print goes with --auto only (see ai_proxy --help)"
+        )),
+    }
+}
+
+/// Two options that exclude each other.
+fn unfit(one: &str, other: &str) -> Text {
+    text!(
+        "命令行参数错误: {one} 与 {other} 不能同时使用（用法见 ai_proxy --help）",
+        "bad arguments: {one} and {other} exclude each other (see ai_proxy --help)"
+    )
 }
 
 fn refusal(error: &Error) -> Text {
@@ -163,6 +184,8 @@ mod tests {
             (&["-V"], None, Action::Version),
             (&["--check", "-h", "--nonsense"], None, Action::Help),
             (&["--help"], None, Action::Help),
+            (&["--auto"], None, Action::Auto),
+            (&["--print", "--auto"], None, Action::AutoPrint),
         ] {
             assert_eq!(asked(arguments), Ok(Arguments { config, action }), "{arguments:?}");
         }
@@ -178,6 +201,8 @@ mod tests {
             (&["--config"], "--config"),
             (&["--config="], "--config"),
             (&["--check=yes"], "--check"),
+            (&["--print"], "--print"),
+            (&["--auto", "-c", "a.json"], "--auto"),
         ] {
             let text = asked(arguments).expect_err(named);
             for line in [text.get(Language::Chinese), text.get(Language::English)] {
@@ -196,7 +221,15 @@ mod tests {
                 let columns: usize = line.chars().map(|c| if c.is_ascii() { 1 } else { 2 }).sum();
                 assert!(columns <= 80, "{columns}: {line}");
             }
-            for option in ["-c, --config", "--check", "--schema", "-V, --version", "-h, --help"] {
+            for option in [
+                "-c, --config",
+                "--check",
+                "--auto",
+                "--print",
+                "--schema",
+                "-V, --version",
+                "-h, --help",
+            ] {
                 assert!(help.contains(option), "{option}");
             }
         }

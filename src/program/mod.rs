@@ -1,5 +1,6 @@
 //! From a configuration to a running program, what it says on the terminal, and its end.
 
+pub mod auto;
 mod banner;
 pub mod cli;
 pub mod demo;
@@ -36,6 +37,8 @@ const STATS_EVERY: Duration = Duration::from_secs(60);
 pub enum Source {
     /// A configuration and the file it is read again from.
     File(Box<Config>, PathBuf),
+    /// What `--auto` found.
+    Auto(Box<Config>),
     /// No configuration: the embedded provider.
     Demo,
 }
@@ -49,8 +52,10 @@ pub fn run(source: Source) -> Result<(), Text> {
     let _last_lines = LastLines;
     let reactor = Reactor::new().map_err(|error| failed("epoll", &error))?;
     let executor = Rc::new(LocalExecutor::new());
+    let is_demo = matches!(source, Source::Demo);
     let (config, file) = match source {
         Source::File(config, file) => (*config, Some(file)),
+        Source::Auto(config) => (*config, None),
         Source::Demo => (start_demo(&reactor, &executor)?, None),
     };
     logging::init(config.log_level).map_err(Text::new)?;
@@ -76,7 +81,7 @@ pub fn run(source: Source) -> Result<(), Text> {
     let addresses: Vec<_> =
         listeners.iter().filter_map(|listener| listener.local_addr().ok()).collect();
     let signals = Signals::new(&reactor).map_err(|error| failed("signals", &error))?;
-    banner::announce(&config, &addresses, file.as_deref());
+    banner::announce(&config, &addresses, file.as_deref(), is_demo);
     let state = State::new(reactor.clone(), &executor, config, file, rlimit::clients_max());
     reload::prepare_tls(&state);
     models::refresh(&state);

@@ -5,7 +5,7 @@ pub mod chat;
 mod cors;
 mod decoded;
 pub mod health;
-mod model_list;
+pub mod model_list;
 pub mod models;
 pub mod page;
 mod passthrough;

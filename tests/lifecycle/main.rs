@@ -1,5 +1,6 @@
 //! The process: how it starts, what it logs, how it takes a new configuration and signals, and how it ends.
 
+mod auto;
 mod demo;
 mod drain;
 mod log;

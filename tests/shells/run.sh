@@ -39,7 +39,7 @@ in_zsh() {
     zsh -f "$here/offers.zsh" "$deploy/completions" "$1" 2>&1 | sorted
 }
 
-all='--check --config --help --schema --version'
+all='--auto --check --config --help --print --schema --version'
 # zsh quotes what it inserts.
 files='etc\ dir one.json two.json with\ space.json'
 

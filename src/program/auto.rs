@@ -1,0 +1,144 @@
+//! `--auto`: a configuration from what is there, known variables and servers on this machine.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::rc::Rc;
+use std::time::Duration;
+
+use futures_lite::future::or;
+use serde::Serialize;
+use serde_json::json;
+use smol::LocalExecutor;
+
+use crate::config::Config;
+use crate::language::{System, Text};
+use crate::routes::{model_list, query};
+use crate::runtime::{label, Reactor, Wait};
+use crate::server;
+use crate::state::State;
+
+/// How long a server on this machine may take to say what it has.
+const ANSWER_MAX: Duration = Duration::from_millis(300);
+/// As the demo's.
+const PORT: u16 = 8001;
+/// Random bytes of the token.
+const TOKEN_BYTES: usize = 24;
+
+/// A variable that holds a key, the name that its provider gets, and where that is.
+const KEYS: [(&str, &str, &str); 18] = [
+    ("OPENAI_API_KEY", "openai", "https://api.openai.com/v1"),
+    ("ANTHROPIC_API_KEY", "anthropic", "https://api.anthropic.com/v1"),
+    ("DEEPSEEK_API_KEY", "deepseek", "https://api.deepseek.com/v1"),
+    ("ZHIPUAI_API_KEY", "zhipu", "https://open.bigmodel.cn/api/paas/v4"),
+    ("MOONSHOT_API_KEY", "moonshot", "https://api.moonshot.cn/v1"),
+    ("DASHSCOPE_API_KEY", "dashscope", "https://dashscope.aliyuncs.com/compatible-mode/v1"),
+    ("SILICONFLOW_API_KEY", "siliconflow", "https://api.siliconflow.cn/v1"),
+    ("OPENROUTER_API_KEY", "openrouter", "https://openrouter.ai/api/v1"),
+    ("GROQ_API_KEY", "groq", "https://api.groq.com/openai/v1"),
+    ("MISTRAL_API_KEY", "mistral", "https://api.mistral.ai/v1"),
+    ("GEMINI_API_KEY", "gemini", "https://generativelanguage.googleapis.com/v1beta/openai"),
+    ("XAI_API_KEY", "xai", "https://api.x.ai/v1"),
+    ("ARK_API_KEY", "ark", "https://ark.cn-beijing.volces.com/api/v3"),
+    ("MINIMAX_API_KEY", "minimax", "https://api.minimax.io/v1"),
+    ("TOGETHER_API_KEY", "together", "https://api.together.xyz/v1"),
+    ("FIREWORKS_API_KEY", "fireworks", "https://api.fireworks.ai/inference/v1"),
+    ("CEREBRAS_API_KEY", "cerebras", "https://api.cerebras.ai/v1"),
+    ("NVIDIA_API_KEY", "nvidia", "https://integrate.api.nvidia.com/v1"),
+];
+
+/// The port on which a program listens unless it is told otherwise, and the name that it gets.
+const SERVERS: [(u16, &str); 5] =
+    [(11434, "ollama"), (1234, "lmstudio"), (8000, "vllm"), (8080, "llamacpp"), (1337, "jan")];
+
+/// The variables that are looked for.
+pub fn variables() -> impl Iterator<Item = &'static str> {
+    KEYS.iter().map(|(variable, ..)| *variable)
+}
+
+/// The text of a configuration with all that is there. Keys stay in their variables.
+///
+/// # Errors
+/// The kernel has no epoll to give, or no random bytes.
+pub fn text() -> Result<String, Text> {
+    let failed = |what: &str, error: &io::Error| Text::at(format!("{what}: "), System(error));
+    let reactor = Reactor::new().map_err(|error| failed("epoll", &error))?;
+    let executor = Rc::new(LocalExecutor::new());
+    let is_set = |name: &str| std::env::var(name).is_ok_and(|key| !key.trim().is_empty());
+    let with_key = |(variable, provider, base): &(&str, &'static str, &str)| Found {
+        provider,
+        baseurl: (*base).to_owned(),
+        token: Some(format!("${{{variable}}}")),
+    };
+    let mut providers: Vec<_> =
+        KEYS.iter().filter(|(variable, ..)| is_set(variable)).map(with_key).collect();
+    providers.extend(servers(&reactor, &executor));
+    let token = random_token().map_err(|error| failed("/dev/urandom", &error))?;
+    let tokens = [format!("auto|{token}")];
+    let config = FoundConfig { host: "localhost", port: PORT, providers, tokens };
+    // Strings and numbers only: it cannot fail.
+    Ok(serde_json::to_string_pretty(&config).unwrap_or_default() + "\n")
+}
+
+#[derive(Serialize)]
+struct FoundConfig {
+    host: &'static str,
+    port: u16,
+    providers: Vec<Found>,
+    tokens: [String; 1],
+}
+
+/// A provider, in the order in which people read its keys.
+#[derive(Serialize)]
+struct Found {
+    provider: &'static str,
+    baseurl: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    token: Option<String>,
+}
+
+impl Found {
+    fn server(port: u16, provider: &'static str) -> Found {
+        Found { provider, baseurl: format!("http://127.0.0.1:{port}/v1"), token: None }
+    }
+}
+
+/// Those that answer, all asked at once, in the order of [`SERVERS`].
+fn servers(reactor: &Rc<Reactor>, executor: &Rc<LocalExecutor<'static>>) -> Vec<Found> {
+    let all = SERVERS.map(|(port, name)| Found::server(port, name));
+    let all = json!({"providers": all, "tokens": []}).to_string();
+    // Made of names and addresses that are written above.
+    let Ok(config) = Config::parse(&all, "--auto") else { return Vec::new() };
+    let state = State::new(reactor.clone(), executor, config, None, 0);
+    let settings = state.settings();
+    let asked = settings.providers.iter().map(|provider| {
+        let (state, provider) = (state.clone(), provider.clone());
+        executor.spawn(async move {
+            let timer = state.timer();
+            let wait = Wait::new(label::WHOLE_ANSWER, timer.now(), ANSWER_MAX);
+            let listing = timer.within(wait, query::models(&state, &provider)).await;
+            let is_list = |body: &[u8]| model_list::read(body, body.len()).is_ok();
+            matches!(listing, Ok(Ok(list)) if list.status == 200 && is_list(&list.body))
+        })
+    });
+    let asked: Vec<_> = asked.collect();
+    let found = async {
+        let mut found = Vec::new();
+        for ((port, name), answers) in SERVERS.into_iter().zip(asked) {
+            if answers.await {
+                found.push(Found::server(port, name));
+            }
+        }
+        found
+    };
+    reactor.block_on(or(found, async {
+        server::drive(executor).await;
+        Vec::new()
+    }))
+}
+
+fn random_token() -> io::Result<String> {
+    let mut bytes = [0; TOKEN_BYTES];
+    File::open("/dev/urandom")?.read_exact(&mut bytes)?;
+    let hex = bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+    Ok(format!("sk-{hex}"))
+}
