@@ -1,4 +1,5 @@
-// Vercel's AI SDK against the real binary: its OpenAI provider asks `responses` when nothing else is said.
+// Vercel's AI SDK against the real binary: its OpenAI provider asks `responses` when nothing else is said, the
+// compatible one, which opencode and Cline have within, asks for chats.
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
@@ -6,7 +7,8 @@ import { inspect } from "node:util";
 
 import { createAnthropic } from "@ai-sdk/anthropic";
 import { createOpenAI } from "@ai-sdk/openai";
-import { embedMany, generateText, streamText } from "ai";
+import { createOpenAICompatible } from "@ai-sdk/openai-compatible";
+import { embedMany, generateText, jsonSchema, stepCountIs, streamText, tool } from "ai";
 
 import { API_KEY, BASE_URL, EARLY_URL, UNICODE, asked, assertComplete, model } from "./case.mjs";
 
@@ -16,11 +18,13 @@ globalThis.AI_SDK_LOG_WARNINGS = false;
 const settings = { baseURL: `${BASE_URL}/v1`, apiKey: API_KEY };
 const openai = createOpenAI(settings);
 const anthropic = createAnthropic(settings);
+const compatible = createOpenAICompatible({ name: "ai_proxy", includeUsage: true, ...settings });
 
 for (const [what, path, of] of [
   ["the default", "responses", (name) => openai(name)],
   ["chat", "chat/completions", (name) => openai.chat(name)],
   ["Anthropic's", "messages", (name) => anthropic(name)],
+  ["the compatible one", "chat/completions", (name) => compatible(name)],
 ]) {
   test(`${what} is answered, whole and streamed`, async () => {
     const [name, tag] = model("echo");
@@ -35,6 +39,17 @@ for (const [what, path, of] of [
     await assertComplete(other);
   });
 }
+
+test("a stream calls a tool, and goes on with what that gave", async () => {
+  const inputSchema = jsonSchema({ type: "object", properties: { city: { type: "string" } } });
+  const weather = tool({ description: "The weather of a city.", inputSchema, execute: ({ city }) => `in ${city}: 好` });
+  for (const of of [openai, anthropic, compatible]) {
+    const stream = streamText({
+      model: of(model("agent")[0]), prompt: "x", tools: { weather }, stopWhen: stepCountIs(3), maxRetries: 0 });
+    assert.match(await stream.text, /in 北京: 好/);
+    assert.equal((await stream.totalUsage).totalTokens, 14);
+  }
+});
 
 test("an error tells its status and its words", async () => {
   const [name] = model("status-429-9");
@@ -68,7 +83,7 @@ test("keep-alives are skipped", async () => {
 });
 
 test("a stream that is cut is an error", async () => {
-  for (const provider of [openai, anthropic]) {
+  for (const provider of [openai, anthropic, compatible]) {
     const errors = [];
     const stream = streamText({
       model: provider(model("cut")[0]), prompt: "one two three four", maxRetries: 0,

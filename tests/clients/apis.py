@@ -1,6 +1,6 @@
-"""What the scripted provider says on the endpoints beside chat, as OpenAI and Anthropic say it.
+"""What the scripted provider says on the endpoints beside chat, as OpenAI and Anthropic say it, and the shapes of a chat.
 
-Each answers with the words it was given, streamed when that was asked for.
+Each endpoint answers with the words it was given, streamed when that was asked for.
 """
 
 import base64
@@ -38,6 +38,19 @@ def named(connection, event):
     """An event whose name stands before its data."""
     data = json.dumps(event, ensure_ascii=False)
     connection.chunk(f"event: {event['type']}\ndata: {data}\n\n")
+
+
+def chunk_of(delta, finish=None, **more):
+    choices = [{"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish}]
+    return {"id": "chatcmpl-1", "object": "chat.completion.chunk", "created": 1700000000,
+            "model": "scripted", "choices": choices, **more}
+
+
+def completion(message, finish="stop"):
+    choices = [{"index": 0, "message": {"role": "assistant", **message}, "finish_reason": finish}]
+    usage = {"prompt_tokens": 3, "completion_tokens": 4, "total_tokens": 7}
+    return {"id": "chatcmpl-1", "object": "chat.completion", "created": 1700000000,
+            "model": "scripted", "choices": choices, "usage": usage}
 
 
 def completions(connection, request):

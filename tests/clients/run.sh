@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Real clients against the real binary: curl, the SDKs of OpenAI, Anthropic, LangChain and Vercel, Codex CLI,
-# Claude Code and llm.
+# Claude Code, Continue and llm.
 #
 #     tests/clients/run.sh BINARY [DIRECTORY]
 #
@@ -26,7 +26,7 @@ fi
 wait "$python"
 "$directory/venv/bin/pip" list --disable-pip-version-check 2>/dev/null |
     grep -E '^(openai|openai-agents|anthropic|langchain-.*|httpx2?|llm) ' || true
-for package in openai @anthropic-ai/sdk ai @openai/codex @anthropic-ai/claude-code; do
+for package in openai @anthropic-ai/sdk ai @openai/codex @anthropic-ai/claude-code @continuedev/cli; do
     echo "$package (npm) $(node -p 'require(process.argv[1]).version' "$directory/node_modules/$package/package.json")"
 done
 

@@ -19,9 +19,9 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 import stored  # noqa: E402
 import uploads  # noqa: E402
-from apis import ANTHROPIC_FIELDS, APIS, anthropic_error  # noqa: E402
+from apis import ANTHROPIC_FIELDS, APIS, anthropic_error, chunk_of, completion  # noqa: E402
 from provider import Gone, Provider  # noqa: E402
-from toolcalls import AGENTS  # noqa: E402
+from toolcalls import AGENTS, chat  # noqa: E402
 
 # Every endpoint at which a model's name says what happens.
 APIS = {**APIS, **uploads.APIS}
@@ -62,19 +62,6 @@ LOCK = threading.Lock()
 def seen(tag):
     with LOCK:
         return SEEN.setdefault(tag, Seen())
-
-
-def chunk_of(delta, finish=None, **more):
-    choices = [{"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish}]
-    return {"id": "chatcmpl-1", "object": "chat.completion.chunk", "created": 1700000000,
-            "model": "scripted", "choices": choices, **more}
-
-
-def completion(message, finish="stop"):
-    choices = [{"index": 0, "message": {"role": "assistant", **message}, "finish_reason": finish}]
-    usage = {"prompt_tokens": 3, "completion_tokens": 4, "total_tokens": 7}
-    return {"id": "chatcmpl-1", "object": "chat.completion", "created": 1700000000,
-            "model": "scripted", "choices": choices, "usage": usage}
 
 
 def provider_error(status):
@@ -204,6 +191,11 @@ def endless(connection, request, _):
     connection.finish()
 
 
+def agent(connection, request, args):
+    """agent[-cut]: with `cut` the first answer breaks off."""
+    chat(connection, request, cut=args and len(seen(request["tag"]).requests) == 1)
+
+
 def garbage(connection, request, _):
     connection.send(b"SSH-2.0-OpenSSH_9.2\r\n\r\n")
     connection.reset()
@@ -212,7 +204,7 @@ def garbage(connection, request, _):
 SCRIPTS = {"echo": echo, "drip": drip, "tools": tools, "digest": digest, "status": status,
            "flaky": flaky, "cut": cut, "cut_inside": cut_inside, "half": half,
            "error_event": error_event, "silent": silent, "slow": slow, "endless": endless,
-           "garbage": garbage}
+           "garbage": garbage, "agent": agent}
 
 
 def tell(connection, target):

@@ -2,9 +2,9 @@
 
 import json
 
-from apis import message_item, send_message, send_response
+from apis import USAGE, chunk_of, message_item, send_message, send_response, words
 
-# What the tools of these tests are asked for: Codex, Claude Code and the Agents SDK have them under these names.
+# What the tools of these tests are asked for: Codex, Claude Code, Continue and the Agents SDK have them under these names.
 SHELL = "echo said-by-the-tool-$((40 + 2))"
 CALLS = {
     "exec_command": {"cmd": SHELL},
@@ -39,6 +39,28 @@ def write(connection, request):
         return send_message(connection, request, [{"type": "text", "text": f"The tool has said: {given}"}], "end_turn")
     block = {"type": "tool_use", "id": "toolu_1", "name": name, "input": arguments}
     send_message(connection, request, [{"type": "text", "text": "I ask it."}, block], "tool_use")
+
+
+def chat(connection, request, cut):
+    given = [message["content"] for message in request["messages"] if message["role"] == "tool"]
+    name, arguments = call({"tools": [tool["function"] for tool in request.get("tools", [])]})
+    if given or not name:
+        deltas, finish = [{"content": word} for word in words(f"The tool has said: {given}")], "stop"
+    else:
+        written = json.dumps(arguments, ensure_ascii=False)
+        asked = {"index": 0, "id": "call_1", "type": "function", "function": {"name": name, "arguments": ""}}
+        deltas, finish = [{"tool_calls": [asked]}], "tool_calls"
+        deltas += [{"tool_calls": [{"index": 0, "function": {"arguments": piece}}]} for piece in words(written)]
+    connection.stream()
+    connection.event(chunk_of({"role": "assistant", "content": None}))
+    for delta in deltas:
+        connection.event(chunk_of(delta))
+        if cut:
+            connection.reset()
+    connection.event(chunk_of({}, finish))
+    if request.get("stream_options", {}).get("include_usage"):
+        connection.event({**chunk_of({}), "choices": [], "usage": USAGE})
+    connection.finish()
 
 
 AGENTS = {"/v1/responses": respond, "/v1/messages": write}
