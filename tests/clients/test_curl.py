@@ -136,7 +136,7 @@ class Chats(ClientTest):
     def test_without_a_token_the_text_is_exact(self):
         status, fields, body = answer(CHAT, "-d", "{}")
         self.assertEqual((status, fields["content-type"]), (401, "application/json"))
-        self.assertEqual(body, '{"error":{"message":"未提供API token","type":"http_error","code":401}}')
+        self.assertEqual(body, '{"error":{"message":"未提供API token","type":"http_error","code":401}}\n')
 
     def test_only_the_models_name_changes(self):
         name, tag = model("echo")
@@ -285,7 +285,7 @@ class BehindNginx(ClientTest):
 
     def test_errors_and_chats_pass(self):
         self.assertEqual(answer(CHAT, "-d", "{}", base=self.base)[2],
-                         '{"error":{"message":"未提供API token","type":"http_error","code":401}}')
+                         '{"error":{"message":"未提供API token","type":"http_error","code":401}}\n')
         status, fields, _ = chat({"model": model("echo")[0], "messages": user("x")}, base=self.base)
         self.assertEqual((status, fields["x-request-id"]), (200, "req_upstream_42"))
 
