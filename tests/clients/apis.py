@@ -1,4 +1,4 @@
-"""What the scripted provider says on the endpoints beside chat, as OpenAI and Anthropic say it, and the shapes of a chat.
+"""What the scripted provider says on the endpoints beside chat, as OpenAI and Anthropic say it, and a chat's shapes.
 
 Each endpoint answers with the words it was given, streamed when that was asked for.
 """

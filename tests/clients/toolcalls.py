@@ -2,9 +2,9 @@
 
 import json
 
-from apis import USAGE, chunk_of, message_item, send_message, send_response, words
+from apis import USAGE, chunk_of, completion, message_item, send_message, send_response, words
 
-# What the tools of these tests are asked for: Codex, Claude Code, Continue and the Agents SDK have them under these names.
+# What the tools of these tests are asked for: Codex, Claude Code, Continue and the Agents SDK name them so.
 SHELL = "echo said-by-the-tool-$((40 + 2))"
 CALLS = {
     "exec_command": {"cmd": SHELL},
@@ -44,13 +44,17 @@ def write(connection, request):
 def chat(connection, request, cut):
     given = [message["content"] for message in request["messages"] if message["role"] == "tool"]
     name, arguments = call({"tools": [tool["function"] for tool in request.get("tools", [])]})
+    text, written = f"The tool has said: {given}", json.dumps(arguments, ensure_ascii=False)
+    asked = {"id": "call_1", "type": "function", "function": {"name": name, "arguments": written}}
     if given or not name:
-        deltas, finish = [{"content": word} for word in words(f"The tool has said: {given}")], "stop"
+        finish, message = "stop", {"content": text}
+        deltas = [{"content": word} for word in words(text)]
     else:
-        written = json.dumps(arguments, ensure_ascii=False)
-        asked = {"index": 0, "id": "call_1", "type": "function", "function": {"name": name, "arguments": ""}}
-        deltas, finish = [{"tool_calls": [asked]}], "tool_calls"
-        deltas += [{"tool_calls": [{"index": 0, "function": {"arguments": piece}}]} for piece in words(written)]
+        finish, message = "tool_calls", {"content": None, "tool_calls": [asked]}
+        deltas = [{"tool_calls": [{"index": 0, **asked, "function": {"name": name, "arguments": ""}}]},
+                  *({"tool_calls": [{"index": 0, "function": {"arguments": piece}}]} for piece in words(written))]
+    if not request.get("stream"):
+        return connection.json(completion(message, finish))
     connection.stream()
     connection.event(chunk_of({"role": "assistant", "content": None}))
     for delta in deltas:
