@@ -2,7 +2,8 @@
 # Builds the Debian package, and prints its path in the last line.
 #
 #   deploy/deb.sh           for this machine
-#   deploy/deb.sh arm64     for 64-bit ARM, from what deploy/arm64.sh has built
+#   deploy/deb.sh arm64     for ARM with 64 bits, from what deploy/arm.sh builds
+#   deploy/deb.sh armhf     for ARM with 32 bits, the same
 #
 # Install it with: apt install ./ai-proxy_VERSION_ARCH.deb
 set -euo pipefail
@@ -20,14 +21,13 @@ if [ ! -x "$target/deploy/bin/cargo-deb" ]; then
         --no-track --root "$target/deploy" --version "$CARGO_DEB" cargo-deb
 fi
 
-options=()
-if [ "${1:-}" = arm64 ]; then
-    deploy/arm64.sh
-    export CARGO_TARGET_DIR=$target/arm64
-    # The libraries of arm64.sh's OpenSSL and glibc are what the package will depend on.
-    options=(--no-build --no-strip --target aarch64-unknown-linux-gnu)
+options=(--no-build --no-strip)
+if [ $# -gt 0 ]; then
+    options+=(--target "$(triple_of "$1")")
+    deploy/arm.sh "$1"
+    # The libraries of arm.sh's OpenSSL and glibc are what the package will depend on.
+    export CARGO_TARGET_DIR=$target/$1
 else
     cargo build --release --locked
-    options=(--no-build --no-strip)
 fi
 "$target/deploy/bin/cargo-deb" --output "$target/deploy/" "${options[@]}"

@@ -30,6 +30,15 @@ packages() {
     apt-get -o DPkg::Lock::Timeout=600 install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
 }
 
+# What Rust calls a Debian architecture.
+triple_of() {
+    case $1 in
+    arm64) echo aarch64-unknown-linux-gnu ;;
+    armhf) echo armv7-unknown-linux-gnueabihf ;;
+    *) fail "unknown architecture '$1': arm64 or armhf" ;;
+    esac
+}
+
 # Runs a command in a network of its own: the demo's port is free there, and nothing gets out.
 alone() {
     unshare --net -- sh -c 'ip link set lo up && exec "$@"' sh "$@"

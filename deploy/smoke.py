@@ -103,9 +103,8 @@ class Program:
         self.banner = ""
         for line in self.process.stdout:
             self.banner += line
-            if match := re.search(r"listening on (http://127\.0\.0\.1:\d+)", line):
-                self.url = match[1]
-            if "(log)" in line:
+            if match := re.search(r"http://127\.0\.0\.1:\d+", line):
+                self.url = match[0]
                 return
         sys.exit(f"it did not start: {self.banner}")
 
