@@ -22,12 +22,9 @@ say "$(dpkg-deb --field "$package" Package Version Architecture Depends Installe
 
 base=$target/deploy/base.tar
 if [ ! -e "$base" ]; then
-    mirror=$(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' 'Codename: bookworm' | head -1)
-    [ -n "$mirror" ] || fail "apt names no mirror for bookworm"
     say "debootstrap: once on a machine"
     rm -rf "$target/deploy/base"
-    debootstrap --variant=minbase --include=systemd,libssl3,ca-certificates,procps,logrotate,curl \
-        bookworm "$target/deploy/base" "$mirror" >"$target/deploy/debootstrap.log"
+    debian "$target/deploy/base" systemd libssl3 ca-certificates procps logrotate curl
     # Every machine has it but one that no installer has seen.
     printf '127.0.0.1 localhost\n::1 localhost\n' >"$target/deploy/base/etc/hosts"
     tar -C "$target/deploy/base" -cf "$base.new" . && mv "$base.new" "$base"

@@ -39,6 +39,17 @@ triple_of() {
     esac
 }
 
+# Makes a minimal Debian 12 in the folder $1, with the packages that follow, from this machine's mirror.
+debian() {
+    local folder=$1 mirror
+    shift
+    mirror=$(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' 'Codename: bookworm' | head -1)
+    [ -n "$mirror" ] || fail "apt names no mirror for bookworm"
+    mkdir -p "$target/deploy"
+    debootstrap --variant=minbase ${1:+"--include=$(IFS=, && echo "$*")"} bookworm "$folder" "$mirror" \
+        >"$target/deploy/debootstrap.log"
+}
+
 # Runs a command in a network of its own: the demo's port is free there, and nothing gets out.
 alone() {
     unshare --net -- sh -c 'ip link set lo up && exec "$@"' sh "$@"
