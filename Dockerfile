@@ -1,9 +1,9 @@
 # docker build -t ai_proxy .
-# Run it with a directory that holds config.json, whose "host" is "0.0.0.0":
-#   docker run --read-only -p 8001:8001 -e OPENAI_API_KEY -e TZ=Asia/Shanghai \
-#       -v "$PWD/ai_proxy:/etc/ai_proxy:ro" ai_proxy
-# The directory, not the file: a mount of one file shows the old one after an editor replaced it.
-# The file must be readable for the user 65534; keys come from the environment or from token_file.
+# docker run -d --user "$(id -u):$(id -g)" --read-only -p 127.0.0.1:8001:8001 -e DEEPSEEK_API_KEY -e TZ=Asia/Shanghai \
+#     -v "$PWD/conf:/etc/ai_proxy:ro" ai_proxy
+# conf/config.json, whose "host" is "0.0.0.0", stays yours, with mode 600: the program runs as you. Without --user
+# it runs as 65534, which must then own the file: chown 65534 conf/config.json
+# Mount the directory, not the file: a mount of one file shows the old one after an editor replaced it.
 FROM rust:1-slim-bookworm AS build
 # hadolint ignore=DL3008  # Debian stable: the newest is the one with the security fixes
 RUN apt-get update \

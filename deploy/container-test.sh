@@ -25,8 +25,8 @@ leave() {
 }
 trap leave EXIT
 
-# Starts the image like an engine: read-only root, /proc, /etc/hosts, nobody; in a mount namespace of
-# its own, which smoke.py's command makes. Trusts the authority in $work/authorities.
+# Starts the image like an engine: read-only root, /proc, /etc/hosts, nobody (or $IMAGE_USER, as --user); in a
+# mount namespace of its own, which smoke.py's command makes. Trusts the authority in $work/authorities.
 cat >"$work/engine" <<END
 #!/bin/sh
 set -e
@@ -40,8 +40,9 @@ mount --bind /dev/null "\$image/dev/null"
 mount --bind "$work/authorities" "\$image/etc/ssl/certs/ca-certificates.crt"
 mount -o remount,bind,ro "\$image"
 # As runc does, so that the log's name in /proc can be opened.
-chown 65534:65534 /proc/self/fd/1
-exec setpriv --no-new-privs unshare --root="\$image" --wd=/var/log/ai_proxy --setgid 65534 --setuid 65534 \
+user=\${IMAGE_USER:-65534}
+chown "\$user:\$user" /proc/self/fd/1
+exec setpriv --no-new-privs unshare --root="\$image" --wd=/var/log/ai_proxy --setgid "\$user" --setuid "\$user" \
     /usr/bin/ai_proxy "\$@"
 END
 chmod 755 "$work" "$work/engine"
@@ -60,11 +61,18 @@ try_image() {
     chown 65534:65534 "$work/smoke"
     alone deploy/smoke.py --dns --work "$work/smoke" --seen-as /smoke --system-ca "$work/authorities" \
         unshare --mount "$work/engine"
-    # The log comes out where `docker logs` looks, and nowhere else.
-    SMOKE_KEY=key timeout --preserve-status 2 unshare --mount --net "$work/engine" --config /smoke/smoke.json 2>&1 |
-        cat >"$work/said" || true
-    grep WARNING "$work/said" || { cat "$work/said" && fail "no log on standard output"; }
-    if grep -q 'cannot write the log' "$work/said"; then fail "the log cannot be written"; fi
+    # For its own user and for another, with a configuration that only that user can read. The log comes out
+    # where `docker logs` looks, and nowhere else.
+    local user
+    for user in 65534 1000; do
+        chown "$user:$user" "$work/smoke/smoke.json"
+        [ "$(stat -c %a "$work/smoke/smoke.json")" = 600 ] || fail "mode of the configuration"
+        IMAGE_USER=$user SMOKE_KEY=key timeout --preserve-status 2 unshare --mount --net "$work/engine" \
+            --config /smoke/smoke.json 2>&1 | cat >"$work/said" || true
+        grep WARNING "$work/said" || { cat "$work/said" && fail "no log on standard output"; }
+        if grep -q 'cannot write the log' "$work/said"; then fail "the log cannot be written"; fi
+    done
+    chown 65534:65534 "$work/smoke/smoke.json"
     # In the zone that TZ names; no rule changes this one's eight hours.
     local before after
     before=$(TZ=CST-8 date '+%F %H')
@@ -88,9 +96,7 @@ export BUILDAH_ISOLATION=chroot
 name=$(sed -n 's/^FROM \(.*\) AS build$/\1/p' Dockerfile)
 say "the Dockerfile itself, by $(buildah --version | cut -d' ' -f1-3), upon our own $name"
 if ! buildah "${store[@]}" inspect --type image "$name" >/dev/null 2>&1; then
-    mirror=$(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' 'Codename: bookworm' | head -1)
-    debootstrap --variant=minbase --include=gcc,libc6-dev,ca-certificates bookworm "$work/base" "$mirror" \
-        >"$target/deploy/debootstrap.log"
+    debian "$work/base" gcc libc6-dev ca-certificates
     base=$(buildah "${store[@]}" from scratch)
     buildah "${store[@]}" add --quiet "$base" "$work/base" / >/dev/null
     buildah "${store[@]}" config --env PATH=/usr/local/rust/bin:/usr/sbin:/usr/bin:/sbin:/bin \
