@@ -142,3 +142,38 @@ fn random_token() -> io::Result<String> {
     let hex = bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
     Ok(format!("sk-{hex}"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_documents_name_every_variable_and_every_port() {
+        for text in
+            [include_str!("../../docs/providers.md"), include_str!("../../docs/zh-CN/providers.md")]
+        {
+            for (variable, provider, _) in KEYS {
+                assert!(text.contains(&format!("| `{variable}` | `{provider}` |")), "{variable}");
+            }
+            for (port, provider) in SERVERS {
+                let is_row = |line: &str| {
+                    line.starts_with(&format!("| {port} | "))
+                        && line.contains(&format!("`{provider}`"))
+                };
+                assert!(text.lines().any(is_row), "{port}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_written_is_a_configuration_whatever_is_set() {
+        let all = KEYS.map(|(variable, provider, base)| {
+            json!({
+                "provider": provider, "baseurl": base, "token": format!("${{{variable}:-x}}"),
+            })
+        });
+        let text = json!({"providers": all, "tokens": []}).to_string();
+        let config = Config::parse(&text, "f").expect("valid");
+        assert!(config.advice().is_empty() && config.providers.len() == KEYS.len());
+    }
+}
