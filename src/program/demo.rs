@@ -11,6 +11,7 @@ use serde_json::{json, Value};
 use smol::LocalExecutor;
 
 use crate::downstream::{Admission, Connection, Error, Slot};
+use crate::language::Words;
 use crate::message;
 use crate::report::Dialect;
 use crate::runtime::{Budget, Listener, Reactor, Shutdown, Socket, Timer, Watched};
@@ -21,7 +22,10 @@ const BODY_BYTES_MAX: u64 = 32 * 1024 * 1024;
 /// Between two words of a stream, so that one can see it stream.
 const WORD_PAUSE: Duration = Duration::from_millis(30);
 /// What the demo says when nothing was said to it.
-const GREETING: &str = "你好 (hello)! I am demo/echo: I say your last message back.";
+const GREETING: Words = Words(
+    "你好！我是 demo/echo，会原样返回你的最后一条消息",
+    "hello! I am demo/echo: I say your last message back",
+);
 
 /// Opens the demo's listening socket.
 ///
@@ -107,7 +111,7 @@ fn last_words(request: &Value) -> String {
         Some(Value::Array(parts)) => {
             parts.iter().filter_map(|part| part["text"].as_str()).collect::<Vec<_>>().join(" ")
         }
-        _ => GREETING.to_owned(),
+        _ => GREETING.to_string(),
     }
 }
 

@@ -3,6 +3,7 @@
 mod auto;
 mod demo;
 mod drain;
+mod language;
 mod log;
 mod log_blocked;
 mod reload;

@@ -289,7 +289,9 @@ fn collect(
     let target = Arc::clone(&text);
     std::thread::spawn(move || {
         for line in BufReader::new(source).lines().map_while(Result::ok) {
-            let addr = line.split_once("listening on http://").map(|(_, addr)| addr.trim().parse());
+            let listening = ["listening on http://", "正在监听 http://"];
+            let addr = listening.iter().find_map(|words| line.split_once(words));
+            let addr = addr.map(|(_, addr)| addr.trim().parse());
             {
                 let mut target = target.lock().expect("no poison");
                 target.push_str(&line);
