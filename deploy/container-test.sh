@@ -72,6 +72,12 @@ try_image() {
         grep WARNING "$work/said" || { cat "$work/said" && fail "no log on standard output"; }
         if grep -q 'cannot write the log' "$work/said"; then fail "the log cannot be written"; fi
     done
+    # It is still that other user's: the image's own one is told so.
+    if unshare --mount --net "$work/engine" --config /smoke/smoke.json --check >"$work/said" 2>&1; then
+        fail "a file of mode 600 was read by somebody else"
+    fi
+    grep 'belongs to the user 1000, mode 600, and the program runs as the user 65534' "$work/said" ||
+        { cat "$work/said" && fail "it does not say whose the file is"; }
     chown 65534:65534 "$work/smoke/smoke.json"
     # In the zone that TZ names; no rule changes this one's eight hours.
     local before after

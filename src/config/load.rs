@@ -2,7 +2,7 @@
 
 use std::fs::{File, Metadata};
 use std::io::{self, Read};
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 
 use super::keys::{self, KEYS};
@@ -11,7 +11,7 @@ use super::regular_file::{is_replaced, open_regular, REPLACED};
 use super::tree::{self, Tree};
 use super::{line, Config, ConfigError};
 use crate::language::{System, Text, Words};
-use crate::message;
+use crate::{message, text};
 
 /// The longest configuration file that is read, in bytes.
 const FILE_BYTES_MAX: u64 = 16 * 1024 * 1024;
@@ -40,8 +40,9 @@ impl Config {
     fn load_from(path: &Path, opened: io::Result<File>) -> Result<Self, ConfigError> {
         let file = path.display().to_string();
         let (bytes, metadata) = opened.and_then(read_file).map_err(|error| {
-            let error = System(&error);
-            ConfigError::new(&file, "", message!("无法读取: {error}", "cannot be read: {error}"))
+            let (whose, error) = (whose(path, &error), System(&error));
+            let reason = message!("无法读取: {error}{whose}", "cannot be read: {error}{whose}");
+            ConfigError::new(&file, "", reason)
         })?;
         if bytes.len() as u64 > FILE_BYTES_MAX {
             return Err(ConfigError::new(&file, "", Words("超过 16 MB", "is over 16 MB")));
@@ -111,4 +112,27 @@ fn read_file(file: File) -> io::Result<(Vec<u8>, Metadata)> {
     let mut bytes = Vec::new();
     file.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes)?;
     Ok((bytes, metadata))
+}
+
+/// Whose file it is and who asks, where that is the reason: in a container the two often differ.
+fn whose(path: &Path, error: &io::Error) -> Text {
+    match path.metadata() {
+        Ok(metadata) if error.kind() == io::ErrorKind::PermissionDenied => {
+            let (owner, mode) = (metadata.uid(), metadata.mode() & 0o777);
+            let user = rustix::process::geteuid();
+            text!(
+                "；文件属于用户 {owner}，权限 {mode:o}，而程序以用户 {user} 运行",
+                "; it belongs to the user {owner}, mode {mode:o}, and the program runs as the user {user}"
+            )
+        }
+        _ => Text::new(""),
+    }
+}
+
+#[cfg(test)]
+#[test]
+fn who_may_not_read_a_file_is_told_whose_it_is() {
+    let denied = whose(Path::new("/dev/null"), &io::ErrorKind::PermissionDenied.into());
+    assert!(denied.contains("belongs to the user 0, mode 666"), "{denied}");
+    assert_eq!(whose(Path::new("/dev/null"), &io::ErrorKind::NotFound.into()), "");
 }
