@@ -3,7 +3,7 @@
 use super::keys::{Shown, KEYS};
 use super::value::one_line;
 use super::Config;
-use crate::language::pick;
+use crate::language::{pick, Message};
 use crate::message;
 
 impl Config {
@@ -14,13 +14,12 @@ impl Config {
             if self.host.contains(':') { format!("[{}]", self.host) } else { self.host.clone() };
         let (file, port) = (one_line(file), self.port);
         let mut text = message!("配置文件: {file}\n", "configuration: {file}\n").to_string();
-        let listen = message!("监听地址: http://{host}:{port}\n", "listen: http://{host}:{port}\n");
-        text.push_str(&listen.to_string());
+        let mut add = |line: Message<'_>| text.push_str(&line.to_string());
+        add(message!("监听地址: http://{host}:{port}\n", "listen: http://{host}:{port}\n"));
         for key in KEYS {
             if let Shown::Titled(title) = key.shown {
                 let (name, value) = (key.name, (key.show)(self));
-                let line = message!("{title} ({name}): {value}\n", "{name}: {value}\n");
-                text.push_str(&line.to_string());
+                add(message!("{title} ({name}): {value}\n", "{name}: {value}\n"));
             }
         }
         text.push_str(pick("限制与超时:\n", "limits and time-outs:\n"));

@@ -11,7 +11,7 @@ use super::regular_file::{is_replaced, open_regular, REPLACED};
 use super::tree::{self, Tree};
 use super::{line, Config, ConfigError};
 use crate::language::{System, Text, Words};
-use crate::{message, text};
+use crate::text;
 
 /// The longest configuration file that is read, in bytes.
 const FILE_BYTES_MAX: u64 = 16 * 1024 * 1024;
@@ -41,22 +41,22 @@ impl Config {
         let file = path.display().to_string();
         let (bytes, metadata) = opened.and_then(read_file).map_err(|error| {
             let (whose, error) = (whose(path, &error), System(&error));
-            let reason = message!("无法读取: {error}{whose}", "cannot be read: {error}{whose}");
-            ConfigError::new(&file, "", reason)
+            let reason = text!("无法读取: {error}{whose}", "cannot be read: {error}{whose}");
+            ConfigError::new(&file, "", &reason)
         })?;
         if bytes.len() as u64 > FILE_BYTES_MAX {
-            return Err(ConfigError::new(&file, "", Words("超过 16 MB", "is over 16 MB")));
+            return Err(ConfigError::new(&file, "", &Words("超过 16 MB", "is over 16 MB")));
         }
         let text = String::from_utf8(bytes).map_err(|error| {
             let valid = &error.as_bytes()[..error.utf8_error().valid_up_to()];
             let line = 1 + valid.iter().filter(|byte| **byte == b'\n').count();
-            let reason = message!("第 {line} 行不是 UTF-8", "line {line} is not UTF-8");
-            ConfigError::new(&file, "", reason)
+            let reason = text!("第 {line} 行不是 UTF-8", "line {line} is not UTF-8");
+            ConfigError::new(&file, "", &reason)
         })?;
         let exposed = metadata.permissions().mode() & 0o004 != 0;
         let mut config = read(&text, &Source::new(&file, &environment, exposed))?;
         if is_replaced(&metadata) {
-            config.warnings.push(line(&file, "", REPLACED));
+            config.warnings.push(line(&file, "", &REPLACED));
         }
         Ok(config)
     }
@@ -83,7 +83,7 @@ impl Config {
 
 /// Reads a whole file's text.
 fn read(text: &str, source: &Source<'_>) -> Result<Config, ConfigError> {
-    let of_file = |reason: Text| source.error("", reason);
+    let of_file = |reason: Text| source.error("", &reason);
     let stripped = tree::strip(text).map_err(of_file)?;
     let tree = Tree::parse(&stripped, text).map_err(of_file)?;
     let mut config = Config::default();
@@ -92,7 +92,7 @@ fn read(text: &str, source: &Source<'_>) -> Result<Config, ConfigError> {
     if source.exposed && source.holds_secret.get() {
         source.warn(
             "",
-            Words(
+            &Words(
                 "含有密钥，却可被本机所有用户读取，请 chmod 600",
                 "holds secrets but every user of this machine can read it: chmod 600",
             ),

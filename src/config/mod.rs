@@ -178,7 +178,7 @@ pub struct ConfigError {
 }
 
 impl ConfigError {
-    fn new(file: &str, path: &str, reason: impl fmt::Display) -> Self {
+    fn new(file: &str, path: &str, reason: &dyn fmt::Display) -> Self {
         Self { lines: vec![line(file, path, reason)], language: None }
     }
 
@@ -222,7 +222,7 @@ impl Mistakes {
 }
 
 /// A line about a place in the file; `path` is empty for the file as a whole.
-fn line(file: &str, path: &str, reason: impl fmt::Display) -> Text {
+fn line(file: &str, path: &str, reason: &dyn fmt::Display) -> Text {
     let place = match path {
         "" => format!("{file}: "),
         _ => format!("{file}: {path}: "),

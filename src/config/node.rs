@@ -10,7 +10,7 @@ use super::tree::Tree;
 use super::{line, ConfigError};
 use crate::language::Text;
 use crate::language::Words;
-use crate::message;
+use crate::{message, text};
 
 /// The longest time that a key in seconds may name: a year.
 const SECONDS_MAX: f64 = 31_536_000.0;
@@ -42,11 +42,11 @@ impl<'a> Source<'a> {
         Self { file, lookup, exposed, warnings, holds_secret }
     }
 
-    pub(super) fn error(&self, path: &str, reason: impl fmt::Display) -> ConfigError {
+    pub(super) fn error(&self, path: &str, reason: &dyn fmt::Display) -> ConfigError {
         ConfigError::new(self.file, path, reason)
     }
 
-    pub(super) fn warn(&self, path: &str, reason: impl fmt::Display) {
+    pub(super) fn warn(&self, path: &str, reason: &dyn fmt::Display) {
         self.warnings.borrow_mut().push(line(self.file, path, reason));
     }
 }
@@ -72,11 +72,11 @@ impl<'a> Node<'a> {
 
     /// An error of this value; `reason` must not hold a piece of it.
     pub(super) fn error(&self, reason: impl fmt::Display) -> ConfigError {
-        self.source.error(&self.path, reason)
+        self.source.error(&self.path, &reason)
     }
 
     pub(super) fn warn(&self, reason: impl fmt::Display) {
-        self.source.warn(&self.path, reason);
+        self.source.warn(&self.path, &reason);
     }
 
     /// The same value under the name of a part of it, for messages.
@@ -145,7 +145,7 @@ impl<'a> Node<'a> {
 
     /// A number without fraction or exponent, both bounds included.
     pub(super) fn integer<T: TryFrom<u64>>(&self, min: u64, max: u64) -> Result<T, ConfigError> {
-        let wanted = message!(" {min} 到 {max} 的整数", "an integer from {min} to {max}");
+        let wanted = text!(" {min} 到 {max} 的整数", "an integer from {min} to {max}");
         if !self.is_number() {
             return Err(self.wrong_type(wanted));
         }

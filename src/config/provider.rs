@@ -6,7 +6,7 @@ use super::provider_key::{check_name, key};
 use super::secret::Secret;
 use super::{BaseUrl, ConfigError, Passthrough};
 use crate::language::Words;
-use crate::message;
+use crate::text;
 
 /// One upstream service. Equality includes its key, so that a reload can say what changed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -46,10 +46,8 @@ impl Value for Provider {
             return Ok(());
         };
         let name = shorten(&self.name);
-        let reason = message!(
-            "与 providers[{index}] 重名: {name}",
-            "providers[{index}] is named {name}, too"
-        );
+        let reason =
+            text!("与 providers[{index}] 重名: {name}", "providers[{index}] is named {name}, too");
         Err(node.part("provider").error(reason))
     }
 }

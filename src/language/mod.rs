@@ -91,7 +91,7 @@ pub struct Words(pub &'static str, pub &'static str);
 
 impl fmt::Display for Words {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write_in_current(f, |f| f.write_str(self.0), |f| f.write_str(self.1))
+        write_in_current(f, &self.0, &self.1)
     }
 }
 
@@ -109,12 +109,12 @@ pub struct Text {
 impl Text {
     /// The text in both languages.
     pub fn new(message: impl fmt::Display) -> Text {
-        Text::at(String::new(), message)
+        Text::at(String::new(), &message)
     }
 
     /// The same behind `place`, which stands there once. Control characters, which keys and file names
     /// may hold, become spaces.
-    pub fn at(place: String, message: impl fmt::Display) -> Text {
+    pub fn at(place: String, message: &dyn fmt::Display) -> Text {
         let one_line = |text: String| match text.contains(char::is_control) {
             true => text.replace(char::is_control, " "),
             false => text,
@@ -181,25 +181,22 @@ impl fmt::Display for Text {
 }
 
 /// What [`message!`](crate::message) makes: two ways to write the same.
-pub struct Message<C, E> {
-    /// Writes the Chinese text.
-    pub chinese: C,
-    /// Writes the English text.
-    pub english: E,
+#[derive(Clone, Copy)]
+pub struct Message<'a> {
+    /// The Chinese text.
+    pub chinese: fmt::Arguments<'a>,
+    /// The English text.
+    pub english: fmt::Arguments<'a>,
     /// What stands in brackets behind the Chinese text in place of the English one, which repeats its
     /// values.
     pub gloss: Option<&'static str>,
 }
 
-impl<C, E> fmt::Display for Message<C, E>
-where
-    C: Fn(&mut fmt::Formatter<'_>) -> fmt::Result,
-    E: Fn(&mut fmt::Formatter<'_>) -> fmt::Result,
-{
+impl fmt::Display for Message<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match (Language::current(), self.gloss) {
             (Both, Some(gloss)) => {
-                Chinese.speak(|| (self.chinese)(f))?;
+                Chinese.speak(|| f.write_fmt(self.chinese))?;
                 write!(f, " ({gloss})")
             }
             _ => write_in_current(f, &self.chinese, &self.english),
@@ -220,8 +217,8 @@ macro_rules! message {
     };
     ($chinese:literal, $english:literal $(, $($argument:tt)*)?) => {
         $crate::language::Message {
-            chinese: |f: &mut std::fmt::Formatter<'_>| f.write_fmt(format_args!($chinese $(, $($argument)*)?)),
-            english: |f: &mut std::fmt::Formatter<'_>| f.write_fmt(format_args!($english $(, $($argument)*)?)),
+            chinese: format_args!($chinese $(, $($argument)*)?),
+            english: format_args!($english $(, $($argument)*)?),
             gloss: None,
         }
     };
@@ -235,16 +232,16 @@ macro_rules! text {
 
 fn write_in_current(
     f: &mut fmt::Formatter<'_>,
-    chinese: impl Fn(&mut fmt::Formatter<'_>) -> fmt::Result,
-    english: impl Fn(&mut fmt::Formatter<'_>) -> fmt::Result,
+    chinese: &dyn fmt::Display,
+    english: &dyn fmt::Display,
 ) -> fmt::Result {
     match Language::current() {
-        Chinese => chinese(f),
-        English => english(f),
+        Chinese => chinese.fmt(f),
+        English => english.fmt(f),
         Both => {
-            Chinese.speak(|| chinese(f))?;
+            Chinese.speak(|| chinese.fmt(f))?;
             f.write_str(" (")?;
-            English.speak(|| english(f))?;
+            English.speak(|| english.fmt(f))?;
             f.write_str(")")
         }
     }
@@ -263,7 +260,7 @@ mod tests {
         assert_eq!(Both.speak(|| outer.to_string()), both);
         assert_eq!(Chinese.speak(|| outer.to_string()), "提供商 p 请求失败: 连接被拒绝");
         assert_eq!(English.speak(|| outer.to_string()), "provider p failed: connection refused");
-        let kept = Text::new(&outer);
+        let kept = Text::new(outer);
         assert_eq!(Both.speak(|| kept.to_string()), both);
         assert_eq!(
             English.speak(|| format!("{kept}{}", pick("秒", "s"))),

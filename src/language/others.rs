@@ -49,16 +49,14 @@ impl System<'_> {
 impl fmt::Display for System<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let own = self.0.get_ref().is_some_and(|inner| inner.is::<Words>());
-        let english = |f: &mut fmt::Formatter<'_>| {
-            let text = self.0.to_string();
-            match text.strip_suffix(')').and_then(|text| text.split_once(" (os error ")) {
-                Some((reason, number)) => write!(f, "{reason}, os error {number}"),
-                None => f.write_str(&text),
-            }
+        let text = self.0.to_string();
+        let english = match text.strip_suffix(')').and_then(|text| text.split_once(" (os error ")) {
+            Some((reason, number)) => format!("{reason}, os error {number}"),
+            None => text,
         };
         match self.chinese() {
-            Some(chinese) if !own => write_in_current(f, |f| f.write_str(chinese), english),
-            _ => english(f),
+            Some(chinese) if !own => write_in_current(f, &chinese, &english),
+            _ => f.write_str(&english),
         }
     }
 }
@@ -97,6 +95,6 @@ impl fmt::Display for JsonReason<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let known = JSON_REASONS.iter().find(|(english, _)| self.0.starts_with(english));
         let chinese = known.map_or(self.0, |(_, chinese)| chinese);
-        write_in_current(f, |f| f.write_str(chinese), |f| f.write_str(self.0))
+        write_in_current(f, &chinese, &self.0)
     }
 }

@@ -60,7 +60,7 @@ pub fn variables() -> impl Iterator<Item = &'static str> {
 /// # Errors
 /// The kernel has no epoll to give, or no random bytes.
 pub fn text() -> Result<String, Text> {
-    let failed = |what: &str, error: &io::Error| Text::at(format!("{what}: "), System(error));
+    let failed = |what: &str, error: &io::Error| Text::at(format!("{what}: "), &System(error));
     let reactor = Reactor::new().map_err(|error| failed("epoll", &error))?;
     let executor = Rc::new(LocalExecutor::new());
     let is_set = |name: &str| std::env::var(name).is_ok_and(|key| !key.trim().is_empty());

@@ -98,11 +98,11 @@ fn nothing_found() -> Text {
 fn listening(addresses: &[SocketAddr]) -> String {
     let version = env!("CARGO_PKG_VERSION");
     let line = |address: &SocketAddr| {
-        let line = message!(
+        message!(
             "ai_proxy {version} 正在监听 http://{address}\n",
             "ai_proxy {version} listening on http://{address}\n"
-        );
-        line.to_string()
+        )
+        .to_string()
     };
     addresses.iter().map(line).collect()
 }
@@ -131,15 +131,16 @@ fn of_demo(config: &Config, addresses: &[SocketAddr]) -> String {
     };
     let (whole, streamed) = (chat("", ""), chat("\"stream\":true,", "-N "));
     let mut text = listening(addresses);
-    let help = message!(
+    let help = &message!(
         "没有 config.json，使用内置演示。浏览器打开 {url}，或试一试:\n\n\
          curl {url}/v1/models\n\n{whole}\n{streamed}\n\
          正式使用: cp config.json.example config.json\n",
         "no config.json: running the demo. Open {url} in a browser, or try:\n\n\
          curl {url}/v1/models\n\n{whole}\n{streamed}\n\
          for real: cp config.json.example config.json\n"
-    );
-    text.push_str(&help.to_string());
+    )
+    .to_string();
+    text.push_str(help);
     if let Some(log) = logging::name_if_writable() {
         text.push_str(&message!("日志: {log}\n", "log: {log}\n").to_string());
     }

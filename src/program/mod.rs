@@ -99,7 +99,7 @@ pub fn run(source: Source) -> Result<(), Text> {
 
 /// What the kernel refused.
 fn failed(what: &str, error: &io::Error) -> Text {
-    Text::at(format!("{what}: "), System(error))
+    Text::at(format!("{what}: "), &System(error))
 }
 
 /// Has the log's last lines written, whatever ends the program: an error, a panic, a signal.

@@ -228,11 +228,8 @@ fn write_client(f: &mut fmt::Formatter<'_>, error: &downstream::Error) -> fmt::R
         .fmt(f),
         Client::Timeout(wait) => {
             let (label, seconds) = (wait.label, Seconds(wait));
-            let message = message!(
-                "请求超时: {label}，{seconds}",
-                "request timed out after {seconds}: {label}"
-            );
-            message.fmt(f)
+            message!("请求超时: {label}，{seconds}", "request timed out after {seconds}: {label}")
+                .fmt(f)
         }
         Client::Gone => Words("客户端已断开", "client gone").fmt(f),
     }
@@ -246,11 +243,11 @@ fn write_upstream(
     match error {
         upstream::Error::Busy(limit, wait) => {
             let seconds = Seconds(wait);
-            let message = message!(
+            message!(
                 "并发请求过多，上限 {limit} 个上游连接，等待了 {seconds}",
                 "too many requests at once: no free connection of {limit} within {seconds}"
-            );
-            message.fmt(f)
+            )
+            .fmt(f)
         }
         upstream::Error::TooLarge(limit) => message!(
             "提供商 {provider} 响应过大，上限 {limit} 字节",
@@ -260,11 +257,11 @@ fn write_upstream(
         _ => match timeout(error) {
             Some(wait) => {
                 let (label, seconds) = (wait.label, Seconds(wait));
-                let message = message!(
+                message!(
                     "提供商 {provider} 响应超时: {label}，{seconds}",
                     "provider {provider} timed out: {label}, {seconds}"
-                );
-                message.fmt(f)
+                )
+                .fmt(f)
             }
             None => message!(
                 "提供商 {provider} 请求失败: {error}",

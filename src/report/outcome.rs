@@ -96,9 +96,7 @@ impl fmt::Display for Outcome {
             Outcome::ClientGone => Words("客户端断开", "client gone").fmt(f),
             Outcome::ClientSlow(wait) => {
                 let seconds = wait.length.as_secs_f64();
-                let message =
-                    message!("客户端不读取，{seconds} s", "client timed out after {seconds} s");
-                message.fmt(f)
+                message!("客户端不读取，{seconds} s", "client timed out after {seconds} s").fmt(f)
             }
             Outcome::Failed(error) => error.fmt(f),
             Outcome::Cut(error) => match error.upstream_timeout() {

@@ -49,9 +49,7 @@ impl fmt::Display for Error {
             | Error::Timeout(wait)
             | Error::Connect(ConnectError::Timeout(wait)) => {
                 let (label, seconds) = (wait.label, wait.length.as_secs_f64());
-                let message =
-                    message!("{label}超时，{seconds} s", "{label}: timed out after {seconds} s");
-                message.fmt(f)
+                message!("{label}超时，{seconds} s", "{label}: timed out after {seconds} s").fmt(f)
             }
             Error::Connect(ConnectError::Resolve(host, error)) => {
                 let error = System(error);
@@ -67,8 +65,7 @@ impl fmt::Display for Error {
             }
             Error::Io(error) => {
                 let error = system_or_tls(error);
-                let message = message!("连接中断: {error}", "connection broke: {error}");
-                message.fmt(f)
+                message!("连接中断: {error}", "connection broke: {error}").fmt(f)
             }
             Error::Closed(false) => Words("连接在响应前被关闭", "closed before an answer").fmt(f),
             Error::Closed(true) => Words("响应头被截断", "answer was cut short").fmt(f),

@@ -164,8 +164,11 @@ impl Sink {
             stamp.append(&mut time, SystemTime::now());
             state = self.lock();
             let lost = std::mem::take(&mut state.lost);
-            let warning = message!("日志曾无法写入，丢失 {lost} 行", "{lost} log lines were lost");
-            let _ = writeln!(state.gathered, "{time} WARNING {warning}");
+            let _ = writeln!(
+                state.gathered,
+                "{time} WARNING {}",
+                message!("日志曾无法写入，丢失 {lost} 行", "{lost} log lines were lost")
+            );
         }
         if taken.is_empty() {
             std::mem::swap(&mut state.gathered, taken);

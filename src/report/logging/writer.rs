@@ -14,7 +14,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::language::{Language, System};
-use crate::message;
+use crate::text;
 
 use super::outlet::{tell, Identity, Outlet};
 use super::sink::{Orders, Sink, GATHERED_BYTES_MAX};
@@ -258,11 +258,11 @@ impl Writer {
         if !self.reported {
             let name = self.path.display();
             let error = System(error);
-            let line = message!(
-                "ai_proxy: {name}: 无法写入日志: {error}\n",
-                "ai_proxy: {name}: cannot write the log: {error}\n"
+            let line = text!(
+                "ai_proxy: {name}: 无法写入日志: {error}",
+                "ai_proxy: {name}: cannot write the log: {error}"
             );
-            let line = Language::of_terminal().speak(|| line.to_string());
+            let line = line.get(Language::of_terminal()) + "\n";
             self.reported = tell(io::stderr(), &line, Duration::ZERO).is_ok();
         }
     }
