@@ -91,7 +91,7 @@ wait_for ask --fail http://localhost:8002/
 
 say "logrotate: a new log, and the program writes to it"
 inside logrotate --force /etc/logrotate.d/ai-proxy
-wait_for grep -q reload "$logs/ai_proxy/ai_proxy.log"
+wait_for grep -q 重新加载 "$logs/ai_proxy/ai_proxy.log"
 ls -m "$logs/ai_proxy"
 
 say "an https provider whose authority is among the system's"
