@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use chrono::{DateTime, Local};
+use chrono::{DateTime, Datelike, Local, Timelike};
 
 /// The local time to the second, formatted once a second.
 #[derive(Default)]
@@ -20,7 +20,18 @@ impl Stamp {
             self.second = age.as_secs();
             self.text.clear();
             let local = DateTime::<Local>::from(now);
-            let _ = write!(self.text, "{}", local.format("%Y-%m-%d %H:%M:%S"));
+            let (date, time) = (local.date_naive(), local.time());
+            // chrono's own format strings would bring 16 KB of code.
+            let _ = write!(
+                self.text,
+                "{:04}-{:02}-{:02} {:02}:{:02}:{:02}",
+                date.year(),
+                date.month(),
+                date.day(),
+                time.hour(),
+                time.minute(),
+                time.second()
+            );
         }
         let _ = write!(line, "{},{:03}", self.text, age.subsec_millis());
     }
