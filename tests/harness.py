@@ -82,8 +82,8 @@ def forget_surroundings():
             del os.environ[name]
 
 
-def tests_in(directory):
-    return unittest.defaultTestLoader.discover(str(directory), "test_*.py")
+def tests_in(directory, pattern="test_*.py"):
+    return unittest.defaultTestLoader.discover(str(directory), pattern)
 
 
 def run(suite):

@@ -149,6 +149,13 @@ impl Config {
     /// The demo's client token, which `config.json.example` has, too.
     pub const DEMO_TOKEN: &str = "sk-test-123456";
 
+    /// Whether it is the demo: its provider alone, which the token that everybody knows opens.
+    pub fn is_demo(&self) -> bool {
+        let demo = Self::DEMO_TOKEN.as_bytes();
+        matches!(&self.providers[..], [provider] if provider.name == "demo")
+            && self.tokens.iter().any(|token| token.secret.expose().as_bytes() == demo)
+    }
+
     /// What to run without any file: port 8001 on localhost, one provider `demo` on this machine,
     /// and the client token [`Config::DEMO_TOKEN`].
     pub fn demo(provider_port: u16) -> Self {

@@ -13,6 +13,7 @@ use crate::wire::{Reply, NAMED_MODEL};
 
 use self::line::{Labels, Line};
 
+mod lately;
 mod line;
 
 /// What kind of line a request has in the log.
@@ -38,7 +39,7 @@ pub struct Entry {
     /// `provider/model`, once known.
     pub model: String,
     /// The provider that was asked, once known.
-    pub provider: Option<Rc<Provider>>,
+    provider: Option<Rc<Provider>>,
     /// The status of the head that goes out to the client; 0 while there is none.
     pub status: u16,
     /// Body bytes for the client.
@@ -51,6 +52,8 @@ pub struct Entry {
     reused: Option<bool>,
     /// What the client, or the configuration, wants to be told of it.
     explanation: Option<Box<Explanation>>,
+    /// Whether the response streams.
+    streams: bool,
     /// When its head was complete.
     started: Instant,
     clock: Rc<Clock>,
@@ -75,6 +78,7 @@ impl Entry {
             first_byte: None,
             reused: None,
             explanation: None,
+            streams: false,
             started: clock.real_now(),
             clock: clock.clone(),
             stats: stats.clone(),
@@ -85,6 +89,7 @@ impl Entry {
     /// Takes note that a chat is asked for.
     pub fn begin_chat(&mut self) {
         self.kind = Kind::Chat;
+        self.note_begin();
     }
 
     /// Has the head of the response say where the time went.
@@ -172,13 +177,17 @@ impl Entry {
         if matches!(outcome, Outcome::Failed(_)) {
             self.log_status();
         }
+        self.note(outcome, provider_status);
     }
 
     fn finish_other(&self, outcome: &Outcome) {
         match outcome {
             // Nothing was sent to it.
             Outcome::ClientGone if self.status == 0 => return self.stats.error("", "client_gone"),
-            Outcome::Failed(error) => self.stats.error("", error.kind()),
+            Outcome::Failed(error) => {
+                self.stats.error("", error.kind());
+                self.note_lost(outcome, error);
+            }
             _ => {}
         }
         if self.kind == Kind::Other {

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{json, Value};
 
+use super::recent::Recent;
 use crate::upstream::Pool;
 
 /// What is counted.
@@ -17,6 +18,8 @@ pub struct Stats {
     /// By provider, or `-` where none was chosen or it is the client's doing, and kind.
     errors: RefCell<BTreeMap<(String, &'static str), u64>>,
     logged: Cell<u64>,
+    /// What happened lately.
+    pub recent: Recent,
 }
 
 fn add(cell: &Cell<u64>, count: u64) {

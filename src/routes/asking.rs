@@ -147,7 +147,9 @@ pub fn routed<'p>(
     if !matches!(provider, Err(Refusal::LongName(_))) {
         entry.model.push_str(model);
     }
-    entry.provider = provider.as_ref().ok().map(|provider| (*provider).clone());
+    if let Ok(provider) = provider {
+        entry.go_to(provider);
+    }
     provider.map_err(|refusal| match refusal {
         Refusal::NoSuchModel => Error::ModelNotFound(model.to_owned()),
         Refusal::LongName(start) => Error::ModelNotFound(start),

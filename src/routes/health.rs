@@ -10,11 +10,10 @@ use std::time::Duration;
 use serde::{Serialize, Serializer};
 
 use super::query::{self, Listing};
-use crate::language::{Text, Words};
+use crate::message;
 use crate::report::to_json;
 use crate::state::{Probes, Settings, State};
-use crate::upstream::{self, Provider};
-use crate::{message, text};
+use crate::upstream::{self, Provider, Trouble};
 
 /// A report younger than this is served again, and no round begins sooner than this after one that
 /// its callers abandoned has begun.
@@ -120,33 +119,32 @@ async fn probe(state: Rc<State>, provider: Rc<Provider>) -> bool {
                 message!("健康检查: {name} 正常", "healthy" => "health check: {name} is healthy")
             )
         }
-        Some(reason) => {
+        Some(Trouble { words, .. }) => {
             log::warn!(
                 "{}",
                 message!(
-                    "健康检查: {name} 异常: {reason}",
-                    "health check: {name} is unhealthy: {reason}"
+                    "健康检查: {name} 异常: {words}",
+                    "health check: {name} is unhealthy: {words}"
                 )
             );
             state.stats.error(name, "unhealthy");
         }
     }
-    trouble.is_none()
+    let healthy = trouble.is_none();
+    provider.history.note_check(state.clock().moment(), trouble);
+    healthy
 }
 
 /// Why chats would fail, as far as the response to a probe tells. A provider that responds
 /// otherwise is reachable, with a list or without one (404, 405).
-fn trouble(result: &Result<Listing, upstream::Error>) -> Option<Text> {
+pub fn trouble(result: &Result<Listing, upstream::Error>) -> Option<Trouble> {
     match result {
         Ok(Listing { status: status @ (401 | 403 | 500..), .. }) => {
-            Some(text!("状态 {status}", "status {status}"))
+            Some(Trouble::of_status(*status))
         }
-        Ok(Listing { status: 200, is_page: true, .. }) => Some(
-            Words("返回的是网页，不是接口，请检查 baseurl", "a page, not an API: check baseurl")
-                .into(),
-        ),
-        Ok(_) | Err(upstream::Error::TooLarge(_) | upstream::Error::Memory(_)) => None,
-        Err(error) => Some(Text::new(error)),
+        Ok(Listing { status: 200, is_page: true, .. }) => Some(Trouble::page()),
+        Ok(_) => None,
+        Err(error) => Trouble::of(error),
     }
 }
 

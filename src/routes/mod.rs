@@ -11,6 +11,7 @@ pub mod page;
 mod passthrough;
 pub mod query;
 pub mod reload;
+mod status;
 mod stored;
 mod table;
 mod upload;
@@ -92,6 +93,7 @@ async fn dispatch(
         Endpoint::Models | Endpoint::Model => {
             return models::respond(state, row, &head, connection, entry).await;
         }
+        Endpoint::Status => status::respond(state, &head, connection)?,
         Endpoint::Reload => reload::respond(state, &head, connection).await?,
     };
     entry.status = reply.status;

@@ -9,9 +9,9 @@ use std::rc::Rc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use self::page::page;
-use super::model_list;
 use super::query::{self, Listing};
 use super::table::{model_id, Endpoint, Row};
+use super::{health, model_list};
 use crate::downstream::{self, Connection};
 use crate::language::{System, Text};
 use crate::relay::Response;
@@ -172,7 +172,10 @@ fn visible(settings: &Settings, catalogue: &Catalogue) -> Vec<Visible> {
 
 async fn fetch(state: Rc<State>, models: Rc<Models>) {
     let name = models.provider.name();
-    let found = match query::models(&state, &models.provider).await {
+    let answer = query::models(&state, &models.provider).await;
+    // It is the same as what a check asks.
+    models.provider.history.note_check(state.clock().moment(), health::trouble(&answer));
+    let found = match answer {
         Ok(listing) if listing.status == 200 => read(&state, listing).await,
         Ok(listing) => Err(text!("状态 {0}", "status {0}", listing.status)),
         Err(error) => Err(Text::new(error)),

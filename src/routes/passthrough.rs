@@ -37,7 +37,7 @@ pub async fn respond(
     let name = percent_decode_str(name).decode_utf8_lossy();
     let provider = settings.passthrough.iter().find(|provider| provider.name() == name);
     let provider = provider.ok_or_else(not_found)?;
-    entry.provider = Some(provider.clone());
+    entry.go_to(provider);
     if !stays_below(rest) {
         let reason = Words(
             "路径不能离开提供商的 baseurl",

@@ -115,7 +115,7 @@ async fn read_and_apply(state: &Rc<State>, in_time: &Cell<bool>) -> Result<Vec<T
     if !in_time.get() {
         return Err(refused());
     }
-    Ok(apply(state, &Settings::new(new)))
+    Ok(apply(state, &state.settings().followed_by(new)))
 }
 
 /// Puts a configuration in force.

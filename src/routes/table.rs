@@ -3,7 +3,7 @@
 use percent_encoding::percent_decode_str;
 
 use crate::report::{Dialect, Error};
-use crate::wire::RequestHead;
+use crate::wire::{RequestHead, STATUS};
 
 /// What is behind a path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -12,6 +12,8 @@ pub enum Endpoint {
     About,
     /// Probes of all providers.
     Health,
+    /// The figures of the page.
+    Status,
     /// The configuration is read again.
     Reload,
     /// All models.
@@ -73,9 +75,10 @@ const fn suffix(path: &'static str) -> &'static str {
 }
 
 /// All rows, in the order in which `GET /` names them.
-pub const ROWS: [Row; 25] = [
+pub const ROWS: [Row; 26] = [
     row("/", GET, Endpoint::About),
     row("/health", GET, Endpoint::Health),
+    row(STATUS, GET, Endpoint::Status),
     row("/v1/reload", POST, Endpoint::Reload),
     row("/v1/models", GET, Endpoint::Models),
     row("/v1/models/{id}", GET, Endpoint::Model),
@@ -121,7 +124,9 @@ pub fn find(path: &str) -> Option<&'static Row> {
             bare.strip_prefix(MODELS).is_some_and(|id| id.len() > 1 && id.starts_with('/'))
         }
         Endpoint::Passthrough => provider_and_rest(path).is_some(),
-        Endpoint::About | Endpoint::Health | Endpoint::Reload => row.path == path,
+        Endpoint::About | Endpoint::Health | Endpoint::Status | Endpoint::Reload => {
+            row.path == path
+        }
     })
 }
 

@@ -5,6 +5,7 @@ mod blocking;
 mod budget;
 pub mod label;
 mod listener;
+mod moment;
 mod parker;
 mod pipe;
 mod reactor;
@@ -21,6 +22,7 @@ pub(crate) mod testing;
 
 pub use self::blocking::{detach, offload, IN_PLACE_BYTES_MAX};
 pub use self::budget::{reserve, Budget, Share};
+pub use self::moment::{unix_time, Moment};
 pub use self::pipe::{pipe, PipeReader, PipeWriter, PIPE_BYTES};
 pub use self::reactor::Reactor;
 pub use self::semaphore::{Permit, Semaphore};

@@ -16,6 +16,7 @@ use std::time::{Duration, Instant};
 
 use slab::Slab;
 
+use super::moment::{Moment, Moments};
 use super::waker::set_waker;
 use crate::language::Words;
 
@@ -33,6 +34,7 @@ struct Slot {
 
 /// All timers of the thread.
 pub struct Clock {
+    moments: Moments,
     now: Cell<Instant>,
     /// When the thread last looked at the machine's time.
     real: Cell<Instant>,
@@ -52,6 +54,7 @@ impl Clock {
     pub(crate) fn new() -> Clock {
         let now = Instant::now();
         Clock {
+            moments: Moments::new(now),
             now: Cell::new(now),
             real: Cell::new(now),
             late_at: Cell::new(now + LATE_MAX),
@@ -73,6 +76,11 @@ impl Clock {
     /// meanwhile. Not to be mixed with [`Clock::now`].
     pub fn real_now(&self) -> Instant {
         self.real.get()
+    }
+
+    /// Where [`Clock::real_now`] lies.
+    pub fn moment(&self) -> Moment {
+        self.moments.at(self.real.get())
     }
 
     /// How long the thread may sleep; `None` is for ever.

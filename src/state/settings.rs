@@ -4,7 +4,7 @@ use std::ops::Deref;
 use std::rc::Rc;
 
 use crate::config::{BaseUrl, Config, Passthrough, Provider as Configured};
-use crate::upstream::{Origin, PoolLimits, Provider, Timeouts};
+use crate::upstream::{History, Origin, PoolLimits, Provider, Timeouts};
 
 /// The configuration, and what follows from it for every request.
 pub struct Settings {
@@ -22,9 +22,31 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// Prepares what a configuration says.
+    /// Prepares what a configuration says. Of its providers nothing was seen.
     pub fn new(config: Config) -> Rc<Settings> {
-        let providers: Vec<Configured> = config.providers.clone();
+        Settings::with_histories(config, |_| Rc::default())
+    }
+
+    /// The same for one that follows these settings: the history of a provider whose name stays goes
+    /// on. Of one that is configured otherwise it is not known whether it is up.
+    pub fn followed_by(&self, config: Config) -> Rc<Settings> {
+        Settings::with_histories(config, |new| {
+            let old = self.providers.iter().find(|old| old.name() == new.name);
+            let history = old.map(|old| old.history.clone()).unwrap_or_default();
+            if old.is_some_and(|old| old.config != *new) {
+                history.forget_health();
+            }
+            history
+        })
+    }
+
+    fn with_histories(
+        config: Config,
+        history: impl Fn(&Configured) -> Rc<History>,
+    ) -> Rc<Settings> {
+        let prepare =
+            |provider: &Configured| Provider::with_history(provider.clone(), history(provider));
+        let providers: Vec<_> = config.providers.iter().map(prepare).collect();
         let timeouts = |streams| Timeouts {
             queue: Some(config.non_stream_timeout),
             streams,
@@ -39,7 +61,6 @@ impl Settings {
             ..timeouts(true)
         };
         let lengths = config.tokens.iter().map(|token| token.secret.expose().len());
-        let providers: Vec<_> = providers.into_iter().map(Provider::new).collect();
         Rc::new(Settings {
             passthrough: providers.iter().filter_map(passthrough).collect(),
             providers,
@@ -91,7 +112,7 @@ fn passthrough(provider: &Rc<Provider>) -> Option<Rc<Provider>> {
             let mut config = provider.config.clone();
             let credentials = base.credentials.clone().or(config.base.credentials.take());
             config.base = BaseUrl { credentials, ..base.clone() };
-            Some(Provider::new(config))
+            Some(Provider::with_history(config, provider.history.clone()))
         }
     }
 }

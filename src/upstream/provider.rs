@@ -6,6 +6,7 @@ use std::rc::Rc;
 use http_types::auth::BasicAuth;
 
 use super::connect::Origin;
+use super::history::History;
 use crate::config::Provider as Configured;
 use crate::config::Secret;
 use crate::wire::{push_field, Framing};
@@ -20,6 +21,8 @@ pub struct Provider {
     pub config: Configured,
     /// Where its connections lead.
     pub origin: Rc<Origin>,
+    /// What was seen of it, under this configuration and those before.
+    pub history: Rc<History>,
     /// What stands behind the target in every head: its host, its key, and which codings are read.
     prefix: Secret,
 }
@@ -41,8 +44,13 @@ pub struct Call<'c> {
 }
 
 impl Provider {
-    /// Prepares what its requests have in common.
+    /// Prepares what its requests have in common; nothing was seen of it yet.
     pub fn new(config: Configured) -> Rc<Provider> {
+        Provider::with_history(config, Rc::default())
+    }
+
+    /// The same for one of which something was seen.
+    pub fn with_history(config: Configured, history: Rc<History>) -> Rc<Provider> {
         let base = &config.base;
         let origin = Origin { https: base.https, host: base.host.clone(), port: base.port };
         let authorization = authorization(config.token.as_ref(), base.credentials.as_ref())
@@ -51,7 +59,7 @@ impl Provider {
             " HTTP/1.1\r\nHost: {}\r\n{authorization}Accept-Encoding: identity\r\n",
             base.authority(),
         ));
-        Rc::new(Provider { origin: Rc::new(origin), prefix, config })
+        Rc::new(Provider { origin: Rc::new(origin), prefix, config, history })
     }
 
     /// What stands before the first slash of a model's id.

@@ -52,13 +52,15 @@ class PageTest(unittest.TestCase):
         self.browser = driver()
         self.provider = Provider(self.models)
         self.addCleanup(self.provider.stop)
-        directory = Path(tempfile.mkdtemp(dir=SCRATCH.name), "proxy")
-        providers = [{"provider": "p", "baseurl": self.provider.url}, *self.more_providers]
-        config = {"providers": providers, "tokens": [f"browser|{TOKEN}"], "log_level": "INFO"}
-        self.proxy = Proxy(BINARY, directory, config)
+        self.proxy = Proxy(BINARY, Path(tempfile.mkdtemp(dir=SCRATCH.name), "proxy"), self.config())
         self.addCleanup(self.proxy.kill)
         self.browser.get_log("browser")
         self.open()
+
+    def config(self):
+        """What the proxy is started with; nothing: as the demo."""
+        providers = [{"provider": "p", "baseurl": self.provider.url}, *self.more_providers]
+        return {"providers": providers, "tokens": [f"browser|{TOKEN}"], "log_level": "INFO"}
 
     def tearDown(self):
         lines = [line["message"] for line in self.browser.get_log("browser")]
@@ -69,6 +71,13 @@ class PageTest(unittest.TestCase):
 
     def open(self, language="en-US,en", scheme="light", width=1280, height=900, url=None):
         """Opens the page anew and waits for its first look at the providers."""
+        self.tune(language, scheme, width, height)
+        self.browser.get(url or self.proxy.url + "/")
+        # The models come last.
+        eventually("the page has looked", lambda: self.text("count"))
+
+    def tune(self, language="en-US,en", scheme="light", width=1280, height=900):
+        """The browser's language, colours and size."""
         command = self.browser.execute_cdp_cmd
         agent = self.browser.execute_script("return navigator.userAgent")
         command("Network.setUserAgentOverride", {"userAgent": agent, "acceptLanguage": language})
@@ -76,9 +85,6 @@ class PageTest(unittest.TestCase):
                 {"features": [{"name": "prefers-color-scheme", "value": scheme}]})
         command("Emulation.setDeviceMetricsOverride",
                 {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 600})
-        self.browser.get(url or self.proxy.url + "/")
-        # The models come last.
-        eventually("the page has looked", lambda: self.text("count"))
 
     def screenshot(self, name):
         picture = self.browser.execute_cdp_cmd("Page.captureScreenshot", {"captureBeyondViewport": True})

@@ -39,7 +39,8 @@ class Chat(PageTest):
         self.assertFalse(self.find("stop").is_displayed())
         request = self.provider.requests[-1]
         self.assertEqual(json.loads(request["body"]), {
-            "model": "m", "stream": True, "messages": [{"role": "user", "content": "count"}]})
+            "model": "m", "stream": True, "messages": [{"role": "user", "content": "count"}],
+            "stream_options": {"include_usage": True}})
 
     def test_events_may_be_cut_anywhere(self):
         events = ("\ufeff: keep-alive\r\n\r\ndata: {\"a\":1}\r\n\r\n:x\ndata:b\ndata: c\n\nevent: e\nid: 1\n\n"
@@ -142,6 +143,18 @@ class Chat(PageTest):
                 failed = self.find("progress").get_dom_attribute("class") == "failed"
                 self.assertEqual(failed, script is not whole)
 
+    def test_tokens_are_shown_when_they_are_told(self):
+        def told(connection, _):
+            connection.stream()
+            connection.delta("hi")
+            connection.event({"choices": [], "usage": {"prompt_tokens": 9, "completion_tokens": 5}})
+            connection.finish()
+
+        self.provider.script = told
+        self.send()
+        self.shows("progress", "9 tokens in, 5 out")
+        self.assertRegex(self.text("progress"), r"^Done in [\d.]+ s, first word after [\d.]+ s · 9 tokens in, 5 out$")
+
     def test_ctrl_enter_sends(self):
         self.provider.script = lambda connection, _: (
             connection.stream(), connection.delta("hi"), connection.finish())
@@ -170,8 +183,25 @@ class Cut(PageTest):
         eventually("it is over", lambda: self.find("send").is_displayed())
         self.assertEqual(self.find("progress").get_dom_attribute("class"), "failed")
         # The proxy tells the cause in an event. Chromium drops it when the broken end comes with it.
-        self.assertRegex(self.text("progress"), "提供商|Cut off before its end.")
+        self.assertRegex(self.text("progress"), "provider p|Cut off before its end.")
         self.assertEqual(self.text("answer"), "half")
+
+
+class Strict(PageTest):
+    expected_in_console = "400 (Bad Request)"
+
+    def test_a_provider_that_does_not_know_how_to_count_is_asked_without(self):
+        def script(connection, request):
+            if "stream_options" in json.loads(request["body"]):
+                return connection.json({"error": {"message": "unknown field stream_options"}}, "400 Bad Request")
+            connection.stream()
+            connection.delta("hi")
+            connection.finish()
+
+        self.provider.script = script
+        self.send()
+        self.shows("progress", "Done")
+        self.assertEqual(self.text("answer"), "hi")
 
 
 class Refused(PageTest):
@@ -184,15 +214,28 @@ class Refused(PageTest):
         def bare(connection, _):
             connection.send(b"HTTP/1.1 500 Oops\r\ncontent-length: 11\r\n\r\n<h1>no</h1>")
 
-        for options, script, said in [({"token": ""}, None, "401: 未提供API token"),
-                                      ({"token": "sk-wrong"}, None, "401: API token无效"),
-                                      ({"model": "nobody/x"}, None, "404: 未找到模型"),
+        for options, script, said in [({"token": ""}, None, "401: no API token"),
+                                      ({"token": "sk-wrong"}, None, "401: invalid API token"),
+                                      ({"model": "nobody/x"}, None, "404: no such model"),
                                       ({}, busy, "429: slow down"), ({}, bare, "500: <h1>no</h1>")]:
             with self.subTest(said):
                 self.provider.script = script
                 self.send(**options)
                 self.shows("progress", said)
                 self.assertEqual(self.find("progress").get_dom_attribute("class"), "failed")
+
+    def test_errors_of_the_proxy_follow_the_language(self):
+        self.send(token="sk-wrong")
+        self.shows("progress", "401: invalid API token")
+        self.find("language").click()
+        self.assertEqual(self.text("progress"), "401: API token无效")
+        # What a provider says is left as it is.
+        self.provider.script = lambda connection, _: connection.json(
+            {"error": {"message": "余额不足 (code 1113)"}}, "402 Payment Required")
+        for _ in range(2):
+            self.send()
+            self.shows("progress", "402: 余额不足 (code 1113)")
+            self.find("language").click()
 
     def test_a_token_that_no_header_can_hold_is_told(self):
         self.send(token="令牌")
@@ -214,7 +257,8 @@ class Hostile(PageTest):
 
         self.provider.script = script
         names = [item.get_property("textContent") for item in self.all("#providers b")]
-        self.assertEqual(names, ["p", *(name for name in HOSTILE if "/" not in name)])
+        # Those that are down come first.
+        self.assertEqual(names, [*(name for name in HOSTILE if "/" not in name), "p"])
         shown = [item.get_property("textContent") for item in self.all("#models li")]
         self.assertEqual(shown[:len(HOSTILE)], [f"p/{name}" for name in HOSTILE])
         self.all("#models button")[0].click()

@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 
 from harness import eventually, free_port
-from page import SCRATCH, PageTest
+from page import SCRATCH, TOKEN, PageTest
 
 NGINX = """
 daemon off; pid nginx.pid; error_log nginx.log; events {{}}
@@ -42,7 +42,7 @@ class BelowAPath(PageTest):
         for path in "/ai/", "/bare", "/bare/":
             with self.subTest(path):
                 self.open(url=self.front + path)
-                self.assertEqual(self.text("summary"), "Everything is up.")
+                self.shows("summary", "Everything is up.")
                 self.assertEqual([item.text for item in self.all("#models li")], ["p/m", "p/other"])
                 self.assertEqual(self.text("base"), f"{self.front}{path.rstrip('/')}/v1")
                 self.send()
@@ -51,6 +51,21 @@ class BelowAPath(PageTest):
 
 
 class UnderAnotherName(PageTest):
+    """Only a token opens the figures there."""
+
+    def test_it_shows_what_is_open_and_the_rest_for_a_token(self):
+        for language, hint, button in [("en", "type a token", "Send"), ("zh", "填入 token", "发送")]:
+            with self.subTest(language):
+                self.open(url=self.proxy.url.replace("127.0.0.1", "ai.test"), language=language)
+                self.shows("providers", "up" if language == "en" else "正常")
+                self.assertEqual(self.text("send"), button)
+                self.assertIn(hint, self.text("calm"))
+                self.assertEqual(len(self.all("#counters > div")), 4)
+                self.assertEqual([item.text for item in self.all("#models li")], ["p/m", "p/other"])
+                self.put("token", TOKEN + "\t")
+                eventually("the figures are there", lambda: len(self.all("#counters > div")) == 6)
+                self.assertNotIn(hint, self.text("calm"))
+
     def test_it_chats_with_a_provider_that_refuses_pages(self):
         def script(connection, request):
             # As Ollama does with pages of hosts that it does not know.
@@ -76,8 +91,8 @@ class Hidden(PageTest):
         self.browser.switch_to.new_window("tab")
         time.sleep(1)
         before = len(self.provider.requests)
-        # Longer than the page waits between two looks.
-        time.sleep(12)
+        # Longer than the page waits between two checks.
+        time.sleep(32)
         self.assertEqual(len(self.provider.requests), before)
         self.browser.close()
         self.browser.switch_to.window(page)

@@ -10,6 +10,7 @@ mod models;
 mod models_dialects;
 mod request_ids;
 mod stats;
+mod status;
 mod status_page;
 mod stored;
 #[path = "../support/mod.rs"]

@@ -34,6 +34,9 @@ impl Stream {
             push_event_fields(&mut pending, head);
             end_head(&mut pending, framing, keep_alive, connection);
         }
+        if !whole {
+            entry.begin_stream();
+        }
         let now = connection.timer().now();
         let limited = whole || !terms.timeouts.streams;
         let mut stream = Stream {

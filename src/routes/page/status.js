@@ -1,12 +1,14 @@
 
-// Providers, models and counters. All text goes in by textContent, never as HTML.
-const POLL_MS = 10000;
-const ROWS_MAX = 200;
-const SUGGESTIONS_MAX = 20;
+// What the page knows of the proxy, and when it asks. All text goes in by textContent, never as HTML.
+const POLL_MS = 3000;
+const POLL_BUSY_MS = 1000;
+// Without the figures a look is a check of all providers.
+const POLL_OPEN_MS = 10000;
+const CHECK_SECONDS = 30;
+const DEMO_TOKEN = "sk-test-123456";
 
 // A front may serve the proxy below a path of its own, with or without the last slash.
 const root = location.origin + location.pathname.replace(/\/*$/, "/");
-$("base").textContent = root + "v1";
 
 /** Strings among the parts become text, whatever they hold. */
 function make(tag, kind, ...parts) {
@@ -16,181 +18,175 @@ function make(tag, kind, ...parts) {
   return element;
 }
 
-function put(element, text) {
-  // Untouched when nothing changes, so that screen readers stay quiet.
-  if (element.textContent !== text) element.textContent = text;
-}
-
-async function get(path) {
+async function get(path, wait = 20000) {
   const headers = { accept: "application/json" };
-  const answer = await fetch(root + path, { headers, cache: "no-store", signal: AbortSignal.timeout(20000) });
-  if (!answer.ok) throw new Error(`HTTP ${answer.status}`);
+  const token = $("token").value.trim();
+  // No field can hold another.
+  if (/^[!-~]+$/.test(token)) headers.authorization = `Bearer ${token}`;
+  const answer = await fetch(root + path, { headers, cache: "no-store", signal: AbortSignal.timeout(wait) });
+  if (!answer.ok) throw Object.assign(new Error(), { status: answer.status });
   return answer.json();
 }
 
-const clock = () => new Date().toTimeString().slice(0, 8);
 const number = value => value.toLocaleString(language);
+// As 2026-01-31 23:59:59.
+const stamp = date => date.toLocaleString("sv");
 
-function bytes(count) {
-  let unit = 0;
-  for (; count >= 999.5 && unit < 4; unit++) count /= 1000;
-  return `${unit && count < 99.95 ? count.toFixed(1) : Math.round(count)} ${["B", "kB", "MB", "GB", "TB"][unit]}`;
+/** The time of day, and the day if it is another one. */
+const clock = date => stamp(date).slice(stamp(date).startsWith(stamp(new Date()).slice(0, 10)) ? 11 : 5);
+
+/** Seconds since 1970 by the proxy's clock, in the viewer's time. */
+const at = seconds => clock(new Date(known.here + (seconds - known.time) * 1000));
+
+function length(seconds) {
+  const [unit, text] = seconds < 90 ? [1, "{0} s|{0} 秒"] : seconds < 5400 ? [60, "{0} min|{0} 分钟"]
+    : seconds < 172800 ? [3600, "{0} h|{0} 小时"] : [86400, "{0} d|{0} 天"];
+  return say(text, Math.round(seconds / unit));
 }
 
-let models = [];
-const providers = new Map();
-
-function countModels() {
-  const counts = new Map();
-  for (const { id } of models) {
-    const name = id.slice(0, id.indexOf("/"));
-    counts.set(name, (counts.get(name) || 0) + 1);
-  }
-  for (const [name, row] of providers) {
-    const count = counts.get(name) || 0;
-    put(row.count, count ? say(count === 1 ? "1 model" : "{0} models", number(count)) : "");
-  }
+function soon(milliseconds) {
+  if (milliseconds === null) return "–";
+  return milliseconds < 1 ? "< 1 ms" : milliseconds < 1000 ? `${milliseconds} ms` : `${(milliseconds / 1000).toFixed(milliseconds < 10000 ? 1 : 0)} s`;
 }
 
-function buildProviders(names) {
-  providers.clear();
-  const items = names.map(name => {
-    const row = { state: make("span", "state"), count: make("button", "link") };
-    row.count.onclick = () => {
-      $("filter").value = name + "/";
-      showModels();
-      $("filter").focus();
-    };
-    providers.set(name, row);
-    return row.item = make("li", "", make("b", "", name), row.count, row.state);
-  });
-  $("providers").replaceChildren(...items);
-}
+// The last answer, when it came, and since when there is none.
+let known = null;
+let gone = null;
+let models = null;
+// Whether the figures are open to us. A host that is no loopback name needs a token.
+const isHere = /^(.*\.)?localhost$|^127\.|^\[::1\]$/.test(location.hostname);
+let refused = false;
 
-/** Returns whether anything is other than before. */
-function showHealth(health) {
-  const names = Object.keys(health.providers);
-  let changed = JSON.stringify(names) !== JSON.stringify([...providers.keys()]);
-  if (changed) buildProviders(names);
-  for (const [name, row] of providers) {
-    const up = health.providers[name];
-    if (row.up !== undefined && row.up !== up) {
-      row.since = say("since {0}", clock());
-      changed = true;
+async function figures() {
+  if (!refused && (isHere || $("token").value)) {
+    try {
+      return await get("v1/status", 6000);
+    } catch (error) {
+      if (error.status !== 401) throw error;
+      refused = true;
     }
-    row.up = up;
-    row.item.className = up ? "up" : "down";
-    put(row.state, [say(up ? "up" : "down"), row.since].filter(Boolean).join(" "));
   }
-  const down = health.total_providers - health.healthy_providers;
-  if (!names.length) summarise("", say("No providers yet."));
-  else if (!down) summarise("up", say("Everything is up."));
-  else if (health.healthy_providers) summarise("down", say("{0} of {1} providers down.", down, names.length));
-  else summarise("down", say("No provider answers."));
-  return changed;
-}
-
-function summarise(state, text) {
-  document.body.className = state;
-  put($("summary"), text);
-  document.title = `${state === "down" ? "▼ " : ""}ai_proxy`;
-  put($("checked"), say("Checked at {0}", clock()));
-}
-
-function showAbout({ version, endpoints, stats }) {
-  put($("version"), version);
-  put($("endpoints"), endpoints.join("\n"));
-  const { reused, opened } = stats.pool;
-  const share = Math.round((100 * reused) / (reused + opened || 1));
-  showTable($("counters"), [
-    [say("requests"), number(stats.requests)],
-    [say("chats"), number(stats.chats)],
-    [say("bytes relayed"), bytes(stats.bytes)],
-    [say("chunks"), number(stats.chunks)],
-    [say("clients connected"), number(stats.client_connections)],
-    [say("upstream, busy"), number(stats.upstream_connections.leased)],
-    [say("upstream, idle"), number(stats.upstream_connections.idle)],
-    [say("connections reused"), `${share} %`],
-  ]);
-  const errors = Object.entries(stats.errors).flatMap(([name, kinds]) =>
-    Object.entries(kinds).map(([kind, count]) =>
-      [`${name === "-" ? say("the proxy") : name} · ${kind.replaceAll("_", " ")}`, number(count)]));
-  $("h-errors").hidden = !errors.length;
-  showTable($("errors"), errors);
-}
-
-function showTable(list, lines) {
-  list.replaceChildren(...lines.map(([name, value]) =>
-    make("div", "", make("dt", "", name), make("dd", "", value))));
-}
-
-function matching(text) {
-  const words = text.toLowerCase().split(/\s+/);
-  return models.filter(({ lower }) => words.every(word => lower.includes(word)));
-}
-
-function showModels() {
-  const found = matching($("filter").value);
-  $("models").replaceChildren(...found.slice(0, ROWS_MAX).map(({ id }) => {
-    const name = id.indexOf("/") + 1;
-    const button = make("button", "", make("span", "soft", id.slice(0, name)), id.slice(name));
-    button.value = id;
-    return make("li", "", button);
+  const [about, health] = await Promise.all([get(""), get("health")]);
+  const time = Date.now() / 1000;
+  const providers = Object.entries(health.providers).map(([name, up]) => ({
+    name, state: up ? "up" : "down", check: { time, age: 0 }, first_byte_p50_ms: null, in_flight: "–", hour: [],
   }));
-  const all = number(models.length);
-  put($("count"), found.length < models.length ? `${number(found.length)} / ${all}` : all);
-  const more = found.length - ROWS_MAX;
-  put($("more"), more > 0 ? say("{0} more: narrow the filter", number(more))
-    : found.length ? "" : say("No model matches."));
-  mark();
+  return { ...about, time, providers };
 }
 
-function mark() {
-  for (const button of $("models").querySelectorAll("button")) {
-    button.ariaPressed = button.value === $("model").value;
-  }
-}
+let checking = null;
 
-function suggest() {
-  const found = matching($("model").value).slice(0, SUGGESTIONS_MAX);
-  $("suggestions").replaceChildren(...found.map(({ id }) => make("option", "", id)));
-  mark();
+function check() {
+  checking ||= get("health").catch(() => null).then(() => {
+    checking = null;
+    poll();
+  });
+  poll();
 }
-
-async function loadModels() {
-  models = (await get("v1/models")).data.map(({ id }) => ({ id, lower: id.toLowerCase() }));
-  if (!$("model").value && models.length) $("model").value = models[0].id;
-  showModels();
-  suggest();
-  countModels();
-}
-
-$("filter").oninput = showModels;
-$("model").oninput = suggest;
-$("models").onclick = event => {
-  const button = event.target.closest("button");
-  if (button) $("model").value = button.value;
-  suggest();
-};
 
 let polling = false;
 let timer;
+const states = () => JSON.stringify(known?.providers.map(({ name, state }) => [name, state]));
 
-// A probe asks every provider, so nobody asks for one while nobody looks.
 async function poll() {
+  // Nobody is asked while nobody looks.
   if (polling || document.hidden) return;
   polling = true;
   clearTimeout(timer);
+  let again = POLL_MS;
   try {
-    showAbout(await get(""));
-    if (showHealth(await get("health"))) models = [];
-    if (!models.length) await loadModels();
+    const before = states();
+    known = { ...await figures(), here: Date.now() };
+    const back = gone;
+    gone = null;
+    if (!known.rates) again = POLL_OPEN_MS;
+    else {
+      const ages = known.providers.map(({ check }) => check?.age ?? Infinity);
+      if (ages.length && Math.max(...ages) >= CHECK_SECONDS && !known.checking) check();
+      if (checking || known.checking) again = POLL_BUSY_MS;
+    }
+    if (back || before !== states() || !models?.length) loadModels();
   } catch {
-    summarise("down", say("The proxy does not answer."));
+    gone ||= new Date();
   }
+  render();
   polling = false;
-  timer = setTimeout(poll, POLL_MS);
+  timer = setTimeout(poll, again);
 }
 
-document.addEventListener("visibilitychange", poll);
-poll();
+function summarise() {
+  const all = known?.providers || [];
+  const down = all.filter(({ state }) => state === "down").length;
+  const [state, text] = gone ? ["gone", say("The proxy does not answer.|代理没有响应")]
+    : !known ? ["", say("Checking…|正在检查…")]
+    : !all.length ? ["", say("No providers yet.|还没有配置提供商")]
+    : down === all.length ? ["down", say("No provider answers.|没有可用的提供商")]
+    : down ? ["down", say("{0} of {1} providers down.|{1} 个提供商中有 {0} 个不可用", down, all.length)]
+    : all.some(({ state }) => state === "up") ? ["up", say("Everything is up.|一切正常")]
+    : ["", say("Checking…|正在检查…")];
+  document.body.className = state;
+  put($("summary"), text);
+  document.title = `${state === "down" || gone ? "▼ " : ""}ai_proxy`;
+  const checks = all.flatMap(({ check }) => check ? [check.time] : []);
+  put($("checked"), gone ? say("No answer since {0}.|自 {0} 起没有响应", clock(gone))
+    : checks.length ? say("Checked at {0}|检查于 {0}", at(Math.max(...checks))) : "\u00a0");
+  $("check").hidden = !!gone || !known?.rates || !all.length;
+}
+
+/** Label, value, and what stands below. */
+function showTiles(tiles) {
+  $("counters").replaceChildren(...tiles.map(([label, value, more]) =>
+    make("div", "", make("dt", "", label), make("dd", "", value), make("dd", "soft", more || ""))));
+}
+
+function showRates({ rates, stats, uptime, started }) {
+  if (rates) {
+    const { chats_last_hour: chats, errors_last_hour: errors, error_share: share } = rates;
+    const last = chats ? say("of the last 128 chats|最近 128 次聊天") : "";
+    return showTiles([
+      [say("chats, last minute|最近一分钟的聊天"), number(rates.chats_last_minute), say("{0} in the last hour|最近一小时 {0} 次", number(chats))],
+      [say("went wrong, last hour|最近一小时出错"), share === null ? "–" : `${(100 * share).toFixed(share && share < .1 ? 1 : 0)} %`,
+        chats ? say("{0} of {1} chats|{1} 次中 {0} 次", number(errors), number(chats)) : ""],
+      [say("first byte, median|首字节，中位数"), soon(rates.first_byte_p50_ms), last],
+      [say("first byte, 95 %|首字节，95%"), soon(rates.first_byte_p95_ms), last],
+      [say("streams open|进行中的流"), number(rates.streams_open), say("{0} in flight|处理中 {0} 个", number(rates.in_flight))],
+      [say("running|已运行"), length(uptime), say("since {0}|自 {0}", at(started))],
+    ]);
+  }
+  const errors = Object.values(stats.errors).flatMap(Object.values).reduce((sum, count) => sum + count, 0);
+  showTiles([
+    [say("chats|聊天"), number(stats.chats)],
+    [say("went wrong|出错"), number(errors)],
+    [say("clients connected|客户端连接"), number(stats.client_connections)],
+    [say("upstream connections|上游连接"), number(stats.upstream_connections.leased + stats.upstream_connections.idle)],
+  ]);
+}
+
+function render() {
+  summarise();
+  if (!known) return;
+  put($("version"), known.version);
+  showRates(known);
+  showProviders(known.providers);
+  showProblems(known);
+  put($("tokens"), known.tokens === 0
+    ? say("None yet: add one to tokens in config.json and reload.|还没有 token：请在 config.json 的 tokens 中添加，然后重新加载。") : "");
+  if (known.demo && !$("token").value) $("token").value = DEMO_TOKEN;
+  showCommand();
+}
+
+$("check").onclick = check;
+$("more-endpoints").ontoggle = () =>
+  get("").then(({ endpoints }) => put($("endpoints"), endpoints.join("\n")), () => {});
+$("token").onchange = () => {
+  refused = false;
+  poll();
+};
+$("language").onclick = () => {
+  language = language === "zh" ? "en" : "zh";
+  memory.language = language;
+  translate();
+  render();
+  showModels();
+  report();
+};

@@ -8,12 +8,14 @@
 mod credentials;
 mod cross_origin;
 mod fields;
+mod host;
 mod lines;
 mod request;
 mod response;
 mod sharing;
 
 pub use cross_origin::CrossOrigin;
+pub use host::STATUS;
 pub use lines::{fields, remove_field};
 pub use request::{RequestHead, NAMED_MODEL};
 pub use response::{Content, ResponseHead};

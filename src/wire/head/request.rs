@@ -7,6 +7,7 @@ use memchr::memchr;
 use super::credentials::Rank;
 use super::cross_origin::CrossOrigin;
 use super::fields::{stays, Stays};
+use super::host::{check_host, may_be_local, STATUS};
 use super::{list, push_field, trim, Control, HeadError, FIELDS_MAX};
 use crate::language::Words;
 use crate::wire::body::Framing;
@@ -55,6 +56,8 @@ pub struct RequestHead {
     /// Whether fields say that a reverse proxy asks for a client of its own, or a browser for a
     /// page.
     pub forwarded: bool,
+    /// Whether it is [`STATUS`] that is asked for, perhaps by this machine's own user.
+    pub may_be_local: bool,
     /// What a browser says of a page from elsewhere.
     pub cross_origin: Option<Box<CrossOrigin>>,
     /// Whether the client asks for `/` and names `text/html` in `Accept`, and would not rather have
@@ -108,11 +111,14 @@ impl RequestHead {
             wants_websocket: false,
             is_anthropic: false,
             forwarded: false,
+            may_be_local: false,
             cross_origin: None,
             prefers_html: false,
             relayed: Vec::with_capacity(bytes.len()),
         };
         head.prefers_html = head.path == "/" && prefers_html(fields);
+        // nginx speaks 1.0 to what is behind it, unless it is told otherwise.
+        head.may_be_local = head.path == STATUS && minor > 0 && may_be_local(fields);
         head.take_fields(fields, &control, is_secret)?;
         head.request_id = head.request_id.filter(|id| !is_secret(id.as_bytes()));
         Ok(head)
@@ -256,38 +262,6 @@ fn names_version(head: &[u8]) -> bool {
         return false;
     };
     major.is_ascii_digit() && minor.is_ascii_digit()
-}
-
-/// Exactly one `Host`, which HTTP/1.0 may lack (RFC 9112 §3.2).
-fn check_host(fields: &[httparse::Header<'_>], minor: u8) -> Result<(), HeadError> {
-    let mut hosts = fields.iter().filter(|field| field.name.eq_ignore_ascii_case("host"));
-    let host = hosts.next();
-    if hosts.next().is_some() {
-        return Err(HeadError::Malformed(&Words("Host重复", "more than one Host")));
-    }
-    let Some(host) = host else {
-        let missing = HeadError::Malformed(&Words("缺少Host", "no Host"));
-        return if minor == 0 { Ok(()) } else { Err(missing) };
-    };
-    if is_authority(trim(host.value)) {
-        Ok(())
-    } else {
-        Err(HeadError::Malformed(&Words("Host无效", "malformed Host")))
-    }
-}
-
-/// A name or an address, and perhaps a port (RFC 9110 §7.2). The name may be empty.
-fn is_authority(value: &[u8]) -> bool {
-    let address = value.strip_prefix(b"[");
-    let end = match address {
-        Some(rest) => rest.iter().position(|byte| *byte == b']').map(|end| end + 2),
-        None => Some(value.iter().position(|byte| *byte == b':').unwrap_or(value.len())),
-    };
-    let Some((host, port)) = end.and_then(|end| value.split_at_checked(end)) else { return false };
-    let host = if address.is_some() { &host[1..host.len() - 1] } else { host };
-    let plain = |byte: &u8| byte.is_ascii_graphic() && !b"/?#@,\\[]".contains(byte);
-    host.iter().all(plain)
-        && (port.is_empty() || (port[0] == b':' && port[1..].iter().all(u8::is_ascii_digit)))
 }
 
 /// The usual ones are borrowed.
