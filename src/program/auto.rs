@@ -7,10 +7,9 @@ use std::time::Duration;
 
 use futures_lite::future::or;
 use serde::Serialize;
-use serde_json::json;
 use smol::LocalExecutor;
 
-use crate::config::Config;
+use crate::config::{BaseUrl, Config, Provider};
 use crate::language::{System, Text};
 use crate::routes::{model_list, query};
 use crate::runtime::{label, Reactor, Wait};
@@ -19,6 +18,8 @@ use crate::state::State;
 
 /// How long a server on this machine may take to say what it has.
 const ANSWER_MAX: Duration = Duration::from_millis(300);
+/// Where servers are looked for, and nowhere else.
+const LOOPBACK: &str = "127.0.0.1";
 /// As the demo's.
 const PORT: u16 = 8001;
 /// Random bytes of the token.
@@ -98,16 +99,18 @@ struct Found {
 
 impl Found {
     fn server(port: u16, provider: &'static str) -> Found {
-        Found { provider, baseurl: format!("http://127.0.0.1:{port}/v1"), token: None }
+        Found { provider, baseurl: format!("http://{LOOPBACK}:{port}/v1"), token: None }
     }
 }
 
 /// Those that answer, all asked at once, in the order of [`SERVERS`].
 fn servers(reactor: &Rc<Reactor>, executor: &Rc<LocalExecutor<'static>>) -> Vec<Found> {
-    let all = SERVERS.map(|(port, name)| Found::server(port, name));
-    let all = json!({"providers": all, "tokens": []}).to_string();
-    // Made of names and addresses that are written above.
-    let Ok(config) = Config::parse(&all, "--auto") else { return Vec::new() };
+    let provider = |(port, name): (u16, &str)| {
+        let (host, path) = (LOOPBACK.to_owned(), "/v1".to_owned());
+        let base = BaseUrl { host, port, path, ..BaseUrl::default() };
+        Provider { name: name.to_owned(), base, ..Provider::default() }
+    };
+    let config = Config { providers: SERVERS.map(provider).into(), ..Config::default() };
     let state = State::new(reactor.clone(), executor, config, None, 0);
     let settings = state.settings();
     let asked = settings.providers.iter().map(|provider| {
@@ -130,10 +133,11 @@ fn servers(reactor: &Rc<Reactor>, executor: &Rc<LocalExecutor<'static>>) -> Vec<
         }
         found
     };
-    reactor.block_on(or(found, async {
+    let driven = async {
         server::drive(executor).await;
         Vec::new()
-    }))
+    };
+    reactor.block_on(or(found, driven))
 }
 
 fn random_token() -> io::Result<String> {
@@ -145,6 +149,8 @@ fn random_token() -> io::Result<String> {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     #[test]

@@ -82,14 +82,30 @@ impl Reactor {
     /// Runs `future` to its end, sleeping in the kernel whenever it waits.
     pub fn block_on<T>(&self, future: impl Future<Output = T>) -> T {
         let mut future = pin!(future);
+        let mut value = None;
+        loop {
+            self.run(&mut |context| {
+                if let Poll::Ready(ended) = future.as_mut().poll(context) {
+                    value = Some(ended);
+                }
+                value.is_some()
+            });
+            if let Some(value) = value.take() {
+                return value;
+            }
+        }
+    }
+
+    /// Polls until that is over; code that all futures share.
+    fn run(&self, is_over: &mut dyn FnMut(&mut Context<'_>) -> bool) {
         let waker = Waker::from(self.parker.clone());
         let mut context = Context::from_waker(&waker);
         let mut events = Vec::with_capacity(EVENTS_MAX);
         loop {
             // Cleared before the poll: a wake-up during it must not be lost.
             self.parker.clear();
-            if let Poll::Ready(value) = future.as_mut().poll(&mut context) {
-                return value;
+            if is_over(&mut context) {
+                return;
             }
             self.wait(&mut events);
         }
