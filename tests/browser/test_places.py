@@ -62,6 +62,7 @@ class UnderAnotherName(PageTest):
                 self.assertIn(hint, self.text("calm"))
                 self.assertEqual(len(self.all("#counters > div")), 4)
                 self.assertEqual([item.text for item in self.all("#models li")], ["p/m", "p/other"])
+                self.screenshot(f"without-figures-{language}")
                 self.put("token", TOKEN + "\t")
                 eventually("the figures are there", lambda: len(self.all("#counters > div")) == 6)
                 self.assertNotIn(hint, self.text("calm"))
