@@ -95,7 +95,8 @@ fn the_banner_and_the_news_of_lists_are_in_the_language_of_the_place() {
             && english.stderr().contains("models of dead")
     });
     assert!(!is_chinese(&english.output()), "{}", english.output());
-    assert!(english.log().contains("已启动"), "the log is as promised: {}", english.log());
+    // The log is as promised.
+    english.wait_for_log("已启动");
     let chosen = with(config, json!({"language": "zh"}));
     let chinese = start(&chosen, "C");
     eventually("both lists are told", || {
