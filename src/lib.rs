@@ -15,6 +15,7 @@
 //! | room | what it is for | must not know, beside the rooms above it |
 //! | --- | --- | --- |
 //! | [`program`] | the process: start, command line, signals, descriptors, the demo | – |
+//! | [`doctor`] | `--doctor`: what works with each provider, what does not, and whose fault it is | server |
 //! | [`server`] | listen, accept, one task per connection, drain | upstream |
 //! | [`routes`] | what each endpoint answers; one table | – |
 //! | [`relay`] | an upstream response becomes a client's | routing, state, config |
@@ -29,11 +30,12 @@
 //! | [`language`] | messages in Chinese and English | – |
 //!
 //! A room imports from rooms further down only, never from its neighbour:
-//! `program → server → routes → {relay · routing · state} → report → {upstream · downstream} →
+//! `program → doctor → server → routes → {relay · routing · state} → report → {upstream · downstream} →
 //! {runtime · wire · config} → language`. tests/layers.rs reads the imports and holds them against this.
 //! docs/architecture.md walks one chat through the rooms.
 
 pub mod config;
+pub mod doctor;
 pub mod downstream;
 pub mod language;
 pub mod program;

@@ -9,7 +9,7 @@ use std::process::ExitCode;
 use ai_proxy::config::{Config, ConfigError};
 use ai_proxy::language::{pick, Language, System, Text};
 use ai_proxy::program::cli::{self, Action};
-use ai_proxy::program::{auto, memory, print, rlimit, run, Source};
+use ai_proxy::program::{auto, examine, memory, print, rlimit, run, Source};
 use ai_proxy::report::logging;
 use ai_proxy::text;
 
@@ -18,7 +18,7 @@ const DEFAULT_FILE: &str = "config.json";
 fn main() -> ExitCode {
     Config::default().set_language();
     match start() {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => ExitCode::from(code),
         Err((code, lines)) => {
             for line in lines {
                 logging::say_on_stderr(&format_args!("ai_proxy: {line}"));
@@ -31,7 +31,8 @@ fn main() -> ExitCode {
 /// The exit code, and what to say.
 type Failure = (u8, Vec<Text>);
 
-fn start() -> Result<(), Failure> {
+/// The exit code of what was done.
+fn start() -> Result<u8, Failure> {
     let arguments = cli::arguments().map_err(|line| (2, vec![line]))?;
     match arguments.action {
         Action::Help => show(&cli::HELP),
@@ -49,6 +50,16 @@ fn start() -> Result<(), Failure> {
                 let memory = memory::describe(&config, rlimit::clients_max());
                 show(&(config.describe(&file) + &memory + check_left()))
             })
+        }
+        Action::Doctor(options) => {
+            let file = arguments.config.unwrap_or_else(|| PathBuf::from(DEFAULT_FILE));
+            if !file.exists() {
+                return Err((2, vec![no_configuration(&file)]));
+            }
+            let examined = examine(&load(&file)?, &file, options);
+            let (text, well) = examined.map_err(|line| (1, vec![line]))?;
+            show(&text)?;
+            return Ok(u8::from(!well));
         }
         Action::AutoPrint => show(&auto::text().map_err(|line| (1, vec![line]))?),
         Action::Auto => {
@@ -68,6 +79,16 @@ fn start() -> Result<(), Failure> {
             run(source).map_err(|line| (1, vec![line]))
         }
     }
+    .map(|()| 0)
+}
+
+fn no_configuration(file: &Path) -> Text {
+    let file = file.display();
+    text!(
+        "没有配置文件 {file}，因此没有可以检查的提供商；先运行 cp config.json.example config.json 并填写，或用 -c 指定文件",
+        "there is no configuration {file}, so that there are no providers to examine: \
+         cp config.json.example config.json and fill it in, or name another file by -c"
+    )
 }
 
 /// What `--check` leaves open.

@@ -20,7 +20,7 @@ _ai_proxy() {
             ;;
         *)
             mapfile -t COMPREPLY < <(
-                compgen -W '-c --config --check --auto --print --schema -V --version -h --help' -- "$word")
+                compgen -W '-c --config --check --doctor --spend --json --auto --print --schema -V --version -h --help' -- "$word")
             ;;
     esac
 }

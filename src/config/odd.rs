@@ -14,10 +14,23 @@ const QUOTES: [char; 7] = ['"', '\'', '`', '“', '”', '‘', '’'];
 
 /// One line for each thing that is odd about a secret.
 pub(super) fn about(secret: &str) -> impl Iterator<Item = Words> {
-    let bare = secret.trim_matches(QUOTES);
-    let quoted = bare.len() < secret.len();
-    let found = [(quoted, QUOTED), (is_reference(bare), UNEXPANDED)];
+    let found = [(is_quoted(secret), QUOTED), (is_unexpanded(secret), UNEXPANDED)];
     found.into_iter().filter(|(odd, _)| *odd).map(|(_, line)| line)
+}
+
+/// Whether a quotation mark is its first or last character.
+pub(super) fn is_quoted(secret: &str) -> bool {
+    unquoted(secret).len() < secret.len()
+}
+
+/// Whether it is the name of a variable and not its value.
+pub(super) fn is_unexpanded(secret: &str) -> bool {
+    is_reference(unquoted(secret))
+}
+
+/// What stands between quotation marks.
+pub(super) fn unquoted(secret: &str) -> &str {
+    secret.trim_matches(QUOTES)
 }
 
 /// `$NAME`, `${NAME}` or `${NAME:-default}`, and nothing beside it.

@@ -4,6 +4,8 @@ use std::fmt;
 
 use subtle::ConstantTimeEq;
 
+use super::odd;
+
 /// A text that `Debug` hides, that has no `Display`, and that compares in constant time.
 #[derive(Clone)]
 pub struct Secret(String);
@@ -17,6 +19,21 @@ impl Secret {
     /// The text itself, for the one place that puts it on the wire.
     pub fn expose(&self) -> &str {
         &self.0
+    }
+
+    /// The same without the quotation marks around it, which somebody may have meant as such.
+    pub fn unquoted(&self) -> &str {
+        odd::unquoted(&self.0)
+    }
+
+    /// Whether it begins or ends with a quotation mark.
+    pub fn is_quoted(&self) -> bool {
+        odd::is_quoted(&self.0)
+    }
+
+    /// Whether it looks like the name of a variable, `$NAME`, in place of its value.
+    pub fn is_unexpanded(&self) -> bool {
+        odd::is_unexpanded(&self.0)
     }
 
     /// Whether `candidate` is this secret. The time taken depends on the two lengths only, never

@@ -13,10 +13,11 @@ pub const HELP: Words = Words(
     "\
 ai_proxy - 轻量级 AI 代理：一个地址，多个提供商
 
-用法: ai_proxy [--config 文件] [--check | --auto [--print] | --schema]
+用法: ai_proxy [-c 文件] [--check | --doctor | --auto | --schema]
 
   -c, --config 文件  配置文件（默认 config.json）
       --check        检查配置，显示解析结果（隐去密钥），然后退出
+      --doctor       检查各提供商；--spend 也试聊天；--json 供程序用
       --auto         不用配置文件：使用已知的环境变量和本机的模型服务
       --print        与 --auto 一起：打印找到的配置，然后退出
       --schema       打印配置文件的 JSON Schema，供编辑器使用，然后退出
@@ -38,10 +39,11 @@ ai_proxy - 轻量级 AI 代理：一个地址，多个提供商
     "\
 ai_proxy - one small proxy between AI clients and many providers
 
-Usage: ai_proxy [--config FILE] [--check | --auto [--print] | --schema]
+Usage: ai_proxy [-c FILE] [--check | --doctor | --auto | --schema]
 
   -c, --config FILE  the configuration (default: config.json)
       --check        check it, print what it says without secrets, and exit
+      --doctor       examine the providers; --spend: by chats, too; --json
       --auto         no file: use known variables and servers on this machine
       --print        with --auto: print what was found, and exit
       --schema       print its JSON Schema, for editors, and exit
@@ -81,6 +83,8 @@ pub enum Action {
     Run,
     /// Load the configuration and print what it says.
     Check,
+    /// Examine the providers.
+    Doctor(Doctor),
     /// Print name and version.
     Version,
     /// Print [`HELP`].
@@ -91,6 +95,15 @@ pub enum Action {
     Auto,
     /// Print what is there as a configuration.
     AutoPrint,
+}
+
+/// How the providers are examined.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Doctor {
+    /// By chats, too.
+    pub spend: bool,
+    /// For programs.
+    pub json: bool,
 }
 
 /// Reads the process's arguments. `--help` and `--version` win over whatever follows them.
@@ -105,7 +118,7 @@ pub fn arguments() -> Result<Arguments, Text> {
 fn read(mut parser: lexopt::Parser) -> Result<Arguments, Text> {
     let mut config = None;
     let mut action = Action::Run;
-    let mut print = false;
+    let (mut print, mut doctor) = (false, Doctor::default());
     while let Some(argument) = parser.next().map_err(|error| refusal(&error))? {
         match argument {
             Short('c') | Long("config") => {
@@ -118,6 +131,9 @@ fn read(mut parser: lexopt::Parser) -> Result<Arguments, Text> {
                 config = Some(PathBuf::from(file));
             }
             Long("check") => action = Action::Check,
+            Long("doctor") => action = Action::Doctor(doctor),
+            Long("spend") => doctor.spend = true,
+            Long("json") => doctor.json = true,
             Long("schema") => action = Action::Schema,
             Long("auto") => action = Action::Auto,
             Long("print") => print = true,
@@ -128,23 +144,26 @@ fn read(mut parser: lexopt::Parser) -> Result<Arguments, Text> {
             other => return Err(refusal(&other.unexpected())),
         }
     }
-    match (action, print, &config) {
-        (Action::Auto, _, Some(_)) => Err(unfit("--config", "--auto")),
-        (Action::Auto, true, None) => Ok(Arguments { config, action: Action::AutoPrint }),
-        (Action::Auto, ..) | (_, false, _) => Ok(Arguments { config, action }),
-        (_, true, _) => Err(text!(
-            "命令行参数错误: --print 只与 --auto 一起使用（用法见 ai_proxy --help）",
-            "bad arguments: --print goes with --auto only (see ai_proxy --help)"
-        )),
+    let misplaced = [
+        (print && action != Action::Auto, "--print", "--auto"),
+        (doctor.spend && !matches!(action, Action::Doctor(_)), "--spend", "--doctor"),
+        (doctor.json && !matches!(action, Action::Doctor(_)), "--json", "--doctor"),
+    ];
+    if let Some((_, one, other)) = misplaced.iter().find(|(is_misplaced, ..)| *is_misplaced) {
+        return Err(text!(
+            "命令行参数错误: {one} 只与 {other} 一起使用（用法见 ai_proxy --help）",
+            "bad arguments: {one} goes with {other} only (see ai_proxy --help)"
+        ));
     }
-}
-
-/// Two options that exclude each other.
-fn unfit(one: &str, other: &str) -> Text {
-    text!(
-        "命令行参数错误: {one} 与 {other} 不能同时使用（用法见 ai_proxy --help）",
-        "bad arguments: {one} and {other} exclude each other (see ai_proxy --help)"
-    )
+    match action {
+        Action::Auto if config.is_some() => Err(text!(
+            "命令行参数错误: --auto 不用配置文件，不能与 --config 同时使用（用法见 ai_proxy --help）",
+            "bad arguments: --auto reads no file, so --config does not go with it (see ai_proxy --help)"
+        )),
+        Action::Auto if print => Ok(Arguments { config, action: Action::AutoPrint }),
+        Action::Doctor(_) => Ok(Arguments { config, action: Action::Doctor(doctor) }),
+        _ => Ok(Arguments { config, action }),
+    }
 }
 
 fn refusal(error: &Error) -> Text {
@@ -185,6 +204,9 @@ mod tests {
             (&["--check", "-h", "--nonsense"], None, Action::Help),
             (&["--help"], None, Action::Help),
             (&["--auto"], None, Action::Auto),
+            (&["--doctor"], None, Action::Doctor(Doctor { spend: false, json: false })),
+            (&["--spend", "--doctor"], None, Action::Doctor(Doctor { spend: true, json: false })),
+            (&["--doctor", "--json"], None, Action::Doctor(Doctor { spend: false, json: true })),
             (&["--print", "--auto"], None, Action::AutoPrint),
         ] {
             assert_eq!(asked(arguments), Ok(Arguments { config, action }), "{arguments:?}");
@@ -202,6 +224,8 @@ mod tests {
             (&["--config="], "--config"),
             (&["--check=yes"], "--check"),
             (&["--print"], "--print"),
+            (&["--spend"], "--spend"),
+            (&["--doctor", "--check", "--json"], "--json"),
             (&["--auto", "-c", "a.json"], "--auto"),
         ] {
             let text = asked(arguments).expect_err(named);
@@ -225,6 +249,9 @@ mod tests {
                 "-c, --config",
                 "--check",
                 "--auto",
+                "--doctor",
+                "--spend",
+                "--json",
                 "--print",
                 "--schema",
                 "-V, --version",

@@ -4,6 +4,7 @@ pub mod auto;
 mod banner;
 pub mod cli;
 pub mod demo;
+mod examine;
 mod listen;
 pub mod memory;
 pub mod rlimit;
@@ -18,6 +19,7 @@ use std::time::Duration;
 use futures_lite::future::or;
 use smol::LocalExecutor;
 
+pub use self::examine::examine;
 use self::signals::{Signal, Signals};
 use crate::config::Config;
 use crate::language::Words;

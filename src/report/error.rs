@@ -166,7 +166,7 @@ fn head_status(error: HeadError) -> u16 {
     match error {
         HeadError::Malformed(_) => 400,
         HeadError::TooLarge => 431,
-        HeadError::Version => 505,
+        HeadError::Version | HeadError::Http2 | HeadError::Tls => 505,
         HeadError::Coding => 501,
         HeadError::Expectation => 417,
     }

@@ -216,12 +216,13 @@ async fn fetch(state: Rc<State>, models: Rc<Models>) {
     state.catalogue.waiting.notify(usize::MAX);
 }
 
-/// What is long, or may be once it is decompressed, is read off the event loop. Returns the memory that
-/// the list takes, too.
-async fn read(state: &State, listing: Listing) -> Result<(Vec<Listed>, Share), Text> {
+/// The models in a response's body. What is long, or may be once it is decompressed, is read off the
+/// event loop.
+///
+/// # Errors
+/// It is no list, or there is no thread to read it.
+pub async fn parse(body: Vec<u8>) -> Result<Vec<Listed>, Text> {
     const LIMIT: usize = query::LIST_BYTES_MAX as usize;
-    // Its own memory is given back when it was read.
-    let Listing { body, share: _reading, .. } = listing;
     let list = if body.len() <= IN_PLACE_BYTES_MAX && !model_list::is_compressed(&body) {
         model_list::read(&body, LIMIT)
     } else {
@@ -229,7 +230,14 @@ async fn read(state: &State, listing: Listing) -> Result<(Vec<Listed>, Share), T
             .await
             .map_err(|error| Text::new(System(&error)))?
     };
-    let list = list.map_err(Text::new)?;
+    list.map_err(Text::new)
+}
+
+/// The list, and the memory that it takes.
+async fn read(state: &State, listing: Listing) -> Result<(Vec<Listed>, Share), Text> {
+    // Its own memory is given back when it was read.
+    let Listing { body, share: _reading, .. } = listing;
+    let list = parse(body).await?;
     let mut share = state.memory.lists.share();
     // Once here, once among the visible ones and once in what is rendered, each with what stands around
     // a name.

@@ -61,6 +61,11 @@ pub async fn models(state: &State, provider: &Provider) -> Result<Listing, upstr
         .map_err(upstream::Error::Timeout)?
 }
 
+/// Whether a response is a page for people and not an answer.
+pub fn is_page(head: &[u8], body: &[u8]) -> bool {
+    says_html(head) || looks_like_html(body)
+}
+
 /// Whether a head names `text/html` as the type of its body.
 fn says_html(head: &[u8]) -> bool {
     let media = fields(head, "content-type")
@@ -73,7 +78,8 @@ fn looks_like_html(body: &[u8]) -> bool {
     body.strip_prefix(BYTE_ORDER_MARK).unwrap_or(body).trim_ascii_start().starts_with(b"<")
 }
 
-fn request_head(provider: &Provider) -> Vec<u8> {
+/// The head of the request for a provider's models, which has no body.
+pub fn request_head(provider: &Provider) -> Vec<u8> {
     let (config, base) = (&provider.config, &provider.config.base);
     let anthropic = base.host == ANTHROPIC_HOST;
     let scheme = if base.https { "https" } else { "http" };

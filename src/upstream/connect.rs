@@ -8,6 +8,7 @@ use std::rc::Rc;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
+use native_tls::TlsStream;
 use socket2::{Domain, Protocol, Socket as RawSocket, Type};
 
 use crate::language::Text;
@@ -102,11 +103,8 @@ impl Network {
         let wait = Wait::new(label::CONNECT, timer.now(), CONNECT_MAX);
         let (watched, tcp) = timer
             .within(wait, async {
-                let addresses = self.resolver.resolve(&origin.host).await;
-                let addresses =
-                    addresses.map_err(|error| ConnectError::Resolve(origin.host.clone(), error))?;
-                let opened = connect_any(&self.reactor, &addresses, origin.port).await;
-                opened.map_err(ConnectError::Tcp)
+                let addresses = self.resolve(origin).await?;
+                self.open_tcp(&addresses, origin).await
             })
             .await??;
         if !origin.https {
@@ -115,10 +113,58 @@ impl Network {
         }
         let wait = Wait::new(label::TLS, timer.now(), CONNECT_MAX);
         let begun = timer.real_now();
-        let handshake = self.tls.handshake(server_name(&origin.host), watched);
-        let stream = timer.within(wait, handshake).await?.map_err(ConnectError::Tls)?;
+        let stream = timer.within(wait, self.secure(watched, origin)).await??;
         let took = Took { tcp, tls: timer.real_now() - begun };
         Ok(Connected { socket: Socket::tls(stream), took })
+    }
+
+    /// The first step of a connection: the addresses of its host.
+    ///
+    /// # Errors
+    /// [`ConnectError::Resolve`]; time is for the caller to limit, here and in what follows.
+    pub async fn resolve(&self, origin: &Origin) -> Result<Vec<IpAddr>, ConnectError> {
+        let addresses = self.resolver.resolve(&origin.host).await;
+        addresses.map_err(|error| ConnectError::Resolve(origin.host.clone(), error))
+    }
+
+    /// The second step: TCP, and how long it took.
+    ///
+    /// # Errors
+    /// [`ConnectError::Tcp`].
+    pub async fn open_tcp(
+        &self,
+        addresses: &[IpAddr],
+        origin: &Origin,
+    ) -> Result<Opened, ConnectError> {
+        let opened = connect_any(&self.reactor, addresses, origin.port).await;
+        opened.map_err(ConnectError::Tcp)
+    }
+
+    /// The last step, where there is TLS.
+    ///
+    /// # Errors
+    /// [`ConnectError::Tls`].
+    pub async fn secure(
+        &self,
+        watched: Watched,
+        origin: &Origin,
+    ) -> Result<TlsStream<Watched>, ConnectError> {
+        let handshake = self.tls.handshake(server_name(&origin.host), watched);
+        handshake.await.map_err(ConnectError::Tls)
+    }
+
+    /// The same for one who only looks at the certificate, whatever it is worth: such a connection
+    /// must be told nothing.
+    ///
+    /// # Errors
+    /// [`ConnectError::Tls`].
+    pub async fn secure_untrusted(
+        &self,
+        watched: Watched,
+        origin: &Origin,
+    ) -> Result<TlsStream<Watched>, ConnectError> {
+        let handshake = self.tls.handshake_untrusted(server_name(&origin.host), watched);
+        handshake.await.map_err(ConnectError::Tls)
     }
 }
 
@@ -134,7 +180,7 @@ fn server_name(host: &str) -> &str {
 }
 
 /// A TCP connection, and how long it took.
-type Opened = (Watched, Duration);
+pub type Opened = (Watched, Duration);
 type Attempt = Pin<Box<dyn Future<Output = io::Result<Opened>>>>;
 
 /// Tries the addresses in order, the next one as soon as one fails or is slow; the first connection

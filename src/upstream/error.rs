@@ -72,7 +72,7 @@ impl fmt::Display for Error {
             Error::Head(error) => message!("响应无效: {error}", "invalid answer: {error}").fmt(f),
             Error::Body(error) => message!("响应体无效: {error}", "invalid body: {error}").fmt(f),
             Error::Redirect(status, location) => {
-                let target = location.as_deref().map_or_else(|| "?".to_owned(), shown);
+                let target = location.as_deref().map_or_else(|| "?".to_owned(), shown_target);
                 message!(
                     "状态 {status} 重定向到 {target}，请修改 baseurl",
                     "status {status} redirects to {target}: change baseurl"
@@ -102,7 +102,7 @@ fn system_or_tls(error: &io::Error) -> Text {
 const TARGET_CHARS_MAX: usize = 200;
 
 /// The target of a redirect without what may be secret in it: userinfo, query and fragment.
-fn shown(location: &str) -> String {
+pub fn shown_target(location: &str) -> String {
     let end = location.find(['?', '#']).unwrap_or(location.len());
     let target = &location[..end];
     let mut text: String = match target.split_once("//") {
@@ -122,7 +122,7 @@ fn shown(location: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::shown;
+    use super::shown_target;
 
     #[test]
     fn a_redirect_is_shown_without_credentials_query_and_fragment() {
@@ -135,8 +135,8 @@ mod tests {
             ("https://a@b@h", "https://h"),
             ("/\u{85}x", "/ x"),
         ] {
-            assert_eq!(shown(location), expected, "{location}");
+            assert_eq!(shown_target(location), expected, "{location}");
         }
-        assert_eq!(shown(&"ä".repeat(300)).chars().count(), 201);
+        assert_eq!(shown_target(&"ä".repeat(300)).chars().count(), 201);
     }
 }

@@ -260,7 +260,7 @@ impl Sending {
     fn take_head(&mut self, of_head: bool) -> Result<Option<Head>, HeadError> {
         // A banner or other noise is refused at once, without waiting for the end of a head.
         if !self.buffer.iter().zip(b"HTTP/1.").all(|(byte, wanted)| byte == wanted) {
-            return Err(HeadError::Malformed(&Words("不是HTTP/1响应", "not an HTTP/1 answer")));
+            return Err(HeadError::of_other_protocol(&self.buffer));
         }
         while let Some(length) = self.scanner.scan(&self.buffer)? {
             let mut head = ResponseHead::parse(&self.buffer[..length])?;

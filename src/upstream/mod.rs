@@ -19,8 +19,10 @@ mod trouble;
 #[cfg(test)]
 pub(crate) mod testing;
 
-pub use self::connect::{ConnectError, Origin};
-pub use self::error::Error;
+pub use self::connect::{
+    Connect, ConnectError, Connected, Connecting, Network, Opened, Origin, Took, CONNECT_MAX,
+};
+pub use self::error::{shown_target, Error};
 pub use self::exchange::exchange;
 pub use self::history::{Check, Health, History, Verdict};
 pub use self::message::Message;

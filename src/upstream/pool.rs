@@ -101,7 +101,7 @@ impl Pool {
     }
 
     /// The same, of connections that `connector` opens.
-    pub(super) fn with_connector(
+    pub fn with_connector(
         clock: &Rc<Clock>,
         limits: PoolLimits,
         tls: Rc<Tls>,

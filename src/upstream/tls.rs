@@ -51,32 +51,23 @@ impl Tls {
     /// # Errors
     /// What OpenSSL found wrong, in one line.
     pub async fn handshake(&self, host: &str, stream: Watched) -> Result<TlsStream<Watched>, Text> {
-        let connector = self.connector().await?;
-        let mut state = match connector.connect(host, stream.under_tls()) {
-            Ok(stream) => return Ok(stream),
-            Err(HandshakeError::Failure(error)) => return Err(cause(&error)),
-            Err(HandshakeError::WouldBlock(middle)) => Some(middle),
-        };
-        let mut fresh = true;
-        poll_fn(move |context| {
-            let Some(middle) = state.take() else { return Poll::Pending };
-            if fresh {
-                fresh = false;
-                middle.get_ref().wake_on_any(context);
-                state = Some(middle);
-                return Poll::Pending;
-            }
-            match middle.handshake() {
-                Ok(stream) => Poll::Ready(Ok(stream)),
-                Err(HandshakeError::Failure(error)) => Poll::Ready(Err(cause(&error))),
-                Err(HandshakeError::WouldBlock(middle)) => {
-                    middle.get_ref().wake_on_any(context);
-                    state = Some(middle);
-                    Poll::Pending
-                }
-            }
-        })
-        .await
+        shake_hands(&self.connector().await?, host, stream).await
+    }
+
+    /// The same without a look at who signed the certificate and for whom. It proves nothing: for
+    /// what wants to see the certificate and says nothing.
+    ///
+    /// # Errors
+    /// What OpenSSL found wrong, in one line.
+    pub async fn handshake_untrusted(
+        &self,
+        host: &str,
+        stream: Watched,
+    ) -> Result<TlsStream<Watched>, Text> {
+        let mut builder = TlsConnector::builder();
+        builder.danger_accept_invalid_certs(true).disable_built_in_roots(true);
+        let connector = builder.build().map_err(|error| cause(&error))?;
+        shake_hands(&connector, host, stream).await
     }
 
     /// The context, made now if it was not needed before.
@@ -110,6 +101,38 @@ impl Tls {
         // Stored only now: when the client that waits for this leaves, the next one begins again.
         Ok(current.insert((reload, connector)).1.clone())
     }
+}
+
+async fn shake_hands(
+    connector: &TlsConnector,
+    host: &str,
+    stream: Watched,
+) -> Result<TlsStream<Watched>, Text> {
+    let mut state = match connector.connect(host, stream.under_tls()) {
+        Ok(stream) => return Ok(stream),
+        Err(HandshakeError::Failure(error)) => return Err(cause(&error)),
+        Err(HandshakeError::WouldBlock(middle)) => Some(middle),
+    };
+    let mut fresh = true;
+    poll_fn(move |context| {
+        let Some(middle) = state.take() else { return Poll::Pending };
+        if fresh {
+            fresh = false;
+            middle.get_ref().wake_on_any(context);
+            state = Some(middle);
+            return Poll::Pending;
+        }
+        match middle.handshake() {
+            Ok(stream) => Poll::Ready(Ok(stream)),
+            Err(HandshakeError::Failure(error)) => Poll::Ready(Err(cause(&error))),
+            Err(HandshakeError::WouldBlock(middle)) => {
+                middle.get_ref().wake_on_any(context);
+                state = Some(middle);
+                Poll::Pending
+            }
+        }
+    })
+    .await
 }
 
 /// Reads the CA files.

@@ -15,9 +15,9 @@ const FISH: &str = include_str!("../../deploy/completions/ai_proxy.fish");
 fn options() -> BTreeSet<&'static str> {
     let lines = HELP.1.lines().filter(|line| line.trim_start().starts_with('-'));
     let lines = lines.filter(|line| line.starts_with("  -") || line.starts_with("      --"));
-    let words = |line: &'static str| line.split([' ', ',']).filter(|word| !word.is_empty());
+    let words = |line: &'static str| line.split([' ', ',', ';', ':']);
     let options: BTreeSet<_> =
-        lines.flat_map(|line| words(line).take_while(|word| word.starts_with('-'))).collect();
+        lines.flat_map(|line| words(line).filter(|word| word.starts_with('-'))).collect();
     assert!(options.len() >= 8 && options.contains("--check"), "{options:?}");
     options
 }

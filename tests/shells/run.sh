@@ -39,7 +39,7 @@ in_zsh() {
     zsh -f "$here/offers.zsh" "$deploy/completions" "$1" 2>&1 | sorted
 }
 
-all='--auto --check --config --help --print --schema --version'
+all='--auto --check --config --doctor --help --json --print --schema --spend --version'
 # zsh quotes what it inserts.
 files='etc\ dir one.json two.json with\ space.json'
 

@@ -131,7 +131,7 @@ fn builder(
     builder.set_pubkey(key).expect("a key");
     let from = Asn1Time::from_unix(1_000_000_000).expect("a time");
     let until =
-        if expired { Asn1Time::from_unix(1_000_086_400) } else { Asn1Time::days_from_now(1) };
+        if expired { Asn1Time::from_unix(1_000_086_400) } else { Asn1Time::days_from_now(30) };
     builder.set_not_before(&from).expect("a time");
     builder.set_not_after(&until.expect("a time")).expect("a time");
     builder

@@ -22,7 +22,7 @@ use serde_json::{json, Value};
 pub use connection::Connection;
 pub use dir::TempDir;
 pub use message::{Duplex, Ending, Head, Request, Response};
-pub use program::{command, run, run_with_config, Finished, PROGRAM};
+pub use program::{command, run, run_with_config, run_with_environment, Finished, PROGRAM};
 pub use proxy::{Launch, TestProxy};
 pub use raw::Raw;
 pub use upstream::{Step, Upstream};

@@ -44,7 +44,18 @@ pub fn command(directory: &Path) -> Command {
 /// # Panics
 /// When it does not end in time.
 pub fn run(directory: &Path, arguments: &[&str]) -> Finished {
-    let mut child = command(directory).args(arguments).spawn().expect("the program starts");
+    run_with_environment(directory, arguments, &[])
+}
+
+/// The same with these variables beside those of the test.
+pub fn run_with_environment(
+    directory: &Path,
+    arguments: &[&str],
+    variables: &[(&str, &str)],
+) -> Finished {
+    let mut command = command(directory);
+    command.args(arguments).envs(variables.iter().copied());
+    let mut child = command.spawn().expect("the program starts");
     let start = Instant::now();
     while child.try_wait().expect("the child can be waited for").is_none() {
         if start.elapsed() > PATIENCE {

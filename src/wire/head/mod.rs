@@ -48,6 +48,10 @@ pub enum HeadError {
     TooLarge,
     /// Neither HTTP/1.1 nor HTTP/1.0.
     Version,
+    /// Another protocol: HTTP/2.
+    Http2,
+    /// Another protocol: TLS.
+    Tls,
     /// A transfer coding other than `chunked` (RFC 9112 §6.1).
     Coding,
     /// An expectation other than `100-continue` (RFC 9110 §10.1.1).
@@ -64,8 +68,27 @@ impl fmt::Display for HeadError {
             )
             .fmt(f),
             HeadError::Version => Words("不支持的HTTP版本", "unsupported HTTP version").fmt(f),
+            HeadError::Http2 => {
+                Words("对方只说 HTTP/2，不是 HTTP/1.1", "speaks HTTP/2, not HTTP/1.1").fmt(f)
+            }
+            HeadError::Tls => {
+                Words("对方使用 TLS，请改用 https://", "speaks TLS: use https://").fmt(f)
+            }
             HeadError::Coding => Words("不支持的传输编码", "unsupported transfer coding").fmt(f),
             HeadError::Expectation => Words("不支持的Expect", "unknown expectation").fmt(f),
+        }
+    }
+}
+
+impl HeadError {
+    /// What the first bytes of an answer that is not HTTP/1 give away: a frame of HTTP/2, which a
+    /// server sends at once (RFC 9113 §3.4: SETTINGS, type 4; to a request that it cannot read
+    /// GOAWAY, type 7), or a record of TLS (RFC 8446 §5.1: alert, type 21; handshake, type 22).
+    pub fn of_other_protocol(bytes: &[u8]) -> HeadError {
+        match bytes {
+            [0, _, _, 4 | 7, _, 0, 0, 0, 0, ..] => HeadError::Http2,
+            [21 | 22, 3, ..] => HeadError::Tls,
+            _ => HeadError::Malformed(&Words("不是HTTP/1响应", "not an HTTP/1 answer")),
         }
     }
 }
