@@ -35,14 +35,17 @@ pub async fn tell(shows: bool, providers: &[Rc<Provider>], records: &[Rc<Record>
 
 /// How many are done, and which one is waited for and where.
 fn line(providers: &[Rc<Provider>], records: &[Rc<Record>]) -> String {
-    let done = records.iter().filter(|record| record.done.get()).count();
-    let mut line = format!("{done}/{}", records.len());
-    if let Some(index) = records.iter().position(|record| !record.done.get()) {
-        let stage = stage_name(records[index].stage.get());
-        let stage = Language::of_terminal().speak(|| stage.to_string());
-        line = format!("{line} · {} · {stage}", clean(providers[index].name(), NAME_CHARS_MAX));
+    let (mut done, mut waiting) = (0, String::new());
+    for (provider, record) in providers.iter().zip(records) {
+        if record.done.get() {
+            done += 1;
+        } else if waiting.is_empty() {
+            let stage = stage_name(record.stage.get());
+            let stage = Language::of_terminal().speak(|| stage.to_string());
+            waiting = format!("{} · {stage}", clean(provider.name(), NAME_CHARS_MAX));
+        }
     }
-    line
+    format!("{done}/{} · {waiting}", records.len())
 }
 
 fn write(text: &str) {

@@ -197,6 +197,10 @@ fn show(page: &mut Page, told: &Told, stages: usize) {
         let mut line = String::new();
         for part in parts {
             if let Some(part) = fill(pick(*part), &|name| known(record, name)) {
+                if columns(&line) + columns(&part) > COLUMNS_MAX - 6 {
+                    page.block(1, (GREY, " "), &line);
+                    line.clear();
+                }
                 line.push_str(if line.is_empty() { "" } else { " · " });
                 line.push_str(&part);
             }
@@ -223,6 +227,8 @@ fn show(page: &mut Page, told: &Told, stages: usize) {
 fn known(record: &Record, name: &str) -> Option<String> {
     let stage = match name {
         "way" => return record.fact(name).map(|_| pick(Words("直连", "direct")).to_owned()),
+        // One that is refused is told of below.
+        "days" if record.status(Stage::Tls) == Status::Fail => return None,
         "chat" => Stage::Chat,
         "stream" => Stage::Stream,
         "end" => Stage::End,
