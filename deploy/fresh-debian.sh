@@ -13,7 +13,8 @@ set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
 if [ -z "${FRESH_DEBIAN:-}" ]; then
-    packages debootstrap time
+    packages debootstrap time iproute2
+    [ -z "$(ss --no-header --listening --tcp 'sport = :8001')" ] || fail "the demo's port 8001 is taken"
     FRESH_DEBIAN=$(mktemp -d "${TMPDIR:-/tmp}/ai-proxy-fresh.XXXXXX")
     trap 'rm -rf --one-file-system "$FRESH_DEBIAN"' EXIT
     export FRESH_DEBIAN
@@ -24,6 +25,8 @@ if [ -z "${FRESH_DEBIAN:-}" ]; then
     exit
 fi
 
+# The first process of a namespace is deaf to what it does not wait for.
+trap 'exit 130' INT TERM
 root=$FRESH_DEBIAN
 log=$target/deploy/fresh-debian.log
 user=root home=/root tests=yes
