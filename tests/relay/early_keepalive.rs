@@ -20,8 +20,15 @@ fn slow(bytes: impl Into<Vec<u8>>) -> Upstream {
 
 /// The answer to a stream, and what its connection answers to the next request.
 fn ask(proxy: &TestProxy) -> Response {
+    ask_until_early(proxy, &Gate::default())
+}
+
+/// The same; the gate is opened when the early head has come.
+fn ask_until_early(proxy: &TestProxy, gate: &Gate) -> Response {
     let mut client = proxy.connect();
-    let answer = client.send(chat_request("", chat_stream(MODEL).as_bytes())).response();
+    client.send(chat_request("", chat_stream(MODEL).as_bytes())).wait_for(COMMENT);
+    gate.open();
+    let answer = client.response();
     assert_eq!(answer.status, 200);
     assert!(answer.complete, "{answer:?}");
     assert_eq!(client.send(GET).response().status, 200);
@@ -116,12 +123,14 @@ fn an_error_of_ours_is_an_event_without_a_body_of_the_provider() {
         ("SSH-2.0-x\r\n", 502),
         ("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf", 502),
     ] {
+        let gate = Gate::default();
+        let held = gate.clone();
         let upstream = Upstream::serve(move |connection| {
             connection.read_request();
-            pause(400);
+            held.wait();
             connection.send(bytes);
         });
-        let error = event_of(&ask(&start(&upstream)))["error"].clone();
+        let error = event_of(&ask_until_early(&start(&upstream), &gate))["error"].clone();
         assert_eq!(error["code"], code, "{error}");
         assert_eq!(error.get("upstream"), None, "{error}");
     }
