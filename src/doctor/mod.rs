@@ -2,7 +2,7 @@
 //! blame, and what to do.
 //!
 //! Everything is asked over the product's own connections and read by its own readers, all
-//! providers at the same time, each within [`ALL_MAX`]. Without `--spend` nothing is sent but
+//! providers at the same time, each within `ALL_MAX`. Without `--spend` nothing is sent but
 //! `GET …/models`. Keys are in no word of it.
 //!
 //! Small comes before fast here: helpers that are called from many places are kept from being
