@@ -122,6 +122,7 @@ async fn read_and_apply(state: &Rc<State>, in_time: &Cell<bool>) -> Result<Vec<T
 fn apply(state: &Rc<State>, new: &Rc<Settings>) -> Vec<Text> {
     let old = state.replace_settings(new);
     let changes = old.diff(new, &state.started);
+    new.set_language();
     logging::set_level(new.log_level);
     state.pool.tls.reload();
     prepare_tls(state);

@@ -171,3 +171,16 @@ fn with_english_there_is_no_chinese_in_the_log_and_in_answers() {
         assert_eq!(line, None, "{what}");
     }
 }
+
+#[test]
+fn a_reload_changes_the_language_of_answers() {
+    let proxy = TestProxy::without_providers();
+    let message = || proxy.get("/nowhere").error(404);
+    assert_eq!(message(), "未找到路径 /nowhere (no such path)");
+    let english = with(config([]), json!({"language": "en"}));
+    let said = proxy.reload(&english).text();
+    assert!(said.contains("configuration reloaded") && said.contains("language changed"), "{said}");
+    assert_eq!(message(), "no such path: /nowhere");
+    assert!(proxy.reload(&config([])).text().contains("配置重新加载成功"));
+    assert_eq!(message(), "未找到路径 /nowhere (no such path)");
+}
