@@ -15,6 +15,6 @@ mkdir -p "$directory"
 
 python_with "$here/requirements.txt" "$directory"
 nginx -v
-haproxy -v | head -1
+haproxy -v | sed -n 1p
 
 alone "$directory/venv/bin/python" -B "$here/run.py" "$binary"
