@@ -44,10 +44,11 @@ mapfile -t commands < <(sed -n '/^```\(bash\|sh\)$/,/^```$/{/^```$/q;/^```/d;/^#
 
 # What an installer would have left, and the settings of this machine without which nothing can be fetched.
 prepare() {
+    chmod 755 "$root"
     mount -t proc proc "$root/proc"
     mount -t devpts -o newinstance,ptmxmode=666 devpts "$root/dev/pts"
     mount -t tmpfs tmpfs "$root/dev/shm"
-    printf '127.0.0.1 localhost\n::1 localhost\n' >"$root/etc/hosts"
+    printf '127.0.0.1 localhost\n127.0.1.1 %s\n::1 localhost\n' "$(hostname)" >"$root/etc/hosts"
     apt-get indextargets --format 'deb $(SITE) $(RELEASE) $(COMPONENT)' 'Created-By: Packages' 'Origin: Debian' |
         sort -u >"$root/etc/apt/sources.list"
     apt-config dump | grep -E '^Acquire::(https?|Check|Retries)' >"$root/etc/apt/apt.conf.d/90host" || true
