@@ -45,7 +45,7 @@ cp "$CARGO_TARGET_DIR/$triple/release/ai_proxy" "$binary"
 say "$(file --brief "$binary" | cut -d, -f1-5), $(stat -c %s "$binary") bytes"
 say "needs: $("$gnu-readelf" -d "$binary" | sed -n 's/.*NEEDED.*\[\(.*\)\]/\1/p' | xargs)"
 
-say "running under $("$emulator" --version | head -1)"
+say "running under $("$emulator" --version | sed -n 1p)"
 if [ "$variant" = static ]; then
     # In a root that holds nothing else than what every container has.
     root=$(mktemp -d)

@@ -43,7 +43,7 @@ triple_of() {
 debian() {
     local folder=$1 mirror
     shift
-    mirror=$(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' 'Codename: bookworm' | head -1)
+    mirror=$(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' 'Codename: bookworm' | sed -n 1p)
     [ -n "$mirror" ] || fail "apt names no mirror for bookworm"
     mkdir -p "$target/deploy"
     debootstrap --variant=minbase ${1:+"--include=$(IFS=, && echo "$*")"} bookworm "$folder" "$mirror" \
