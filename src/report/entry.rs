@@ -107,10 +107,12 @@ impl Entry {
         self.explanation.as_ref().map(|explanation| explanation.server_timing(self.started, now))
     }
 
-    /// Puts that into the head of a provider's response, which has no empty line at its end yet.
-    pub fn push_explanation(&self, head: &mut Vec<u8>) {
+    /// Puts that into the head of a provider's response, which has no empty line at its end yet. It is
+    /// told once, and nothing of it is kept while the body goes out.
+    pub fn push_explanation(&mut self, head: &mut Vec<u8>) {
         if let Some(server_timing) = self.server_timing() {
             explain::push(head, &server_timing, &self.model);
+            self.explanation = None;
         }
     }
 

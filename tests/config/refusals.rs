@@ -251,3 +251,24 @@ fn unknown_arguments_are_refused() {
         assert!(!run.stderr.is_empty(), "{arguments:?}");
     }
 }
+
+#[test]
+fn all_mistakes_of_a_file_are_told_at_once_and_no_more_than_ten() {
+    let lines = |tokens: usize| {
+        let tokens: Vec<_> = (0..tokens).map(|index| format!("no-bar-{index}")).collect();
+        let config = json!({"port": "x", "providers": [{"name": "p"}], "tokens": tokens});
+        let run = run_with_config(&config.to_string(), &["--check"]);
+        assert_eq!(run.code, Some(2), "{run:?}");
+        assert!(!run.output().contains("no-bar"), "{run:?}");
+        run.stderr.lines().map(str::to_owned).collect::<Vec<_>>()
+    };
+    let few = lines(2);
+    let places =
+        ["port", "providers[0].provider", "providers[0].baseurl", "tokens[0]", "tokens[1]"];
+    assert_eq!(few.len(), places.len(), "{few:?}");
+    for (line, place) in few.iter().zip(places) {
+        assert!(line.starts_with(&format!("ai_proxy: config.json: {place}: ")), "{line}");
+    }
+    assert!(few[1].contains("is name meant to be provider?"), "{few:?}");
+    assert_eq!(lines(30).len(), 10);
+}

@@ -224,3 +224,23 @@ fn reload_from_elsewhere_needs_a_token() {
     assert!(post("Authorization: Bearer wrong\r\n").error(401).contains("API token无效"));
     assert_eq!(post(&format!("Authorization: Bearer {TOKEN}\r\n")).status, 200);
 }
+
+#[test]
+fn json_of_ours_ends_with_a_line_feed_but_for_a_reload_which_is_promised_to_the_byte() {
+    let upstream = Upstream::json("200 OK", r#"{"data":[{"id":"m"}]}"#);
+    let proxy = TestProxy::start(&config([provider("p", &upstream)]));
+    let asked = ["/", "/health", "/v1/models", "/v1/models/p/m", "/v1/status", "/nowhere"];
+    let mut answers: Vec<_> = asked.iter().map(|path| proxy.get(path)).collect();
+    answers.push(proxy.chat("{"));
+    answers.push(proxy.request("GET", "/v1/models", "anthropic-version: 2023-06-01\r\n"));
+    for answer in answers {
+        let text = answer.text();
+        assert!(text.ends_with("}\n") && !text.ends_with("\n\n"), "{text:?}");
+    }
+    assert!(proxy.request("POST", "/v1/reload", "").text().ends_with('}'));
+    assert_eq!(
+        proxy.chat(chat("p/m")).text(),
+        r#"{"data":[{"id":"m"}]}"#,
+        "a provider's is its own"
+    );
+}
