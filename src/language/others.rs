@@ -98,3 +98,32 @@ impl fmt::Display for JsonReason<'_> {
         write_in_current(f, &chinese, &self.0)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::language::Language::{Both, Chinese, English};
+
+    #[test]
+    fn errors_of_the_system_are_said_in_each_language_and_in_no_brackets_of_their_own() {
+        let refused = io::Error::from_raw_os_error(111);
+        let said = |language: crate::language::Language, error: &io::Error| {
+            language.speak(|| System(error).to_string())
+        };
+        assert_eq!(said(Chinese, &refused), "连接被拒绝");
+        assert_eq!(said(English, &refused), "Connection refused, os error 111");
+        assert_eq!(said(Both, &refused), "连接被拒绝 (Connection refused, os error 111)");
+        let ours = io::Error::other(Words("不是普通文件", "is not a regular file"));
+        assert_eq!(said(Chinese, &ours), "不是普通文件");
+        assert_eq!(said(English, &ours), "is not a regular file");
+        let resolver = io::Error::other("failed to lookup: Name or service not known");
+        assert_eq!(said(Chinese, &resolver), "没有这个域名");
+    }
+
+    #[test]
+    fn what_is_no_json_is_said_in_each_language() {
+        let reason = JsonReason::of("expected value at line 1 column 7");
+        assert_eq!(Chinese.speak(|| reason.to_string()), "缺少值");
+        assert_eq!(English.speak(|| reason.to_string()), "expected value");
+    }
+}

@@ -119,8 +119,7 @@ fn servers(reactor: &Rc<Reactor>, executor: &Rc<LocalExecutor<'static>>) -> Vec<
             let timer = state.timer();
             let wait = Wait::new(label::WHOLE_ANSWER, timer.now(), ANSWER_MAX);
             let listing = timer.within(wait, query::models(&state, &provider)).await;
-            let is_list = |body: &[u8]| model_list::read(body, body.len()).is_ok();
-            matches!(listing, Ok(Ok(list)) if list.status == 200 && is_list(&list.body))
+            matches!(listing, Ok(Ok(list)) if is_server(list.status, &list.body))
         })
     });
     let asked: Vec<_> = asked.collect();
@@ -138,6 +137,11 @@ fn servers(reactor: &Rc<Reactor>, executor: &Rc<LocalExecutor<'static>>) -> Vec<
         Vec::new()
     };
     reactor.block_on(or(found, driven))
+}
+
+/// Whether that is what a model server answers, and not some other program that has the port.
+fn is_server(status: u16, body: &[u8]) -> bool {
+    status == 200 && model_list::read(body, body.len()).is_ok()
 }
 
 fn random_token() -> io::Result<String> {
@@ -168,6 +172,20 @@ mod tests {
                 };
                 assert!(text.lines().any(is_row), "{port}");
             }
+        }
+    }
+
+    #[test]
+    fn only_a_list_of_models_shows_a_server() {
+        for (status, body, shows) in [
+            (200, &br#"{"object":"list","data":[{"id":"m"}]}"#[..], true),
+            (200, br#"{"object":"list","data":[]}"#, true),
+            (401, br#"{"data":[{"id":"m"}]}"#, false),
+            (200, b"<html>a page</html>", false),
+            (200, br#"{"status":"ok"}"#, false),
+            (200, b"", false),
+        ] {
+            assert_eq!(is_server(status, body), shows, "{status} {body:?}");
         }
     }
 

@@ -11,13 +11,14 @@ fn is_chinese(text: &str) -> bool {
 /// Words of lower-case letters in a row, as a sentence has them; a command that is to be typed is none.
 fn is_english_sentence(line: &str) -> bool {
     let is_word = |word: &str| word.len() > 1 && word.bytes().all(|byte| byte.is_ascii_lowercase());
-    let words: Vec<bool> = line.split(' ').map(is_word).collect();
+    let bare = |word: &str| is_word(word.trim_matches(|c: char| c.is_ascii_punctuation()));
+    let words: Vec<bool> = line.split(' ').map(bare).collect();
     !is_typed(line) && words.windows(4).any(|four| four.iter().all(|word| *word))
 }
 
 fn is_typed(line: &str) -> bool {
     let line = line.trim_start();
-    ["ai_proxy -", "cp ", "curl ", "-H", "--json", "/v1/", "  images"]
+    ["ai_proxy -", "cp ", "curl ", "-H", "--json", "/v1/", "images/"]
         .iter()
         .any(|start| line.contains(start))
 }
