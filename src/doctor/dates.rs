@@ -10,7 +10,7 @@ const MONTHS: &str = "JanFebMarAprMayJunJulAugSepOctNovDec";
 pub fn parse(text: &str) -> Option<i64> {
     let number = |from: usize, to: usize| text.get(from..to)?.parse::<u32>().ok();
     let month = MONTHS.find(text.get(8..11)?)? as u32;
-    if text.len() != 29 || !text.ends_with(" GMT") || month % 3 != 0 {
+    if text.len() != 29 || !text.ends_with(" GMT") || !month.is_multiple_of(3) {
         return None;
     }
     let day = NaiveDate::from_ymd_opt(number(12, 16)? as i32, month / 3 + 1, number(5, 7)?)?;

@@ -12,8 +12,9 @@
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::dates;
+use super::reading::{End, Talk};
 use super::record::Stage;
-use super::talk::{End, Examination, Request, Step, Talk};
+use super::talk::{Examination, Request, Step};
 use super::text::{clean, is_error};
 use super::verdict;
 use super::words::{Code, Status};

@@ -14,6 +14,7 @@ mod dates;
 mod examine;
 mod json;
 mod progress;
+mod reading;
 mod record;
 mod report;
 mod show;

@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use super::reading::{End, Talk};
 use super::record::Stage;
-use super::talk::{End, Examination, Request, Step, Talk};
+use super::talk::{Examination, Request, Step};
 use super::text::{clean, is_error};
 use super::verdict::{self, Streamed};
 use super::words::Code;
