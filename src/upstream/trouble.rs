@@ -3,7 +3,7 @@
 use super::connect::ConnectError;
 use super::error::Error;
 use crate::language::{Text, Words};
-use crate::message;
+use crate::text;
 
 /// What is wrong.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -82,7 +82,7 @@ fn words_of(status: u16) -> Text {
         500.. => Words("提供商出错", "the provider failed"),
         _ => Words("提供商拒绝了请求", "the provider refused the request"),
     };
-    Text::new(message!("{chinese}，状态 {status}", "{english}, status {status}"))
+    text!("{chinese}，状态 {status}", "{english}, status {status}")
 }
 
 #[cfg(test)]
