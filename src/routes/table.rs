@@ -3,7 +3,7 @@
 use percent_encoding::percent_decode_str;
 
 use crate::report::{Dialect, Error};
-use crate::wire::{RequestHead, STATUS};
+use crate::wire::RequestHead;
 
 /// What is behind a path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -78,7 +78,7 @@ const fn suffix(path: &'static str) -> &'static str {
 pub const ROWS: [Row; 26] = [
     row("/", GET, Endpoint::About),
     row("/health", GET, Endpoint::Health),
-    row(STATUS, GET, Endpoint::Status),
+    row("/v1/status", GET, Endpoint::Status),
     row("/v1/reload", POST, Endpoint::Reload),
     row("/v1/models", GET, Endpoint::Models),
     row("/v1/models/{id}", GET, Endpoint::Model),

@@ -16,6 +16,6 @@ pub use self::events::{looks_like_events, EventTail, FinalEvent};
 pub use self::form::{Form, FormError};
 pub use self::head::{
     fields, push_field, remove_field, Content, CrossOrigin, HeadError, HeadScanner, RequestHead,
-    ResponseHead, Sharing, FIELDS_MAX, HEAD_BYTES_MAX, NAMED_MODEL, STATUS,
+    ResponseHead, Sharing, FIELDS_MAX, HEAD_BYTES_MAX, NAMED_MODEL,
 };
 pub use self::reply::{connection_option, Reply, ReplyBody};

@@ -41,9 +41,6 @@ fn is_authority(value: &[u8]) -> bool {
         && (port.is_empty() || (port[0] == b':' && port[1..].iter().all(u8::is_ascii_digit)))
 }
 
-/// The path whose answer is for this machine's own user.
-pub const STATUS: &str = "/v1/status";
-
 /// Whether no reverse proxy speaks in the fields, the host is this machine, and no page of another
 /// place asks. A page of any name can have its name resolve to this machine (DNS rebinding), and its
 /// requests then look as if it asked itself: only the host gives it away.

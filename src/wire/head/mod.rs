@@ -15,7 +15,6 @@ mod response;
 mod sharing;
 
 pub use cross_origin::CrossOrigin;
-pub use host::STATUS;
 pub use lines::{fields, remove_field};
 pub use request::{RequestHead, NAMED_MODEL};
 pub use response::{Content, ResponseHead};

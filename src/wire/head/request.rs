@@ -7,7 +7,7 @@ use memchr::memchr;
 use super::credentials::Rank;
 use super::cross_origin::CrossOrigin;
 use super::fields::{stays, Stays};
-use super::host::{check_host, may_be_local, STATUS};
+use super::host::{check_host, may_be_local};
 use super::{list, push_field, trim, Control, HeadError, FIELDS_MAX};
 use crate::language::Words;
 use crate::wire::body::Framing;
@@ -56,7 +56,8 @@ pub struct RequestHead {
     /// Whether fields say that a reverse proxy asks for a client of its own, or a browser for a
     /// page.
     pub forwarded: bool,
-    /// Whether it is [`STATUS`] that is asked for, perhaps by this machine's own user.
+    /// Whether a safe request (RFC 9110 §9.2.1) may be one of this machine's own user, as far as its
+    /// fields tell. Not looked at for others: a chat need not pay for it.
     pub may_be_local: bool,
     /// What a browser says of a page from elsewhere.
     pub cross_origin: Option<Box<CrossOrigin>>,
@@ -118,7 +119,8 @@ impl RequestHead {
         };
         head.prefers_html = head.path == "/" && prefers_html(fields);
         // nginx speaks 1.0 to what is behind it, unless it is told otherwise.
-        head.may_be_local = head.path == STATUS && minor > 0 && may_be_local(fields);
+        head.may_be_local =
+            minor > 0 && matches!(&*head.method, "GET" | "HEAD") && may_be_local(fields);
         head.take_fields(fields, &control, is_secret)?;
         head.request_id = head.request_id.filter(|id| !is_secret(id.as_bytes()));
         Ok(head)
