@@ -1,7 +1,7 @@
 //! What `--check` adds to the warnings of a start: settings that work on somebody's machine, and are
 //! mistakes on most.
 
-use super::{Config, Provider};
+use super::{Config, Provider, Secret};
 use crate::language::Text;
 use crate::text;
 
@@ -36,8 +36,11 @@ fn is_published(token: &str) -> bool {
 impl Provider {
     fn advise(&self, advice: &mut Vec<Text>) {
         let (name, base) = (&self.name, &self.base);
-        let key = self.token.as_ref().map_or("", |token| token.expose()).to_ascii_lowercase();
-        if PLACEHOLDERS.iter().any(|start| key.starts_with(start)) {
+        let is_placeholder = |key: &Secret| {
+            let key = key.expose().to_ascii_lowercase();
+            PLACEHOLDERS.iter().any(|start| key.starts_with(start))
+        };
+        if self.keys.iter().any(is_placeholder) {
             advice.push(text!(
                 "提供商 {name} 的 token 是占位符，请填写真正的密钥",
                 "the token of provider {name} is a placeholder: write the real key"

@@ -17,7 +17,11 @@ impl Config {
         let mut add = |line: Message<'_>| text.push_str(&line.to_string());
         add(message!("监听地址: http://{host}:{port}\n", "listen: http://{host}:{port}\n"));
         for key in KEYS {
-            if let Shown::Titled(title) = key.shown {
+            let is_default = (key.same)(self, &Self::default());
+            if let Shown::Titled(title) | Shown::Given(title) = key.shown {
+                if is_default && matches!(key.shown, Shown::Given(_)) {
+                    continue;
+                }
                 let (name, value) = (key.name, (key.show)(self));
                 add(message!("{title} ({name}): {value}\n", "{name}: {value}\n"));
             }

@@ -43,7 +43,9 @@ impl Config {
         for key in KEYS.iter().filter(differs) {
             match (key.shown, key.name) {
                 (Shown::Limit, _) => limits = true,
-                (Shown::Plain, name) => changes.push(text!("{name} 已更改", "{name} changed")),
+                (Shown::Plain | Shown::Given(_), name) => {
+                    changes.push(text!("{name} 已更改", "{name} changed"))
+                }
                 _ => {}
             }
         }

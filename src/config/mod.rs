@@ -5,6 +5,7 @@
 //! whatever uses it; `tests_documents` writes it into the schema and the tables of docs/configuration.md.
 
 mod advice;
+mod alias;
 mod base_url;
 mod cors_origin;
 mod describe;
@@ -17,10 +18,12 @@ mod level;
 mod load;
 mod node;
 mod odd;
+mod order;
 mod passthrough;
 mod provider;
 mod provider_key;
 mod regular_file;
+mod retry_on;
 mod secret;
 mod similar;
 #[cfg(test)]
@@ -46,13 +49,16 @@ use std::time::Duration;
 
 use crate::language::{Joined, Language, Text};
 
+pub use self::alias::{Alias, AliasTarget, Name};
 pub use self::base_url::BaseUrl;
 pub use self::cors_origin::CorsOrigin;
 pub use self::diff::Listening;
 pub use self::filter::Filter;
 pub use self::level::LogLevel;
+pub use self::order::{KeyOrder, TargetOrder};
 pub use self::passthrough::Passthrough;
 pub use self::provider::Provider;
+pub use self::retry_on::RetryOn;
 pub use self::secret::Secret;
 pub use self::tokens::Token;
 
@@ -92,6 +98,16 @@ with_defaults! {
         pub tokens: Vec<Token> = Vec::new(),
         /// Filters over `provider/model`; see [`Config::allows`].
         pub supported_models: Vec<Filter> = Vec::new(),
+        /// Names of our own for models of providers, in the order of the file; names are unique.
+        pub aliases: Vec<Alias> = Vec::new(),
+        /// Whether a model may be asked for without its provider, if only one has it.
+        pub bare_models: bool = false,
+        /// Additional attempts for a request, 0 to 10; `None`: by the number of keys and targets.
+        pub retries: Option<u8> = None,
+        /// What is tried again beside what always is.
+        pub retry_on: RetryOn = RetryOn::default(),
+        /// Longest wait before the same provider is asked again with the same key, up to a year.
+        pub retry_wait_max: Duration = Duration::from_secs(5),
         /// Upstream connections at once, at least 1.
         pub max_connections: usize = 100,
         /// Idle upstream connections kept; 0 keeps none.

@@ -99,6 +99,10 @@ impl<'a> Node<'a> {
         self.json() == "{"
     }
 
+    pub(super) fn is_array(&self) -> bool {
+        self.json() == "["
+    }
+
     pub(super) fn is_boolean(&self) -> bool {
         matches!(self.json(), "true" | "false")
     }
@@ -178,7 +182,7 @@ impl<'a> Node<'a> {
     }
 
     pub(super) fn array(&self) -> Result<Vec<Self>, ConfigError> {
-        if self.json() != "[" {
+        if !self.is_array() {
             return Err(self.wrong_type(Words("数组", "an array")));
         }
         let node = |(index, at)| Node { at, path: format!("{}[{index}]", self.path), ..*self };

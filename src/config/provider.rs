@@ -2,11 +2,11 @@
 
 use super::keys::{self, Kind, Value, PROVIDER_KEYS};
 use super::node::{shorten, Node};
-use super::provider_key::{check_name, key};
+use super::provider_key::{check_name, key, Keys, Place};
 use super::secret::Secret;
-use super::{BaseUrl, ConfigError, Passthrough};
+use super::{BaseUrl, ConfigError, KeyOrder, Mistakes, Passthrough};
 use crate::language::Words;
-use crate::text;
+use crate::{message, text};
 
 /// One upstream service. Equality includes its key, so that a reload can say what changed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -15,8 +15,12 @@ pub struct Provider {
     pub name: String,
     /// Where its endpoints are.
     pub base: BaseUrl,
-    /// Its key, visible ASCII; `None`: no `Authorization` is sent.
-    pub token: Option<Secret>,
+    /// Its keys, visible ASCII, each once; none: no `Authorization` is sent.
+    pub keys: Vec<Secret>,
+    /// Which of them a request uses.
+    pub key_order: KeyOrder,
+    /// Paths behind `/v1/` that it answers; empty: all.
+    pub endpoints: Vec<String>,
     /// The only models it offers; empty: those that it lists itself.
     pub model_list: Vec<String>,
     /// Where requests of any kind go to it.
@@ -68,7 +72,7 @@ fn from_string(node: &Node<'_>) -> Result<Provider, ConfigError> {
         node.note_secret();
     }
     let name = check_name(name).map_err(|reason| node.part("provider").error(reason))?;
-    Ok(Provider { name, base, token, ..Provider::default() })
+    Ok(Provider { name, base, keys: token.into_iter().collect(), ..Provider::default() })
 }
 
 impl Value for BaseUrl {
@@ -81,22 +85,38 @@ impl Value for BaseUrl {
     }
 }
 
-/// A provider's key; an empty string counts as absent.
-impl Value for Option<Secret> {
+/// A provider's keys, one or a list of them; an empty string counts as absent.
+impl Value for Vec<Secret> {
     fn read(node: &Node<'_>, _: &Kind) -> Result<Self, ConfigError> {
-        let token = key(&node.string()?, node)?;
-        if token.is_some() {
-            node.note_secret();
+        let mut keys = Keys::default();
+        let mut add = |index, node: &Node<'_>| {
+            let text = node.string()?;
+            if !text.is_empty() {
+                node.note_secret();
+            }
+            keys.add(&text, Place::Element(index), node)
+        };
+        if node.is_string() {
+            add(0, node)?;
+        } else if node.is_array() {
+            let mut mistakes = Mistakes::default();
+            for (index, node) in node.array()?.iter().enumerate() {
+                mistakes.note(add(index, node));
+            }
+            mistakes.none()?;
+        } else {
+            let wanted = Words("字符串或字符串数组", "a string or an array of strings");
+            return Err(node.wrong_type(wanted));
         }
-        Ok(token)
+        Ok(keys.list)
     }
 
     fn show(&self, _: &Kind) -> String {
-        match self {
-            Some(_) => Words("已设置", "set"),
-            None => Words("无", "none"),
+        match self.len() {
+            0 => Words("无", "none").to_string(),
+            1 => Words("已设置", "set").to_string(),
+            count => message!("已设置 {count} 个", "{count} set").to_string(),
         }
-        .to_string()
     }
 }
 

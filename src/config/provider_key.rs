@@ -1,5 +1,6 @@
-//! A provider's name and key: what they may hold, and where the key comes from.
+//! A provider's name and keys: what they may hold, and where the keys come from.
 
+use std::collections::HashMap;
 use std::io::{self, Read};
 use std::path::Path;
 
@@ -10,7 +11,7 @@ use super::{odd, ConfigError, Provider};
 use crate::language::{System, Words};
 use crate::message;
 
-/// No key is longer; a path given by mistake must not fill the memory.
+/// No list of keys is longer; a path given by mistake must not fill the memory.
 const TOKEN_FILE_BYTES_MAX: u64 = 64 * 1024;
 
 /// A provider's name, which stands before a slash.
@@ -24,14 +25,61 @@ pub(super) fn check_name(name: &str) -> Result<String, Words> {
     Ok(name.to_owned())
 }
 
-/// The key from the file that `token_file` names, read after `token`; an empty name counts as
-/// absent.
+/// A provider's keys, each once.
+#[derive(Default)]
+pub(super) struct Keys {
+    pub(super) list: Vec<Secret>,
+    /// Where each stands.
+    places: HashMap<String, Place>,
+}
+
+/// An element of an array, or a line of a file.
+#[derive(Clone, Copy)]
+pub(super) enum Place {
+    Element(usize),
+    Line(usize),
+}
+
+impl Keys {
+    /// Adds a key; an empty one counts as absent.
+    pub(super) fn add(
+        &mut self,
+        text: &str,
+        place: Place,
+        node: &Node<'_>,
+    ) -> Result<(), ConfigError> {
+        let key = key(text, node)?;
+        match (key, self.places.get(text)) {
+            (None, _) => {}
+            (Some(_), Some(Place::Element(index))) => {
+                node.warn(message!(
+                    "与 token[{index}] 相同，已忽略",
+                    "the same as token[{index}], ignored"
+                ));
+            }
+            (Some(_), Some(Place::Line(line))) => {
+                node.warn(message!(
+                    "与第 {line} 行相同，已忽略",
+                    "the same as line {line}, ignored"
+                ));
+            }
+            (Some(key), None) => {
+                self.places.insert(text.to_owned(), place);
+                self.list.push(key);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The keys from the file that `token_file` names, one a line, read after `token`; an empty name
+/// counts as absent.
 pub(super) fn read_token_file(provider: &mut Provider, node: &Node<'_>) -> Result<(), ConfigError> {
     let path = node.string()?;
     if path.is_empty() {
         return Ok(());
     }
-    if provider.token.is_some() {
+    if !provider.keys.is_empty() {
         return Err(node.error(Words("不能与 token 同时给出", "must not be given beside `token`")));
     }
     let (text, replaced) = token_file(node.source, &path).map_err(|error| {
@@ -41,8 +89,12 @@ pub(super) fn read_token_file(provider: &mut Provider, node: &Node<'_>) -> Resul
     if replaced {
         node.warn(REPLACED);
     }
-    provider.token = key(text.trim(), node)?;
-    if provider.token.is_none() {
+    let mut keys = Keys::default();
+    for (index, line) in text.lines().enumerate() {
+        keys.add(line.trim(), Place::Line(index + 1), node)?;
+    }
+    provider.keys = keys.list;
+    if provider.keys.is_empty() {
         return Err(node.error(message!("文件 {path} 是空的", "the file {path} is empty")));
     }
     Ok(())

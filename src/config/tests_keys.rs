@@ -18,10 +18,13 @@ fn other<T>(key: &Key<T>) -> &'static str {
         ("providers", _) => r#"["p|http://127.0.0.9|"]"#,
         ("tokens", _) => r#"["me|sk-x"]"#,
         ("cors_origins", _) => r#"["*"]"#,
+        ("key_order", _) => r#""round_robin""#,
+        ("retry_on", _) => r#"["timeout"]"#,
+        (_, Kind::Named) => r#"{"x": "p/m"}"#,
         (_, Kind::Integer(..) | Kind::Size | Kind::Seconds | Kind::SecondsOrZero) => "7",
         (_, Kind::Boolean | Kind::SwitchOrUrl) => "true",
-        (_, Kind::Text(_) | Kind::Word) => r#""x""#,
-        (_, Kind::List(_) | Kind::Lines(_)) => r#"["x"]"#,
+        (_, Kind::Text(_) | Kind::Word | Kind::StringOrList | Kind::Targets) => r#""x""#,
+        (_, Kind::List(_) | Kind::Lines(_) | Kind::Mixed) => r#"["x"]"#,
     }
 }
 
@@ -41,7 +44,10 @@ fn fields() -> impl Iterator<Item = &'static Key<Config>> {
 fn each_field_of_the_configuration_has_a_row() {
     let shown = format!("{:#?}", Config::default());
     let fields = shown.lines().filter_map(|line| line.strip_prefix("    ")?.split_once(": "));
-    let mut fields: Vec<_> = fields.map(|(name, _)| name).filter(|f| *f != "warnings").collect();
+    let mut fields: Vec<_> = fields
+        .map(|(name, _)| name)
+        .filter(|name| *name != "warnings" && !name.starts_with(' '))
+        .collect();
     let mut rows: Vec<_> = self::fields().map(|key| key.name).collect();
     fields.sort_unstable();
     rows.sort_unstable();
@@ -56,7 +62,7 @@ fn each_key_is_read_and_shown_by_check() {
         let shown = describe(with(key.name, other(key)));
         assert_ne!(shown, default, "{}", key.name);
         let label = match key.shown {
-            Shown::Titled(_) => format!("\n{}: ", key.name),
+            Shown::Titled(_) | Shown::Given(_) => format!("\n{}: ", key.name),
             Shown::Limit | Shown::Plain => format!("\n  {}: ", key.name),
             Shown::Elsewhere => "\nlisten: ".to_owned(),
         };
@@ -184,20 +190,23 @@ fn said_of(text: &str) {
 struct Sample {
     wait: Duration,
     names: Vec<String>,
-    secret: Option<Secret>,
+    secret: Vec<Secret>,
     count: u16,
 }
 
 impl Default for Sample {
     fn default() -> Self {
-        Self { wait: Duration::from_secs(7), names: Vec::new(), secret: None, count: 3 }
+        Self { wait: Duration::from_secs(7), names: Vec::new(), secret: Vec::new(), count: 3 }
     }
 }
 
 const SAMPLE_KEYS: &[Key<Sample>] = &[
     key! { "wait_time" => wait, Kind::Seconds, Shown::Plain, "", "" },
     key! { names, Kind::List(Words("全部", "all")), Shown::Titled(Words("标题", "title")), "", "" },
-    Key { presence: Presence::Required, ..key! { secret, Kind::Word, Shown::Plain, "", "" } },
+    Key {
+        presence: Presence::Required,
+        ..key! { secret, Kind::StringOrList, Shown::Plain, "", "" }
+    },
     Key {
         presence: Presence::Wanted,
         ..key! { count, Kind::Integer(1, 70_000), Shown::Elsewhere, "", "" }
@@ -221,7 +230,7 @@ fn an_object_is_read_by_its_table() {
     let wanted = Sample {
         wait: Duration::from_millis(500),
         names: vec!["a".to_owned(), "b".to_owned()],
-        secret: Some(Secret::new("sk-1")),
+        secret: vec![Secret::new("sk-1")],
         count: 1,
     };
     assert_eq!(read, wanted);

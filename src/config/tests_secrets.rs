@@ -27,7 +27,7 @@ fn objects_and_old_strings_stand_in_one_list() {
         {"provider": "ollama", "baseurl": "http://b:1/v1", "token": "", "model_list": null}"#,
     )
     .expect("all are valid");
-    let token = |name| config.provider(name).and_then(|provider| provider.token.clone());
+    let token = |name| config.provider(name).and_then(|provider| provider.keys.first().cloned());
     assert_eq!(token("zhipu"), Some(Secret::new("k")));
     assert_eq!(token("old"), Some(Secret::new("a|b|c")));
     assert_eq!((token("empty"), token("ollama")), (None, None));
@@ -139,5 +139,5 @@ fn the_demo_needs_no_file() {
     assert_eq!((config.host.as_str(), config.port), ("localhost", 8001));
     let provider = config.provider("demo").expect("its one provider");
     assert_eq!(provider.base.to_string(), "http://127.0.0.1:4000/v1");
-    assert!(provider.token.is_none() && config.token(b"sk-test-123456").is_some());
+    assert!(provider.keys.is_empty() && config.token(b"sk-test-123456").is_some());
 }

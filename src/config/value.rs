@@ -31,7 +31,7 @@ macro_rules! integers {
     )*};
 }
 
-integers!(u16 u64 usize);
+integers!(u8 u16 u64 usize);
 
 impl Value for bool {
     fn read(node: &Node<'_>, _: &Kind) -> Result<Self, ConfigError> {
@@ -50,6 +50,17 @@ impl Value for Duration {
 
     fn show(&self, _: &Kind) -> String {
         message!("{} 秒", "{} s", self.as_secs_f64()).to_string()
+    }
+}
+
+/// `None` is only for what is not given.
+impl Value for Option<u8> {
+    fn read(node: &Node<'_>, kind: &Kind) -> Result<Self, ConfigError> {
+        u8::read(node, kind).map(Some)
+    }
+
+    fn show(&self, _: &Kind) -> String {
+        self.map_or_else(|| "null".to_owned(), |number| number.to_string())
     }
 }
 

@@ -76,7 +76,7 @@ impl Provider {
             let is_local = url.host == "localhost"
                 || url.host.parse().is_ok_and(|ip: IpAddr| ip.is_loopback());
             let has_key = [base, url].iter().any(|url| url.credentials.is_some());
-            !url.https && !is_local && (self.token.is_some() || has_key)
+            !url.https && !is_local && (!self.keys.is_empty() || has_key)
         };
         if is_bare(base) || matches!(&self.passthrough, Passthrough::At(url) if is_bare(url)) {
             warn(text!(

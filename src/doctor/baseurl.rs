@@ -25,7 +25,7 @@ impl Examination<'_> {
     pub fn read_configuration(&mut self) {
         let begun = self.record.begin(Stage::Config);
         let config = &self.provider.config;
-        let (token, base) = (config.token.as_ref(), &config.base);
+        let (token, base) = (config.keys.first(), &config.base);
         self.record.see("base", base);
         self.record.see("host", &base.host);
         self.record.count("port", base.port.into());

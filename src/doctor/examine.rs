@@ -78,7 +78,7 @@ impl Examination<'_> {
     #[inline(never)]
     pub fn has_key(&self) -> bool {
         let config = &self.provider.config;
-        config.token.is_some() || config.base.credentials.is_some()
+        !config.keys.is_empty() || config.base.credentials.is_some()
     }
 
     /// Whether clients may use a model.

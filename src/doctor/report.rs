@@ -70,7 +70,7 @@ impl Report {
             }
             told.push(Told {
                 name: config.name.clone(),
-                has_key: config.token.is_some() || config.base.credentials.is_some(),
+                has_key: !config.keys.is_empty() || config.base.credentials.is_some(),
                 record: record.clone(),
                 culprit,
             });

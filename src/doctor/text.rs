@@ -65,7 +65,7 @@ pub fn is_error(body: &[u8]) -> bool {
 /// A text without the provider's key in any form in which it may come back.
 fn without_secrets(text: &str, provider: &Provider) -> String {
     let mut text = text.to_owned();
-    for secret in provider.token.iter().chain(&provider.base.credentials) {
+    for secret in provider.keys.iter().chain(&provider.base.credentials) {
         let whole = secret.expose();
         let password = whole.split_once(':').map_or("", |(_, password)| password);
         for form in [whole, secret.unquoted(), password] {
@@ -125,7 +125,7 @@ mod tests {
     use crate::config::Secret;
 
     fn provider(key: &str) -> Provider {
-        Provider { token: Some(Secret::new(key)), ..Provider::default() }
+        Provider { keys: vec![Secret::new(key)], ..Provider::default() }
     }
 
     #[test]

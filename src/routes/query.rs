@@ -95,13 +95,13 @@ pub fn request_head(provider: &Provider) -> Vec<u8> {
     request.insert_header("accept", "application/json");
     request.insert_header("accept-encoding", "identity");
     request.insert_header("user-agent", concat!("ai_proxy/", env!("CARGO_PKG_VERSION")));
-    match (&config.token, &base.credentials) {
+    match (config.keys.first(), &base.credentials) {
         (Some(token), _) if anthropic => {
             request.insert_header("x-api-key", token.expose());
             request.insert_header("anthropic-version", ANTHROPIC_VERSION);
         }
         (token, credentials) => {
-            if let Some(value) = authorization(token.as_ref(), credentials.as_ref()) {
+            if let Some(value) = authorization(token, credentials.as_ref()) {
                 request.insert_header("authorization", value);
             }
         }

@@ -193,7 +193,7 @@ fn both(text: &Text, told: impl Fn(&str) -> String) -> Both {
 /// A client may write its token, or a provider's key, in a wrong place.
 fn without_secrets(settings: &Settings, text: &str) -> String {
     let tokens = settings.tokens.iter().map(|token| &token.secret);
-    let keys = settings.providers.iter().filter_map(|provider| provider.config.token.as_ref());
+    let keys = settings.providers.iter().flat_map(|provider| &provider.config.keys);
     let secrets = tokens.chain(keys).map(|secret| secret.expose());
     secrets
         .filter(|secret| secret.len() >= SECRET_BYTES_MIN)

@@ -53,7 +53,7 @@ impl Provider {
     pub fn with_history(config: Configured, history: Rc<History>) -> Rc<Provider> {
         let base = &config.base;
         let origin = Origin { https: base.https, host: base.host.clone(), port: base.port };
-        let authorization = authorization(config.token.as_ref(), base.credentials.as_ref())
+        let authorization = authorization(config.keys.first(), base.credentials.as_ref())
             .map_or_else(String::new, |value| format!("Authorization: {value}\r\n"));
         let prefix = Secret::new(format!(
             " HTTP/1.1\r\nHost: {}\r\n{authorization}Accept-Encoding: identity\r\n",
@@ -83,7 +83,7 @@ impl Provider {
         base.push_target(&mut head, call.path, call.query);
         head.extend_from_slice(prefix);
         head.extend_from_slice(call.relayed);
-        if self.config.token.is_none() && base.credentials.is_none() {
+        if self.config.keys.is_empty() && base.credentials.is_none() {
             head.extend_from_slice(call.credentials);
         }
         push_field(&mut head, "X-Request-Id", call.id.as_bytes());

@@ -2,9 +2,11 @@
 
 use std::net::Ipv6Addr;
 
-use super::Kind::{Boolean, Integer, Lines, List, Seconds, SecondsOrZero, Size, Text, Word};
-use super::Shown::{Elsewhere, Limit, Plain, Titled};
-use super::{key, needs_restart, required, wanted, Key, Presence, Shown, Value, OFF};
+use super::Kind::{
+    Boolean, Integer, Lines, List, Mixed, Named, Seconds, SecondsOrZero, Size, Text, Word,
+};
+use super::Shown::{Elsewhere, Given, Limit, Plain, Titled};
+use super::{key, needs_restart, required, wanted, Key, Presence, Shown, Value, OFF, RETRIES_MAX};
 use crate::config::Config;
 use crate::language::Words;
 
@@ -52,6 +54,29 @@ pub(in crate::config) const KEYS: &[Key<Config>] = &[
     "对 `provider/model` 的正则表达式。任意一条在其中任何位置匹配即放行（请用 `^` 和 `$`）；空列表放行全部",
     r#"Regular expressions over "provider/model". A model passes when any of them finds a match in it; an empty list lets all pass."#,
     r#""type": ["array", "null"], "default": [], "items": {"type": "string"}, "examples": [["^zhipu/", "deepseek"]]"# },
+    key! { aliases, Named, Given(Words("别名", "aliases")),
+    "names of your own for models, see below",
+    "自定的模型名，见下文",
+    "Names of your own for models: a target, a list of them, or an object. One * at the end of a name makes it a pattern.",
+    r##""type": ["object", "null"], "default": {}, "additionalProperties": {"$ref": "#/$defs/aliasForm"}, "examples": [{"fast": "groq/llama-3.3-70b", "smart": ["a/x", "b/y"]}]"## },
+    key! { bare_models, Boolean, Given(Words("省略提供商的模型名", "bare_models")),
+    "whether a model may be asked for without `provider/`, if exactly one provider lists it",
+    "模型名是否可以省略 `提供商/`，前提是只有一个提供商列出它",
+    "Whether a model may be asked for without provider/, if exactly one provider lists it." },
+    key! { retries, Integer(0, RETRIES_MAX), Given(Words("重试次数", "retries")),
+    "additional attempts for a request, 0 to 10, over all keys, targets and aliases together",
+    "每个请求的额外尝试次数，0 到 10，所有密钥、目标和别名合计",
+    "Additional attempts for a request, over all keys, targets and aliases together; absent: by the number of keys and targets, at most 8.",
+    r##""type": ["integer", "null"], "minimum": 0, "maximum": 10"## },
+    key! { retry_on, Mixed, Given(Words("重试条件", "retry_on")),
+    "what is tried again beside what always is: statuses from 400 to 599, `\"timeout\"`, and values of `error.code`",
+    "除默认情况外，还在哪些情况下重试：400 到 599 的状态码、`\"timeout\"`、`error.code` 的值",
+    "What is tried again beside what always is: statuses, timeout, and values of error.code.",
+    r##""type": ["array", "null"], "default": [], "items": {"$ref": "#/$defs/retryOn"}, "examples": [["timeout", 500, "context_length_exceeded"]]"## },
+    key! { retry_wait_max, SecondsOrZero, Given(Words("最长重试等待", "retry_wait_max")),
+    "longest wait before the same provider is asked again with the same key",
+    "用同一密钥再次请求同一提供商之前的最长等待时间",
+    "Seconds: the longest wait before the same provider is asked again with the same key." },
     key! { max_connections, Integer(1, UPSTREAM_CONNECTIONS_MAX), Limit,
     "upstream connections at once, 1 to 100,000; further requests wait their turn",
     "同时的上游连接数，1 到 100,000；更多请求排队",

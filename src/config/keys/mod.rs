@@ -1,9 +1,11 @@
 //! What a key is: one row of a table, from which the reader, `--check` and the changes of a reload
 //! follow; the schema and the documentation are tested to agree with it.
 
+mod alias;
 mod file;
 mod provider;
 
+pub(super) use self::alias::{ALIAS_KEYS, TARGET_KEYS};
 pub(super) use self::file::KEYS;
 pub(super) use self::provider::PROVIDER_KEYS;
 use super::node::Node;
@@ -44,6 +46,9 @@ pub(super) struct Doc {
 /// Zero, where that is never, and an empty list, where that is nothing.
 pub(super) const OFF: Words = Words("关闭", "off");
 
+/// Additional attempts for a request.
+const RETRIES_MAX: u64 = 10;
+
 /// The form of a value, and how it is printed.
 #[derive(Clone, Copy)]
 pub(super) enum Kind {
@@ -62,6 +67,14 @@ pub(super) enum Kind {
     SwitchOrUrl,
     /// A string whose type says what it may hold.
     Word,
+    /// A string, or an array of them.
+    StringOrList,
+    /// An array of numbers and strings.
+    Mixed,
+    /// A string, or an array of strings and objects.
+    Targets,
+    /// An object whose names the user makes up.
+    Named,
     /// An array of strings, printed on one line; an empty one is printed as this.
     List(Words),
     /// An array, printed on one line each under their number; an empty one is printed as this.
@@ -75,6 +88,8 @@ pub(super) enum Shown {
     Elsewhere,
     /// Under this title; a reload has words of its own for it (`diff`).
     Titled(Words),
+    /// Under this title when it is not the default. A reload says its name.
+    Given(Words),
     /// Under its name, among the limits; a reload has one line for all of these.
     Limit,
     /// Under its name: in a file among the limits, in a provider only when it is not the default. A

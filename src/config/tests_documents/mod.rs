@@ -61,7 +61,9 @@ fn default_json<T>(key: &Key<T>, defaults: &T) -> Option<String> {
         }),
         _ if key.name == "language" => None,
         Kind::Text(_) | Kind::Word => (!shown.is_empty()).then(|| json_string(&shown)),
-        Kind::List(_) | Kind::Lines(_) => Some("[]".to_owned()),
+        Kind::List(_) | Kind::Lines(_) | Kind::Mixed => Some("[]".to_owned()),
+        Kind::Named => Some("{}".to_owned()),
+        Kind::StringOrList | Kind::Targets => None,
     }
 }
 
@@ -158,6 +160,10 @@ fn kind_words<T>(key: &Key<T>) -> (&'static str, &'static str) {
         Kind::Boolean => ("boolean", "布尔"),
         Kind::SwitchOrUrl => ("boolean or URL", "布尔或网址"),
         Kind::Text(_) | Kind::Word => ("string", "字符串"),
+        Kind::StringOrList => ("string or array of strings", "字符串或字符串数组"),
+        Kind::Mixed => ("array", "数组"),
+        Kind::Targets => ("string or array", "字符串或数组"),
+        Kind::Named => ("object", "对象"),
         Kind::List(_) => ("array of strings", "字符串数组"),
         Kind::Lines(_) => ("array", "数组"),
     }

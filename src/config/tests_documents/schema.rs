@@ -61,7 +61,9 @@ impl<T> Table<'_, T> {
                 "\"type\": [\"array\", \"null\"]{default}, \
                  \"items\": {{\"type\": \"string\", \"minLength\": 1}}"
             ),
-            Kind::Lines(_) => panic!("{}: what is in the array? Give its row a rule", key.name),
+            Kind::Lines(_) | Kind::StringOrList | Kind::Mixed | Kind::Targets | Kind::Named => {
+                panic!("{}: what is inside? Give its row a rule", key.name)
+            }
         };
         let rule = if rule.is_empty() { rule } else { format!(", {rule}") };
         format!("\"{}\": {{\"description\": {}{rule}}}", key.name, json_string(&plain(key)))
