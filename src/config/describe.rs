@@ -1,8 +1,8 @@
 //! What `--check` prints. It knows words and the tables of keys; secrets have nothing to show.
 
-use super::keys::{Shown, KEYS};
+use super::keys::{self, Kind, Shown, Value, ALIAS_KEYS, KEYS};
 use super::value::one_line;
-use super::Config;
+use super::{Config, Provider};
 use crate::language::{pick, Message};
 use crate::message;
 
@@ -17,14 +17,13 @@ impl Config {
         let mut add = |line: Message<'_>| text.push_str(&line.to_string());
         add(message!("监听地址: http://{host}:{port}\n", "listen: http://{host}:{port}\n"));
         for key in KEYS {
-            let is_default = (key.same)(self, &Self::default());
-            if let Shown::Titled(title) | Shown::Given(title) = key.shown {
-                if is_default && matches!(key.shown, Shown::Given(_)) {
-                    continue;
-                }
-                let (name, value) = (key.name, (key.show)(self));
-                add(message!("{title} ({name}): {value}\n", "{name}: {value}\n"));
-            }
+            let title = match key.shown {
+                Shown::Titled(title) => title,
+                Shown::Given(title) if !(key.same)(self, &Self::default()) => title,
+                _ => continue,
+            };
+            let (name, value) = (key.name, (key.show)(self));
+            add(message!("{title} ({name}): {value}\n", "{name}: {value}\n"));
         }
         text.push_str(pick("限制与超时:\n", "limits and time-outs:\n"));
         for key in KEYS.iter().filter(|key| matches!(key.shown, Shown::Limit | Shown::Plain)) {
@@ -37,6 +36,36 @@ impl Config {
         }
         text
     }
+
+    /// A line for each provider, with its attempts if there may be several.
+    pub(super) fn show_providers(&self) -> String {
+        let line = |provider: &Provider| match self.attempts_at(provider) {
+            1 => provider.show(&Kind::Word),
+            count => format!("{}  {}", provider.show(&Kind::Word), attempts(count)),
+        };
+        lines(self.providers.iter().map(line))
+    }
+
+    /// A line for each alias, with its attempts.
+    pub(super) fn show_aliases(&self) -> String {
+        lines(self.aliases.iter().map(|alias| {
+            let (name, rest) = (&alias.name, keys::show(ALIAS_KEYS, alias));
+            let targets = alias.targets.show(&Kind::Targets);
+            let attempts = attempts(self.attempts_behind(alias));
+            format!("{name}: {targets}{rest}  {attempts}")
+        }))
+    }
+}
+
+/// Their number, and each on a line of its own.
+fn lines(shown: impl Iterator<Item = String>) -> String {
+    let lines: Vec<_> = shown.map(|line| one_line(&line)).collect();
+    [lines.len().to_string()].into_iter().chain(lines).collect::<Vec<_>>().join("\n  ")
+}
+
+fn attempts(count: u8) -> String {
+    let plural = if count == 1 { "" } else { "s" };
+    message!("最多 {count} 次尝试", "at most {count} attempt{plural}").to_string()
 }
 
 #[cfg(test)]
@@ -67,6 +96,33 @@ mod tests {
         ] {
             assert!(shown.contains(wanted), "{wanted}: {shown}");
         }
+        assert!(!shown.contains("sk-") && !shown.contains("attempt"), "{shown}");
+    }
+
+    #[test]
+    fn keys_have_their_number_and_routes_their_attempts() {
+        let text = r#"{"providers": [
+                {"provider": "groq", "baseurl": "http://h", "token": ["sk-1", "sk-2", "sk-3"]},
+                "one|http://h|sk-4"],
+            "tokens": [], "retry_on": [429, "x", "timeout"], "aliases": {"fast": "groq/m",
+                "one": "one/m", "mix*": {"targets": [{"model": "groq/*", "weight": 3}, "fast"],
+                "order": "weights", "retries": 9, "retry_on": ["timeout"]}}}"#;
+        let config = Config::parse(text, "config.json").expect("valid");
+        let shown = Language::English.speak(|| config.describe("config.json"));
+        for wanted in [
+            "\nproviders: 2\n  groq: http://h  key: 3 set  models: asked for at the start  at most 3 attempts\n",
+            "\n  one: http://h  key: set  models: asked for at the start\n",
+            "\naliases: 3\n  fast: groq/m  at most 3 attempts\n  one: one/m  at most 1 attempt\n",
+            "\n  mix*: groq/* (3), fast  order: weights  retries: 9  retry_on: timeout  at most 10 attempts\n",
+            "\nretry_on: 429, timeout, x\n",
+        ] {
+            assert!(shown.contains(wanted), "{wanted}: {shown}");
+        }
         assert!(!shown.contains("sk-"), "{shown}");
+        let shown = Language::Chinese.speak(|| config.describe("config.json"));
+        assert!(
+            shown.contains("密钥: 已设置 3 个") && shown.contains("  最多 3 次尝试\n"),
+            "{shown}"
+        );
     }
 }

@@ -5,6 +5,7 @@ use std::io::{self, Read};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 
+use super::alias;
 use super::keys::{self, KEYS};
 use super::node::{Node, Source};
 use super::regular_file::{is_replaced, open_regular, REPLACED};
@@ -87,7 +88,8 @@ fn read(text: &str, source: &Source<'_>) -> Result<Config, ConfigError> {
     let stripped = tree::strip(text).map_err(of_file)?;
     let tree = Tree::parse(&stripped, text).map_err(of_file)?;
     let mut config = Config::default();
-    let checked = keys::read(KEYS, &Node::root(source, &tree), &mut config);
+    let root = Node::root(source, &tree);
+    let checked = keys::read(KEYS, &root, &mut config).and_then(|()| alias::check(&config, &root));
     checked.map_err(|error| ConfigError { language: config.language, ..error })?;
     if source.exposed && source.holds_secret.get() {
         source.warn(

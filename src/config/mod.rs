@@ -6,10 +6,12 @@
 
 mod advice;
 mod alias;
+mod attempts;
 mod base_url;
 mod cors_origin;
 mod describe;
 mod diff;
+mod endpoints;
 mod expand;
 mod filter;
 mod keys;
@@ -28,6 +30,8 @@ mod secret;
 mod similar;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tests_aliases;
 #[cfg(test)]
 mod tests_documents;
 #[cfg(test)]
@@ -50,9 +54,11 @@ use std::time::Duration;
 use crate::language::{Joined, Language, Text};
 
 pub use self::alias::{Alias, AliasTarget, Name};
+pub use self::attempts::default_retries;
 pub use self::base_url::BaseUrl;
 pub use self::cors_origin::CorsOrigin;
 pub use self::diff::Listening;
+pub use self::endpoints::ENDPOINTS;
 pub use self::filter::Filter;
 pub use self::level::LogLevel;
 pub use self::order::{KeyOrder, TargetOrder};
@@ -230,6 +236,11 @@ impl Mistakes {
 
     fn note(&mut self, result: Result<(), ConfigError>) {
         result.unwrap_or_else(|error| self.add(error));
+    }
+
+    /// Whether no further one would be told.
+    fn is_full(&self) -> bool {
+        self.0.len() >= MISTAKES_MAX
     }
 
     /// # Errors

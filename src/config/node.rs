@@ -52,6 +52,7 @@ impl<'a> Source<'a> {
 }
 
 /// A JSON value, not yet read.
+#[derive(Clone)]
 pub(super) struct Node<'a> {
     pub(super) source: &'a Source<'a>,
     tree: &'a Tree<'a>,

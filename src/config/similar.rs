@@ -1,16 +1,24 @@
 //! Which key somebody may have meant who wrote one that is unknown.
 
-/// Names that other programs have for ours.
-const ALIASES: [(&str, &str); 20] = [
+/// Names that other programs have for ours; one may be for several tables.
+const ALIASES: [(&str, &str); 44] = [
     ("api_base", "baseurl"),
     ("base_url", "baseurl"),
     ("endpoint", "baseurl"),
     ("url", "baseurl"),
     ("api_key", "token"),
+    ("api_keys", "token"),
     ("apikey", "token"),
     ("key", "token"),
+    ("keys", "token"),
     ("api_key_file", "token_file"),
     ("key_file", "token_file"),
+    ("keys_file", "token_file"),
+    ("key_strategy", "key_order"),
+    ("rotation", "key_order"),
+    ("strategy", "key_order"),
+    ("apis", "endpoints"),
+    ("paths", "endpoints"),
     ("id", "provider"),
     ("name", "provider"),
     ("models", "model_list"),
@@ -22,6 +30,22 @@ const ALIASES: [(&str, &str); 20] = [
     ("lang", "language"),
     ("timeout", "non_stream_timeout"),
     ("cors", "cors_origins"),
+    ("fallbacks", "aliases"),
+    ("model_alias", "aliases"),
+    ("model_aliases", "aliases"),
+    ("model_group_alias", "aliases"),
+    ("model_map", "aliases"),
+    ("model_mapping", "aliases"),
+    ("max_retries", "retries"),
+    ("num_retries", "retries"),
+    ("retry_count", "retries"),
+    ("retry_times", "retries"),
+    ("retry_status_codes", "retry_on"),
+    ("retry_statuses", "retry_on"),
+    ("fallbacks", "targets"),
+    ("models", "targets"),
+    ("routing_strategy", "order"),
+    ("strategy", "order"),
 ];
 
 /// Letters that may be wrong, missing or too many.
@@ -37,9 +61,8 @@ pub(super) fn similar<'k>(name: &str, keys: impl Iterator<Item = &'k str>) -> Op
         return None;
     }
     let plain = name.to_ascii_lowercase().replace('-', "_");
-    let alias = ALIASES.iter().find(|(alias, _)| *alias == plain).map(|(_, key)| *key);
     let near = |key: &&str| {
-        let is_alias = alias == Some(*key);
+        let is_alias = ALIASES.contains(&(&*plain, *key));
         let distance = if is_alias { 0 } else { distance(plain.as_bytes(), key.as_bytes()) };
         let may_be = is_alias || (key.len() >= LENGTH_MIN && distance <= DISTANCE_MAX);
         may_be.then_some(distance)
@@ -76,6 +99,7 @@ mod tests {
             ("baseUrl", Some("baseurl")),
             ("providr", Some("provider")),
             ("tokens", Some("token")),
+            ("api_keys", Some("token")),
             ("modellist", Some("model_list")),
             ("models", Some("model_list")),
             ("comment", None),

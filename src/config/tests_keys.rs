@@ -28,10 +28,11 @@ fn other<T>(key: &Key<T>) -> &'static str {
     }
 }
 
-/// A file with one key that is not the default.
+/// A file with one provider, no tokens, and one key that is not the default.
 fn with(name: &str, json: &str) -> Config {
-    let lists = ["providers", "tokens"].into_iter().filter(|list| *list != name);
-    let lists: String = lists.map(|list| format!(r#", "{list}": []"#)).collect();
+    let lists = [("providers", r#"["p|http://h|"]"#), ("tokens", "[]")];
+    let lists = lists.into_iter().filter(|(list, _)| *list != name);
+    let lists: String = lists.map(|(list, json)| format!(r#", "{list}": {json}"#)).collect();
     let text = format!(r#"{{"{name}": {json}{lists}}}"#);
     Config::parse_with(&text, "config.json", &|_| None).unwrap_or_else(|e| panic!("{name}: {e}"))
 }
@@ -57,7 +58,7 @@ fn each_field_of_the_configuration_has_a_row() {
 #[test]
 fn each_key_is_read_and_shown_by_check() {
     let describe = |config: Config| Language::English.speak(|| config.describe("config.json"));
-    let default = describe(Config::default());
+    let default = describe(with("$schema", "null"));
     for key in fields() {
         let shown = describe(with(key.name, other(key)));
         assert_ne!(shown, default, "{}", key.name);
@@ -72,10 +73,11 @@ fn each_key_is_read_and_shown_by_check() {
 
 #[test]
 fn each_changed_key_is_said_by_a_reload_in_one_line() {
-    let started = Listening::new(&Config::default());
+    let old = with("$schema", "null");
+    let started = Listening::new(&old);
     for key in fields() {
         let new = with(key.name, other(key));
-        let said = Config::default().diff(&new, &started);
+        let said = old.diff(&new, &started);
         assert_eq!(said.len(), 1, "{}: {said:?}", key.name);
         assert_eq!(said[0].contains("restart"), key.restart, "{}: {said:?}", key.name);
         assert!(!said[0].contains("sk-x"), "{said:?}");

@@ -3,6 +3,7 @@
 use super::Kind::{List, StringOrList, SwitchOrUrl, Text, Word};
 use super::Shown::{Elsewhere, Plain, Titled};
 use super::{key, required, Key, Presence, Shown, Value};
+use crate::config::endpoints::read_endpoints;
 use crate::config::provider_key::{check_name, read_token_file};
 use crate::config::Provider;
 use crate::language::Words;
@@ -36,10 +37,13 @@ pub(in crate::config) const PROVIDER_KEYS: &[Key<Provider>] = &[
     "the only models it offers. Empty or absent: its own list is fetched",
     "只提供这些模型。为空或缺省：获取提供商自己的列表",
     "The only models it offers; empty or absent: models are fetched from it." },
-    key! { endpoints, List(Words("全部", "all")), Plain,
-    "the only paths behind `/v1/` that it answers, such as `\"chat/completions\"` and `\"embeddings\"`; requests for others do not go to it. Empty or absent: all",
-    "它只提供这些接口（`/v1/` 之后的路径，如 `\"chat/completions\"`、`\"embeddings\"`）；其他接口的请求不会发给它。为空或缺省：全部",
-    "The only paths behind /v1/ that it answers, such as chat/completions and embeddings; requests for others do not go to it. Empty or absent: all." },
+    Key {
+        read: read_endpoints,
+        ..key! { endpoints, List(Words("全部", "all")), Plain,
+        "the only paths behind `/v1/` that it answers, such as `\"chat/completions\"` and `\"embeddings\"`; requests for others do not go to it. Empty or absent: all",
+        "它只提供这些接口（`/v1/` 之后的路径，如 `\"chat/completions\"`、`\"embeddings\"`）；其他接口的请求不会发给它。为空或缺省：全部",
+        "The only paths behind /v1/ that it answers, such as chat/completions and embeddings; requests for others do not go to it. Empty or absent: all." }
+    },
     key! { passthrough, SwitchOrUrl, Plain,
     "`true`: requests of any kind to `/p/{provider}/…` go on below its `baseurl`, unread, with its key; a URL: below that one. Absent or `false`: there is no such path",
     "`true`：发往 `/p/{provider}/…` 的任何请求原样转发到其 `baseurl` 之下，带上它的密钥；填网址：转发到该网址之下。缺省或 `false`：没有这个路径",
