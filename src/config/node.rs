@@ -85,6 +85,11 @@ impl<'a> Node<'a> {
         Node { path: join(&self.path, name), ..*self }
     }
 
+    /// The same value as the name of a file, at a line of it.
+    pub(super) fn at_line(&self, line: usize) -> Self {
+        Node { path: format!("{}:{line}", self.path), ..*self }
+    }
+
     /// Notes that this value is a secret, or holds one, unless it comes from a variable.
     pub(super) fn note_secret(&self) {
         if !self.json().contains("${") {

@@ -2,7 +2,7 @@
 
 use super::keys::{self, Kind, Value, PROVIDER_KEYS};
 use super::node::{shorten, Node};
-use super::provider_key::{check_name, key, Keys, Place};
+use super::provider_key::{check_name, key, Keys};
 use super::secret::Secret;
 use super::{BaseUrl, ConfigError, KeyOrder, Mistakes, Passthrough};
 use crate::language::Words;
@@ -88,26 +88,29 @@ impl Value for BaseUrl {
 /// A provider's keys, one or a list of them; an empty string counts as absent.
 impl Value for Vec<Secret> {
     fn read(node: &Node<'_>, _: &Kind) -> Result<Self, ConfigError> {
-        let mut keys = Keys::default();
-        let mut add = |index, node: &Node<'_>| {
-            let text = node.string()?;
-            if !text.is_empty() {
-                node.note_secret();
+        let (mut keys, mut mistakes) = (Keys::default(), Mistakes::default());
+        let is_list = node.is_array();
+        let nodes = match () {
+            () if is_list => node.array()?,
+            () if node.is_string() => vec![node.clone()],
+            () => {
+                let wanted = Words("字符串或字符串数组", "a string or an array of strings");
+                return Err(node.wrong_type(wanted));
             }
-            keys.add(&text, Place::Element(index), node)
         };
-        if node.is_string() {
-            add(0, node)?;
-        } else if node.is_array() {
-            let mut mistakes = Mistakes::default();
-            for (index, node) in node.array()?.iter().enumerate() {
-                mistakes.note(add(index, node));
-            }
-            mistakes.none()?;
-        } else {
-            let wanted = Words("字符串或字符串数组", "a string or an array of strings");
-            return Err(node.wrong_type(wanted));
+        let same =
+            |place| text!("与 token[{place}] 相同，已忽略", "the same as token[{place}], ignored");
+        for (place, node) in nodes.iter().enumerate() {
+            mistakes.note(node.string().and_then(|text| {
+                match (text.is_empty(), is_list) {
+                    (true, true) => node.warn(Words("为空，已忽略", "empty, ignored")),
+                    (true, false) => {}
+                    (false, _) => node.note_secret(),
+                }
+                keys.add(&text, place, node, same)
+            }));
         }
+        mistakes.none()?;
         Ok(keys.list)
     }
 

@@ -8,8 +8,8 @@ use super::node::{Node, Source};
 use super::regular_file::{is_replaced, open_regular, REPLACED};
 use super::secret::Secret;
 use super::{odd, ConfigError, Provider};
-use crate::language::{System, Words};
-use crate::message;
+use crate::language::{System, Text, Words};
+use crate::{message, text};
 
 /// No list of keys is longer; a path given by mistake must not fill the memory.
 const TOKEN_FILE_BYTES_MAX: u64 = 64 * 1024;
@@ -29,40 +29,22 @@ pub(super) fn check_name(name: &str) -> Result<String, Words> {
 #[derive(Default)]
 pub(super) struct Keys {
     pub(super) list: Vec<Secret>,
-    /// Where each stands.
-    places: HashMap<String, Place>,
-}
-
-/// An element of an array, or a line of a file.
-#[derive(Clone, Copy)]
-pub(super) enum Place {
-    Element(usize),
-    Line(usize),
+    /// Where each stands, by its element or line.
+    places: HashMap<String, usize>,
 }
 
 impl Keys {
-    /// Adds a key; an empty one counts as absent.
+    /// Adds a key that is not there yet; an empty one counts as absent.
     pub(super) fn add(
         &mut self,
         text: &str,
-        place: Place,
+        place: usize,
         node: &Node<'_>,
+        same: fn(usize) -> Text,
     ) -> Result<(), ConfigError> {
-        let key = key(text, node)?;
-        match (key, self.places.get(text)) {
+        match (key(text, node)?, self.places.get(text)) {
             (None, _) => {}
-            (Some(_), Some(Place::Element(index))) => {
-                node.warn(message!(
-                    "与 token[{index}] 相同，已忽略",
-                    "the same as token[{index}], ignored"
-                ));
-            }
-            (Some(_), Some(Place::Line(line))) => {
-                node.warn(message!(
-                    "与第 {line} 行相同，已忽略",
-                    "the same as line {line}, ignored"
-                ));
-            }
+            (Some(_), Some(first)) => node.warn(same(*first)),
             (Some(key), None) => {
                 self.places.insert(text.to_owned(), place);
                 self.list.push(key);
@@ -90,8 +72,13 @@ pub(super) fn read_token_file(provider: &mut Provider, node: &Node<'_>) -> Resul
         node.warn(REPLACED);
     }
     let mut keys = Keys::default();
-    for (index, line) in text.lines().enumerate() {
-        keys.add(line.trim(), Place::Line(index + 1), node)?;
+    let lines: Vec<_> = text.lines().map(str::trim).enumerate().collect();
+    let several = lines.iter().filter(|(_, line)| !line.is_empty()).count() > 1;
+    let same = |line| text!("与第 {line} 行相同，已忽略", "the same as line {line}, ignored");
+    for (index, line) in lines {
+        let place = index + 1;
+        let node = if several { node.at_line(place) } else { node.clone() };
+        keys.add(line, place, &node, same)?;
     }
     provider.keys = keys.list;
     if provider.keys.is_empty() {
@@ -107,7 +94,10 @@ fn token_file(source: &Source<'_>, path: &str) -> io::Result<(String, bool)> {
     let file = open_regular(&directory.join(path))?;
     let replaced = is_replaced(&file.metadata()?);
     let mut text = String::new();
-    file.take(TOKEN_FILE_BYTES_MAX).read_to_string(&mut text)?;
+    file.take(TOKEN_FILE_BYTES_MAX + 1).read_to_string(&mut text)?;
+    if text.len() as u64 > TOKEN_FILE_BYTES_MAX {
+        return Err(io::Error::other(Words("超过 64 KB", "is over 64 KB")));
+    }
     Ok((text, replaced))
 }
 

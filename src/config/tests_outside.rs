@@ -93,6 +93,41 @@ fn a_token_file_is_read_and_trimmed_from_the_directory_of_the_configuration() {
 }
 
 #[test]
+fn a_token_file_may_hold_a_key_a_line() {
+    let directory = Directory::new("token-lines");
+    let file = directory.0.join("config.json").display().to_string();
+    let load = |content: &str| {
+        directory.write("keys", content);
+        let text = r#"{"tokens": [], "providers": [{"provider": "p", "baseurl": "http://h", "token_file": "keys"}]}"#;
+        Config::parse(text, &file)
+    };
+    for (content, keys, places) in [
+        ("sk-1", &["sk-1"][..], &[][..]),
+        ("\r\n sk-1\r\n\n\tsk-2 \n", &["sk-1", "sk-2"], &[]),
+        ("sk-1\nsk-2\nsk-1\n\nsk-1", &["sk-1", "sk-2"], &["token_file:3: ", "token_file:5: "]),
+        ("'sk-1'\n", &["'sk-1'"], &["token_file: "]),
+        ("sk-1\n$KEY", &["sk-1", "$KEY"], &["token_file:2: "]),
+    ] {
+        let config = load(content).unwrap_or_else(|error| panic!("{content:?}: {error}"));
+        let keys: Vec<_> = keys.iter().copied().map(Secret::new).collect();
+        assert!(config.providers[0].keys == keys, "{content:?}");
+        assert_eq!(config.warnings.len(), places.len(), "{:?}", config.warnings);
+        for (warning, place) in config.warnings.iter().zip(places) {
+            assert!(warning.contains(place) && !warning.contains("sk-"), "{warning}");
+        }
+    }
+    let long = "sk-1\n".repeat(20_000);
+    for (content, wanted) in [
+        ("sk-1\nsk 2", "token_file:2: 含有空格"),
+        ("sk 1", "token_file: 含有空格"),
+        (&*long, "token_file: 无法读取 keys: 超过 64 KB (is over 64 KB)"),
+    ] {
+        let line = load(content).expect_err(content).to_string();
+        assert!(line.contains(wanted) && !line.contains("sk"), "{line}");
+    }
+}
+
+#[test]
 fn unreadable_oversized_and_non_utf8_files_are_refused_in_one_line() {
     let directory = Directory::new("files");
     let bad = directory.0.join("bad");

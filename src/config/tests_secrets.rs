@@ -37,6 +37,79 @@ fn objects_and_old_strings_stand_in_one_list() {
 }
 
 #[test]
+fn several_keys_stand_in_a_list_and_each_counts_once() {
+    let config = providers(
+        r#"{"provider": "p", "baseurl": "http://h", "token": ["sk-1", "", "sk-2", "sk-1"]},
+        {"provider": "one", "baseurl": "http://h", "token": ["sk-3"]},
+        {"provider": "none", "baseurl": "http://h", "token": []}"#,
+    )
+    .expect("valid");
+    let keys: Vec<_> = config.providers.iter().map(|provider| provider.keys.len()).collect();
+    assert_eq!(keys, [2, 1, 0]);
+    assert!(config.providers[0].keys == [Secret::new("sk-1"), Secret::new("sk-2")]);
+    let wanted = [
+        "config.json: providers[0].token[1]: 为空，已忽略 (empty, ignored)",
+        "config.json: providers[0].token[3]: 与 token[0] 相同，已忽略 (the same as token[0], ignored)",
+    ];
+    assert_eq!(config.warnings, wanted);
+    let shown = config.describe("config.json");
+    assert!(shown.contains("已设置 2 个") && !shown.contains("sk-"), "{shown}");
+}
+
+#[test]
+fn each_key_of_a_list_is_looked_at_for_what_is_odd_and_for_plain_http() {
+    let list = r#"["sk-1", "'sk-2'", "your-key"]"#;
+    let entry = format!(r#"{{"provider": "p", "baseurl": "http://h/v1", "token": {list}}}"#);
+    let config = providers(&entry).expect("only odd");
+    assert!(config.warnings[0].starts_with("config.json: providers[0].token[1]: "));
+    let mut said = config.warnings(&[], usize::MAX);
+    said.extend(config.advice());
+    for word in ["plain http", "placeholder"] {
+        assert_eq!(said.iter().filter(|line| line.contains(word)).count(), 1, "{word}: {said:?}");
+    }
+    let all = format!("{:?}{said:?}{config:?}", config.warnings);
+    assert!(!all.contains("sk-") && !all.contains("your-key"), "{all}");
+}
+
+#[test]
+fn a_changed_key_order_or_list_of_keys_makes_providers_differ() {
+    let with = |entries: &str| {
+        let text = format!(r#"{{"provider": "p", "baseurl": "http://h", {entries}}}"#);
+        providers(&text).expect("a valid provider").providers.remove(0)
+    };
+    let two = with(r#""token": ["sk-1", "sk-2"]"#);
+    assert_eq!(two, with(r#""token": ["sk-1", "sk-2", "sk-2"], "key_order": "sticky""#));
+    assert_ne!(two, with(r#""token": ["sk-2", "sk-1"]"#));
+    assert_ne!(two, with(r#""token": "sk-1""#));
+    assert_ne!(two, with(r#""token": ["sk-1", "sk-2"], "key_order": "in_order""#));
+}
+
+#[test]
+fn endpoints_are_paths_and_unknown_ones_only_odd() {
+    let with = |list: &str| {
+        providers(&format!(r#"{{"provider": "p", "baseurl": "http://h", "endpoints": {list}}}"#))
+    };
+    let config = with(r#"["chat/completions", "/v1/embeddings", "/messages/"]"#).expect("known");
+    assert_eq!(config.providers[0].endpoints, ["chat/completions", "embeddings", "messages"]);
+    assert_eq!(config.warnings, [""; 0]);
+    let config = with(r#"["chat/completion", "x"]"#).expect("only odd");
+    let place = "config.json: providers[0].endpoints";
+    let wanted = [
+        format!("{place}[0]: 未知的接口；是否应为 chat/completions？ (unknown endpoint; did you mean chat/completions?)"),
+        format!("{place}[1]: 未知的接口 (unknown endpoint)"),
+    ];
+    assert_eq!(config.warnings, wanted);
+    for (list, wanted) in [
+        (r#""x""#, "endpoints: 必须是数组"),
+        ("[1]", "endpoints[0]: 必须是字符串"),
+        (r#"["/"]"#, "endpoints[0]: 必须是接口路径"),
+        (r#"["chat completions"]"#, "endpoints[0]: 必须是接口路径"),
+    ] {
+        assert!(refusal(with(list)).contains(wanted), "{list}");
+    }
+}
+
+#[test]
 fn a_changed_key_makes_providers_differ() {
     let with_key = |key: &str| {
         let text = format!("\"p|http://h|{key}\"");
@@ -65,6 +138,20 @@ const REFUSED_PROVIDERS: &[(&str, &str)] = &[
     (r#"{"provider": "p", "baseurl": "http://h", "token": "sk-secret密"}"#, "].token: 含有"),
     (r#"{"provider": "p", "baseurl": "http://h", "token": "sk-secret\ud800"}"#, "].token: "),
     (r#"{"provider": "p", "baseurl": "http://h", "token": "${sk-secret"}"#, "].token: "),
+    (
+        r#"{"provider": "p", "baseurl": "http://h", "token": ["k", 77123]}"#,
+        "].token[1]: 必须是字符串",
+    ),
+    (
+        r#"{"provider": "p", "baseurl": "http://h", "token": ["k", "sk-secret x"]}"#,
+        "].token[1]: 含有",
+    ),
+    (r#"{"provider": "p", "baseurl": "http://h", "token": [["sk-secret"]]}"#, "].token[0]: 必须是"),
+    (r#"{"provider": "p", "baseurl": "http://h", "token": {"sk-secret": 1}}"#, "].token: 必须是"),
+    (
+        r#"{"provider": "p", "baseurl": "http://h", "key_order": "sk-secret"}"#,
+        "].key_order: 必须是",
+    ),
     (r#"{"provider": "p", "baseurl": "http://h", "model_list": "m"}"#, "].model_list: 必须是"),
     (r#"{"provider": "p", "baseurl": "http://h", "model_list": [""]}"#, "].model_list[0]: "),
     (r#""p|http://h""#, "providers[0]: 必须形如"),
@@ -126,7 +213,8 @@ fn a_token_that_no_client_can_send_gives_a_warning() {
 #[test]
 fn debug_output_of_the_whole_configuration_holds_no_secret() {
     let config = parse(
-        r#"{"providers": ["p|https://u:sk-1@h/v1?key=sk-2|sk-3"],
+        r#"{"providers": ["p|https://u:sk-1@h/v1?key=sk-2|sk-3",
+            {"provider": "q", "baseurl": "http://h", "token": ["sk-5", "sk-6"]}],
         "tokens": ["me|sk-4"]}"#,
     )
     .expect("valid");

@@ -91,6 +91,13 @@ fn the_manual_has_every_key_with_its_default() {
     let mut keys = properties(&schema);
     keys.extend(properties(&schema["$defs"]["provider"]));
     let section = section("CONFIGURATION");
+    let (file, alias) = section.split_once("\nAn alias is").expect("its keys stand last");
+    assert_entries(file, keys);
+    assert_entries(alias, properties(&schema["$defs"]["alias"]));
+}
+
+/// Asserts that a part of the manual has each key once, with its default.
+fn assert_entries(section: &str, keys: Map<String, Value>) {
     let entries: Vec<_> = section.lines().filter_map(|line| line.strip_prefix(".It Cm ")).collect();
     let name = |entry: &&str| entry.split(' ').next().unwrap_or_default().to_owned();
     let said: BTreeSet<_> = entries.iter().map(name).collect();
@@ -99,8 +106,7 @@ fn the_manual_has_every_key_with_its_default() {
     for (key, property) in keys {
         let entry = entries.iter().find(|entry| name(entry) == key).expect("it is there");
         let default = match &property["default"] {
-            Value::Null => continue,
-            Value::Array(_) => continue,
+            Value::Null | Value::Array(_) | Value::Object(_) => continue,
             Value::String(text) => text.clone(),
             Value::Number(number) => number.as_f64().expect("plain").to_string(),
             other => other.to_string(),

@@ -13,7 +13,7 @@ fn warnings<'t>(text: &'t str, path: &str) -> Vec<&'t str> {
     text.lines().filter(|line| line.contains(&place)).collect()
 }
 
-/// What `--check` prints of a configuration.
+/// What `--check` prints of a valid configuration.
 fn checked(config: &Value) -> String {
     let run = run_with_config(&config.to_string(), &["--check"]);
     assert_eq!(run.code, Some(0), "{run:?}");
@@ -28,7 +28,14 @@ fn with_key(key: &str) -> Value {
 fn places(secret: &str) -> Vec<(Value, &'static str)> {
     let old = json!(format!("p|http://127.0.0.1:1/v1|{secret}"));
     let tokens = json!({"tokens": ["good|sk-good", format!("me|{secret}")]});
+    let several = |keys: Value| {
+        let mut provider = with_key("");
+        provider["token"] = keys;
+        config([provider])
+    };
     vec![
+        (several(json!(["sk-good", secret])), "providers[0].token[1]"),
+        (several(json!([secret, "sk-good", "sk-other"])), "providers[0].token[0]"),
         (config([with_key("good"), old]), "providers[1].token"),
         (config([with_key(secret)]), "providers[0].token"),
         (with(config([]), tokens), "tokens[1]"),
@@ -175,4 +182,27 @@ fn a_key_that_goes_out_over_plain_http_is_warned_about() {
             assert_eq!(text.contains(PLAIN), is_warned, "{base} {passthrough}: {text}");
         }
     }
+}
+
+#[test]
+fn keys_that_stand_there_twice_count_once_with_a_warning_and_are_shown_by_their_number_only() {
+    let directory = TempDir::new();
+    directory.write("keys", "\n  sk-hidden-1  \r\n\nsk-hidden-2\n'sk-hidden-3'\nsk-hidden-2\n");
+    let mut one = with_key("");
+    one["token"] = json!(["sk-hidden-1", "sk-hidden-2", "", "sk-hidden-1", "sk-hidden-3"]);
+    let mut two = json!({"provider": "q", "baseurl": "http://127.0.0.1:1/v1", "model_list": ["m"]});
+    two["token_file"] = json!(directory.path().join("keys"));
+    let said = checked(&config([one, two]));
+    assert_eq!(said.matches("key: 3 set").count(), 2, "{said}");
+    assert_eq!(said.matches("at most 3 attempts").count(), 2, "{said}");
+    for (path, number) in [
+        ("providers[0].token[2]", "empty"),
+        ("providers[0].token[3]", "the same as token[0]"),
+        ("providers[1].token_file:5", "quot"),
+        ("providers[1].token_file:6", "the same as line 4"),
+    ] {
+        let lines = warnings(&said, path);
+        assert!(lines.iter().any(|line| line.contains(number)), "{path} {number}: {said}");
+    }
+    assert!(!said.contains("hidden"), "{said}");
 }

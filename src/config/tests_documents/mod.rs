@@ -4,8 +4,8 @@
 
 mod schema;
 
-use super::keys::{Key, Kind, Presence, KEYS, PROVIDER_KEYS};
-use super::{Config, Provider};
+use super::keys::{Key, Kind, Presence, ALIAS_KEYS, KEYS, PROVIDER_KEYS};
+use super::{Alias, Config, Provider};
 use crate::language::Language;
 
 /// A table of keys, and what is the same for all of its rows.
@@ -20,6 +20,10 @@ fn of_file<R>(run: impl Fn(Table<'_, Config>) -> R) -> R {
 
 fn of_provider<R>(run: impl Fn(Table<'_, Provider>) -> R) -> R {
     Language::English.speak(|| run(Table { keys: PROVIDER_KEYS, defaults: &Provider::default() }))
+}
+
+fn of_alias<R>(run: impl Fn(Table<'_, Alias>) -> R) -> R {
+    Language::English.speak(|| run(Table { keys: ALIAS_KEYS, defaults: &Alias::default() }))
 }
 
 /// Asserts that a file of the repository reads as `expected` makes it, or makes it so.
@@ -53,13 +57,13 @@ fn json_string(text: &str) -> String {
 fn default_json<T>(key: &Key<T>, defaults: &T) -> Option<String> {
     let shown = (key.show)(defaults);
     match key.doc.kind {
+        _ if ["language", "retries"].contains(&key.name) => None,
         Kind::Integer(..) | Kind::Boolean | Kind::SwitchOrUrl => Some(shown),
         Kind::Size => shown.strip_suffix(" bytes").map(str::to_owned),
         Kind::Seconds | Kind::SecondsOrZero => Some(match shown.strip_suffix(" s") {
             Some(seconds) => format!("{:?}", seconds.parse::<f64>().expect("a number")),
             None => "0".to_owned(),
         }),
-        _ if key.name == "language" => None,
         Kind::Text(_) | Kind::Word => (!shown.is_empty()).then(|| json_string(&shown)),
         Kind::List(_) | Kind::Lines(_) | Kind::Mixed => Some("[]".to_owned()),
         Kind::Named => Some("{}".to_owned()),
@@ -98,7 +102,8 @@ mod pages {
     fn the_tables_of_the_english_page_are_those_of_the_keys() {
         agrees("docs/configuration.md", |text| {
             let text = of_file(|table| table.written(text, "| key | type | default | meaning |"));
-            of_provider(|table| table.written(&text, "| key | type | meaning |"))
+            let text = of_provider(|table| table.written(&text, "| key | type | meaning |"));
+            of_alias(|table| table.written(&text, "| key of an alias | type | meaning |"))
         });
     }
 
@@ -106,7 +111,8 @@ mod pages {
     fn the_tables_of_the_chinese_page_are_those_of_the_keys() {
         agrees("docs/zh-CN/configuration.md", |text| {
             let text = of_file(|table| table.written(text, "| 键 | 类型 | 默认值 | 含义 |"));
-            of_provider(|table| table.written(&text, "| 键 | 类型 | 含义 |"))
+            let text = of_provider(|table| table.written(&text, "| 键 | 类型 | 含义 |"));
+            of_alias(|table| table.written(&text, "| 别名的键 | 类型 | 含义 |"))
         });
     }
 
@@ -140,6 +146,9 @@ mod pages {
                     )),
                     _ if required => pick(("required", "必填")),
                     Some(json) => format!("`{json}`"),
+                    None if key.name == "retries" => {
+                        pick(("by the number of keys and targets", "由密钥和目标的数量决定"))
+                    }
                     None => pick(("from the environment", "由环境变量决定")),
                 };
                 cells.push_str(&format!(" | {default}"));
@@ -175,12 +184,14 @@ mod manual {
     #[test]
     fn the_manual_page_has_an_entry_for_each_key() {
         agrees("deploy/ai_proxy.1", |text| {
-            let (file, provider) = text.split_once("\nA provider is an object").expect("two lists");
+            let (file, provider) = text.split_once("\nA provider is an object").expect("a list");
+            let (provider, alias) = provider.split_once("\nAn alias").expect("three lists");
             let (before, file) = file.split_once("\n.Sh CONFIGURATION").expect("a section");
             let file = of_file(|table| table.entries(file));
             let file = format!("{before}\n.Sh CONFIGURATION{file}");
             let provider = of_provider(|table| table.entries(provider));
-            format!("{file}\nA provider is an object{provider}")
+            let alias = of_alias(|table| table.entries(alias));
+            format!("{file}\nA provider is an object{provider}\nAn alias{alias}")
         });
     }
 
@@ -205,7 +216,8 @@ mod manual {
         /// Type and default; words of an array are not told from others here.
         fn form(&self, key: &Key<T>) -> String {
             let kind = kind_words(key).0.split(' ').next().unwrap_or_default();
-            let default = default_json(key, self.defaults).filter(|json| json != "[]");
+            let default =
+                default_json(key, self.defaults).filter(|json| !["[]", "{}"].contains(&&**json));
             let default =
                 default.map(|json| json.trim_matches('"').trim_end_matches(".0").to_owned());
             match (key.presence, default) {

@@ -73,6 +73,7 @@ impl<T> Table<'_, T> {
 fn definitions(tree: &Tree<'_>, at: usize) -> String {
     let definition = |(name, at)| match name {
         "\"provider\"" => format!("{name}: {}", of_provider(|table| table.object(tree, at))),
+        "\"alias\"" => format!("{name}: {}", of_alias(|table| table.object(tree, at))),
         _ => format!("{name}: {}", flat(tree, at)),
     };
     entries(tree, at).map(definition).collect::<Vec<_>>().join(", ")
@@ -87,6 +88,7 @@ fn entries<'a>(tree: &'a Tree<'a>, at: usize) -> impl Iterator<Item = (&'a str, 
 /// A value on one line.
 fn flat(tree: &Tree<'_>, at: usize) -> String {
     match tree.json(at) {
+        "{" if tree.inside(at).next().is_none() => "{}".to_owned(),
         "{" => {
             let entry = |(name, at)| format!("{name}: {}", flat(tree, at));
             format!("{{ {} }}", entries(tree, at).map(entry).collect::<Vec<_>>().join(", "))

@@ -57,6 +57,15 @@ fn who_asks_for_models_names_the_dialect() {
 }
 
 #[test]
+fn the_configuration_knows_every_endpoint_of_providers() {
+    for row in &ROWS {
+        let goes_on = [Endpoint::Relay, Endpoint::Responses, Endpoint::Upload, Endpoint::Models];
+        let is_known = crate::config::ENDPOINTS.contains(&row.suffix.trim_start_matches('/'));
+        assert_eq!(is_known, goes_on.contains(&row.endpoint), "{}", row.path);
+    }
+}
+
+#[test]
 fn the_documents_name_every_row() {
     let english = include_str!("../../../docs/endpoints.md");
     for text in [english, include_str!("../../../docs/zh-CN/endpoints.md")] {
