@@ -5,10 +5,10 @@ use openssl::asn1::{Asn1Time, Asn1TimeRef};
 use openssl::nid::Nid;
 use openssl::x509::X509;
 
-use super::dates::date;
 use super::record::Record;
 use super::text::clean;
 use crate::runtime::Watched;
+use crate::wire::date;
 
 /// Names of a certificate that are shown.
 const NAMES_MAX: usize = 3;

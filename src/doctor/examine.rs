@@ -11,7 +11,6 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use super::dates;
 use super::reading::{End, Talk};
 use super::record::Stage;
 use super::talk::{Examination, Request, Step};
@@ -25,6 +24,7 @@ use crate::routes::models;
 use crate::routes::query::{self, LIST_BYTES_MAX, QUERY_MAX};
 use crate::state::Listed;
 use crate::upstream::{shown_target, Error};
+use crate::wire::parse_date;
 
 /// For another try in another way.
 const TRIAL_MAX: Duration = Duration::from_secs(2);
@@ -70,7 +70,7 @@ impl Examination<'_> {
             _ => return self.next_chat(),
         };
         let provider = self.meant.as_ref().unwrap_or(&self.provider).clone();
-        let head = query::request_head(&provider);
+        let head = query::request_head(&provider, 0);
         Some(Request { provider, head, body: Vec::new(), length, leaves: false })
     }
 
@@ -200,7 +200,7 @@ impl Examination<'_> {
 
     fn compare_clocks(&self, talk: &Talk) {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        let Some(date) = talk.date().and_then(dates::parse) else { return };
+        let Some(date) = talk.date().and_then(parse_date) else { return };
         let skew = date - now.as_secs() as i64;
         self.record.count("clock_skew_seconds", skew);
         self.record.count("skew", skew.abs() / 60);

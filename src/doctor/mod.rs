@@ -10,7 +10,6 @@
 
 mod baseurl;
 mod certificate;
-mod dates;
 mod examine;
 mod json;
 mod progress;

@@ -122,10 +122,11 @@ impl<'a> Examination<'a> {
     /// There is no head of a response.
     pub async fn talk(&self, request: Request) -> Result<Talk, Error> {
         let begun = Instant::now();
-        let message = Message::new(request.head, request.body, None);
+        let mut message = Message::new(request.head, request.body, None);
         let timeouts = Timeouts::query(request.length);
         let timer = Timer::new(&self.reactor.clock);
-        let asking = exchange(&self.pool, &request.provider.origin, message, &timeouts, &timer);
+        let asking =
+            exchange(&self.pool, &request.provider.origin, &mut message, &timeouts, &timer);
         let mut wait = Wait::new(label::WHOLE_ANSWER, timer.now(), request.length);
         wait.until = self.until;
         let outer = Timer::new(&self.reactor.clock);

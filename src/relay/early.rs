@@ -9,7 +9,7 @@ use std::time::Duration;
 use serde_json::value::RawValue;
 
 use super::response::Response;
-use super::{end_head, framing_for, turns_out_to_stream, Stream, Terms};
+use super::{end_head, framing_for, turns_out_to_stream, Answer, Stream, Terms};
 use crate::downstream::{self, Connection};
 use crate::language::Words;
 use crate::message;
@@ -40,6 +40,12 @@ impl<'t> Early<'t> {
     /// Nothing has gone out yet.
     pub fn new(after: Duration, terms: &'t Terms<'t>, connection: &Connection) -> Early<'t> {
         Early { terms, after, framing: framing_for(connection), opened: false }
+    }
+
+    /// The same, whose response is relayed under other terms.
+    pub fn under<'u>(self, terms: &'u Terms<'u>) -> Early<'u> {
+        let Early { after, framing, opened, .. } = self;
+        Early { terms, after, framing, opened }
     }
 
     /// Waits for `future` while the client is there. Whenever it has been silent for long, the
@@ -100,17 +106,25 @@ impl<'t> Early<'t> {
     /// What follows the head that the client has had already.
     pub async fn relay(
         mut self,
-        response: Result<UpstreamResponse, Error>,
+        response: Result<Answer, Error>,
         connection: &mut Connection,
         entry: &mut Entry,
     ) -> Response {
         let relayed = match response {
             Err(error) => Err(error),
-            Ok(mut response) => {
-                response.head.relayed = Vec::new();
-                match response.head.status {
-                    200..300 => self.success(response, connection, entry).await,
-                    _ => self.refusal(response, connection, entry).await,
+            Ok(mut answer) => {
+                answer.head().relayed = Vec::new();
+                match (answer.head().status, answer) {
+                    (200..300, Answer::Open(response, begun)) => {
+                        self.success(*response, begun, connection, entry).await
+                    }
+                    (status, Answer::Open(response, begun)) => {
+                        let body = self.refusal(*response, begun, connection, entry).await;
+                        body.map(|body| self.refused(status, &body, connection, entry))
+                    }
+                    (status, Answer::Whole(whole)) => {
+                        Ok(self.refused(status, &whole.body, connection, entry))
+                    }
                 }
             }
         };
@@ -149,6 +163,7 @@ impl<'t> Early<'t> {
     async fn success(
         &mut self,
         mut response: UpstreamResponse,
+        mut body: Vec<u8>,
         connection: &mut Connection,
         entry: &mut Entry,
     ) -> Result<Response, Error> {
@@ -160,7 +175,6 @@ impl<'t> Early<'t> {
             return Err(self.upstream(upstream::Error::Head(HeadError::Malformed(reason))));
         }
         let mut share = self.terms.budget.share();
-        let mut body = Vec::new();
         if response.head.content == Content::Whole {
             let limit = self.terms.body_bytes_max;
             let timer = Timer::new(connection.timer().clock());
@@ -180,22 +194,21 @@ impl<'t> Early<'t> {
                 return Err(self.upstream(upstream::Error::TooLarge(limit)));
             }
         } else {
-            body = response.take_buffer().map_err(|error| self.upstream(error))?;
+            body.append(&mut response.take_buffer().map_err(|error| self.upstream(error))?);
         }
         response.head.content = Content::Events;
         let stream = Stream::new(response, body, connection, self.terms, entry, true);
         Ok(Response::Stream(stream.with_share(share)))
     }
 
-    /// The provider's refusal as an error event.
+    /// What a provider says that refuses.
     async fn refusal(
         &mut self,
         mut response: UpstreamResponse,
+        mut body: Vec<u8>,
         connection: &mut Connection,
         entry: &mut Entry,
-    ) -> Result<Response, Error> {
-        let status = response.head.status;
-        let mut body = Vec::new();
+    ) -> Result<Vec<u8>, Error> {
         // Whatever it begins with, it is no stream.
         response.head.content = Content::Other;
         let (mut share, timer) =
@@ -205,14 +218,25 @@ impl<'t> Early<'t> {
         // What has come is told, however it ended.
         let _ = self.wait(read, connection, entry).await?;
         response.finish();
+        Ok(body)
+    }
+
+    /// The provider's refusal as an error event.
+    fn refused(
+        &self,
+        status: u16,
+        body: &[u8],
+        connection: &mut Connection,
+        entry: &mut Entry,
+    ) -> Response {
         let provider = self.terms.provider.name();
         let message = message!(
             "提供商 {provider} 拒绝了请求: 状态 {status}",
             "provider {provider} refused: status {status}"
         )
         .to_string();
-        let event = self.terms.dialect.error_event(&message, status, &entry.id, Some(&told(&body)));
-        Ok(self.last(&event, Outcome::Refused(status), connection, entry))
+        let event = self.terms.dialect.error_event(&message, status, &entry.id, Some(&told(body)));
+        self.last(&event, Outcome::Refused(status), connection, entry)
     }
 }
 

@@ -21,7 +21,7 @@ use crate::wire::{
 };
 
 pub use early::Early;
-pub use response::Response;
+pub use response::{Response, WholeAnswer};
 pub use stream::Stream;
 
 /// A body that does not stream is held back until it is whole: until then a provider that dies, or
@@ -59,12 +59,49 @@ impl Terms<'_> {
     }
 }
 
-/// Relays `response`, or begins to.
+/// A provider's response that was read before it is known whether the client gets it.
+pub enum Answer {
+    /// What has come of its body, without framing; more may come.
+    Open(Box<UpstreamResponse>, Vec<u8>),
+    /// All of it.
+    Whole(Box<WholeAnswer>),
+}
+
+impl Answer {
+    /// Its head.
+    pub fn head(&mut self) -> &mut ResponseHead {
+        match self {
+            Answer::Open(response, _) => &mut response.head,
+            Answer::Whole(whole) => &mut whole.head,
+        }
+    }
+
+    /// Relays it, or begins to.
+    ///
+    /// # Errors
+    /// Only while nothing was sent to the client, so that it can still be told.
+    pub async fn relay(
+        self,
+        connection: &mut Connection,
+        terms: &Terms<'_>,
+        entry: &mut Entry,
+    ) -> Result<Response, Error> {
+        match self {
+            Answer::Open(response, begun) => {
+                relay(*response, begun, connection, terms, entry).await
+            }
+            Answer::Whole(whole) => Ok(response::whole(*whole, connection, entry)),
+        }
+    }
+}
+
+/// Relays `response`, or begins to. `held` is what was read of its body already, without framing.
 ///
 /// # Errors
 /// Only while nothing was sent to the client, so that it can still be told.
 pub async fn relay(
     mut response: UpstreamResponse,
+    mut held: Vec<u8>,
     connection: &mut Connection,
     terms: &Terms<'_>,
     entry: &mut Entry,
@@ -83,13 +120,13 @@ pub async fn relay(
         }
     }
     let mut share = terms.budget.share();
-    let mut held = Vec::new();
     if !streams {
         if hold(&mut response, &mut held, &mut share, connection, terms).await? {
             if let Some(mut watch) = terms.watch_of(&response.head) {
                 watch(&held, true);
             }
-            return Ok(response::whole(response, held, share, connection, entry));
+            let whole = WholeAnswer::of(response, held, share);
+            return Ok(response::whole(whole, connection, entry));
         }
         if turns_out_to_stream(response.head.framing, &held, asked) {
             let events = looks_like_events(&held);
@@ -97,7 +134,11 @@ pub async fn relay(
         }
     } else {
         // What came with the head can still be refused with an error response.
-        held = response.take_buffer().map_err(upstream)?;
+        let more = response.take_buffer().map_err(upstream)?;
+        match held.is_empty() {
+            true => held = more,
+            false => held.extend_from_slice(&more),
+        }
         if !asked && held.len() as u64 > terms.body_bytes_max {
             return Err(upstream(upstream::Error::TooLarge(terms.body_bytes_max)));
         }

@@ -9,7 +9,7 @@ use crate::downstream::Connection;
 use crate::report::{Entry, Error, Outcome};
 use crate::runtime::Share;
 use crate::upstream::UpstreamResponse;
-use crate::wire::{Framing, Reply, ReplyBody};
+use crate::wire::{Framing, Reply, ReplyBody, ResponseHead};
 
 /// A whole body up to this goes out in one write with its head.
 const JOINED_BYTES_MAX: usize = 64 * 1024;
@@ -149,25 +149,42 @@ fn join(head: &mut Vec<u8>, rest: &mut ReplyBody) {
     }
 }
 
-/// A provider's whole response. The provider's connection is returned before the client is served:
-/// an exchange that waits for one need not wait for this client.
-pub(super) fn whole(
-    mut response: UpstreamResponse,
-    body: Vec<u8>,
-    share: Share,
-    connection: &Connection,
-    entry: &mut Entry,
-) -> Response {
-    let mut head = std::mem::take(&mut response.head.relayed);
-    entry.status = response.head.status;
-    entry.chunks = response.decoder.chunks();
+/// A provider's response of which nothing is missing.
+pub struct WholeAnswer {
+    /// Its head.
+    pub head: ResponseHead,
+    /// How many chunks it came in.
+    pub chunks: u64,
+    /// Its body, without framing.
+    pub body: Vec<u8>,
+    /// The body's memory.
+    pub share: Share,
+}
+
+impl WholeAnswer {
+    /// Of one whose body was read to its end. Its connection is returned: an exchange that waits for one
+    /// need not wait for this client.
+    pub fn of(mut response: UpstreamResponse, body: Vec<u8>, share: Share) -> WholeAnswer {
+        let chunks = response.decoder.chunks();
+        let relayed = std::mem::take(&mut response.head.relayed);
+        let head = ResponseHead { relayed, location: None, ..response.head };
+        response.finish();
+        WholeAnswer { head, chunks, body, share }
+    }
+}
+
+/// A provider's whole response.
+pub(super) fn whole(answer: WholeAnswer, connection: &Connection, entry: &mut Entry) -> Response {
+    let WholeAnswer { head: ResponseHead { status, framing, relayed: mut head, .. }, .. } = answer;
+    let WholeAnswer { chunks, body, share, .. } = answer;
+    entry.status = status;
+    entry.chunks = chunks;
     entry.bytes = body.len() as u64;
     entry.push_explanation(&mut head);
-    let framing = match response.head.framing {
+    let framing = match framing {
         Framing::None => Framing::None,
         _ => Framing::Length(body.len() as u64),
     };
-    response.finish();
     let keep_alive = connection.may_persist();
     head.reserve(if body.len() <= JOINED_BYTES_MAX { body.len() } else { 0 } + 64);
     end_head(&mut head, framing, keep_alive, connection);

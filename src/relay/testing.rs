@@ -88,11 +88,11 @@ impl Bench {
 
     /// A request to the provider, on its way when it is polled.
     pub(crate) fn exchange(&self) -> Exchange<'_> {
-        let message = Message::new(b"POST / HTTP/1.1\r\n\r\n".to_vec(), Vec::new(), None);
+        let mut message = Message::new(b"POST / HTTP/1.1\r\n\r\n".to_vec(), Vec::new(), None);
         let (providers, origin) = (&self.providers, &self.provider.origin);
         let timeouts = self.timeouts.clone();
         Box::pin(async move {
-            exchange(&providers.pool, origin, message, &timeouts, &providers.timer).await
+            exchange(&providers.pool, origin, &mut message, &timeouts, &providers.timer).await
         })
     }
 
@@ -112,10 +112,11 @@ impl Bench {
         let (mut entry, mut connection) = (self.entry(&connection), connection);
         Box::pin(async move {
             let terms = self.terms();
-            let result = match relay(response, &mut connection, &terms, &mut entry).await {
-                Ok(response) => Ok(response.send(&mut connection, &mut entry).await),
-                Err(error) => Err(error),
-            };
+            let result =
+                match relay(response, Vec::new(), &mut connection, &terms, &mut entry).await {
+                    Ok(response) => Ok(response.send(&mut connection, &mut entry).await),
+                    Err(error) => Err(error),
+                };
             Ended { result, entry, connection }
         })
     }

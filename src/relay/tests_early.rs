@@ -21,7 +21,9 @@ fn begin(bench: &Bench, connection: Connection) -> Running<'_> {
                 assert!(early.opened);
                 let response = early
                     .relay(
-                        response.map_err(|error| Error::of_exchange(terms.provider, error)),
+                        response
+                            .map(|response| Answer::Open(Box::new(response), Vec::new()))
+                            .map_err(|error| Error::of_exchange(terms.provider, error)),
                         &mut connection,
                         &mut entry,
                     )

@@ -47,6 +47,10 @@ impl Culprit {
         match outcome {
             Outcome::Failed(error) | Outcome::Cut(error) => match &**error {
                 Error::Upstream(_, error) => Trouble::of(error),
+                Error::NoAnswer(errors) => errors.iter().rev().find_map(|error| match error {
+                    Error::Upstream(_, error) => Trouble::of(error),
+                    _ => None,
+                }),
                 _ => None,
             },
             _ => Some(Trouble::of_status(provider_status)),
@@ -57,7 +61,10 @@ impl Culprit {
 fn of_error(error: &Error) -> Culprit {
     use upstream::Error as Upstream;
     match error {
-        Error::Client(downstream::Error::Overloaded(_)) | Error::ReloadRefused(_) => Culprit::Proxy,
+        Error::Client(downstream::Error::Overloaded(_))
+        | Error::ReloadRefused(_)
+        | Error::NotYetKnown(_) => Culprit::Proxy,
+        Error::NoAnswer(_) => Culprit::Provider,
         Error::Upstream(_, error) => match **error {
             Upstream::Busy(..) | Upstream::Memory(_) | Upstream::TooLarge(_) => Culprit::Proxy,
             _ => Culprit::Provider,

@@ -40,6 +40,8 @@ pub struct Entry {
     pub model: String,
     /// The provider that was asked, once known.
     provider: Option<Rc<Provider>>,
+    /// How it came there, where more than one key or target could be asked.
+    way: Option<Box<Way>>,
     /// The status of the head that goes out to the client; 0 while there is none.
     pub status: u16,
     /// Body bytes for the client.
@@ -61,6 +63,17 @@ pub struct Entry {
     open: bool,
 }
 
+/// How a request came to its provider.
+#[derive(Default)]
+struct Way {
+    /// The name that was asked for, if that is another one than the model's.
+    asked: Option<String>,
+    /// What was asked, and what came of it.
+    trail: String,
+    /// How many attempts were made.
+    attempts: usize,
+}
+
 impl Entry {
     /// A request that has just begun; an endpoint's of ours unless [`Entry::begin_chat`] is called.
     pub fn new(id: String, peer: SocketAddr, clock: &Rc<Clock>, stats: &Rc<Stats>) -> Box<Entry> {
@@ -72,6 +85,7 @@ impl Entry {
             client: String::new(),
             model: String::new(),
             provider: None,
+            way: None,
             status: 0,
             bytes: 0,
             chunks: 0,
@@ -116,8 +130,43 @@ impl Entry {
         }
     }
 
-    /// Puts the same into one of ours.
+    /// Takes note of the target that is asked first, and of the name that leads there, if it is another.
+    pub fn go_by(&mut self, asked: Option<String>, model: String) {
+        self.model = model;
+        self.way = Some(Box::new(Way { asked, ..Way::default() }));
+    }
+
+    /// Takes note of whose answer it is, and of all attempts so far.
+    pub fn arrive(
+        &mut self,
+        provider: &Rc<Provider>,
+        model: String,
+        trail: String,
+        attempts: usize,
+    ) {
+        self.go_to(provider);
+        self.model = model;
+        if let Some(way) = &mut self.way {
+            (way.trail, way.attempts) = (trail, attempts);
+        }
+    }
+
+    /// Puts what is told of the request into a response of ours.
     pub fn explained(&self, reply: Reply) -> Reply {
+        let Some(way) = &self.way else { return self.timed(reply) };
+        let reply = match way.attempts {
+            0 | 1 => reply,
+            _ => reply.with("x-ai-proxy-attempts", way.trail.clone()),
+        };
+        match self.explanation {
+            None if way.asked.is_some() => {
+                reply.with(NAMED_MODEL, explain::model_value(&self.model))
+            }
+            _ => self.timed(reply),
+        }
+    }
+
+    fn timed(&self, reply: Reply) -> Reply {
         match self.server_timing() {
             Some(timing) if self.model.is_empty() => reply.with("server-timing", timing),
             Some(timing) => reply

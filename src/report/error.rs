@@ -23,6 +23,8 @@ pub enum Error {
     Client(downstream::Error),
     /// A provider's side: it could not be reached, was too slow, or its response cannot be used.
     Upstream(Rc<Provider>, Box<upstream::Error>),
+    /// The same of several providers, of which none has answered.
+    NoAnswer(Vec<Error>),
     /// The request body is refused; the reason.
     BadRequest(Text),
     /// The request body is in a content coding that cannot be read: this one.
@@ -45,6 +47,22 @@ pub enum Error {
     MethodNotAllowed(&'static str),
     /// No such provider, or the model is filtered or not listed; the model's name.
     ModelNotFound(String),
+    /// The provider does not offer the endpoint.
+    NotOffered {
+        /// The provider's name.
+        provider: String,
+        /// Such as `embeddings`.
+        endpoint: String,
+    },
+    /// A bare name that more than one provider lists; two of them.
+    SeveralProviders {
+        /// The name.
+        model: String,
+        /// The providers' names.
+        providers: [String; 2],
+    },
+    /// A bare name, while not every provider has said which models it has.
+    NotYetKnown(String),
     /// Nobody is known to have stored an object of this id.
     UnknownStored(String),
     /// The configuration file does not load; what is wrong with it.
@@ -105,7 +123,17 @@ impl Error {
             Error::MethodNotAllowed(allowed) => {
                 (405, "not_found", Some(("allow", *allowed)), false)
             }
-            Error::ModelNotFound(_) => (404, "model_not_found", None, false),
+            Error::ModelNotFound(_) | Error::SeveralProviders { .. } | Error::NotOffered { .. } => {
+                (404, "model_not_found", None, false)
+            }
+            Error::NotYetKnown(_) => (503, "busy", RETRY, false),
+            Error::NoAnswer(errors) => {
+                let is_timeout = |error: &Error| error.status() == Some(504);
+                match errors.iter().all(is_timeout) {
+                    true => (504, "upstream_timeout", None, false),
+                    false => (502, "upstream_failed", None, false),
+                }
+            }
             Error::Upstream(_, error) => match **error {
                 upstream::Error::Busy(..) | upstream::Error::Memory(_) => {
                     (503, "busy", RETRY, false)
@@ -186,6 +214,9 @@ impl fmt::Display for Error {
         match self {
             Error::Client(error) => write_client(f, error),
             Error::Upstream(provider, error) => write_upstream(f, provider.name(), error),
+            Error::NoAnswer(errors) => {
+                Joined(&errors.iter().map(Text::new).collect::<Vec<_>>()).fmt(f)
+            }
             Error::BadRequest(reason) => reason.fmt(f),
             Error::ReloadRefused(mistakes) => Joined(mistakes).fmt(f),
             Error::UnknownCoding(coding) => message!("不支持的请求体编码 {coding}", "a request body in this Content-Encoding cannot be read" => "a request body in Content-Encoding {coding} cannot be read").fmt(f),
@@ -202,6 +233,21 @@ impl fmt::Display for Error {
                 message!("不支持的请求方法，允许 {allowed}", "method not allowed" => "method not allowed, only {allowed}").fmt(f)
             }
             Error::ModelNotFound(model) => message!("未找到模型 {model}", "no such model" => "no such model: {model}").fmt(f),
+            Error::NotOffered { provider, endpoint } => message!(
+                "提供商 {provider} 不提供接口 {endpoint}",
+                "provider {provider} does not offer {endpoint}"
+            )
+            .fmt(f),
+            Error::SeveralProviders { model, providers: [one, other] } => message!(
+                "未找到模型 {model}：提供商 {one} 和 {other} 都有，请写成 {one}/{model} 或 {other}/{model}",
+                "no such model: {model}: providers {one} and {other} both list it, ask for {one}/{model} or {other}/{model}"
+            )
+            .fmt(f),
+            Error::NotYetKnown(model) => message!(
+                "尚未获得所有提供商的模型列表，暂时不知道 {model} 属于谁",
+                "not every provider has listed its models yet: not known whose {model} is"
+            )
+            .fmt(f),
             Error::UnknownStored(id) => message!("不知道 {id} 在哪个提供商：请加 ?model=提供商/模型 或请求头 x-ai-proxy-model", "no provider is known for it: add `?model=provider/model` or the header `x-ai-proxy-model`" => "no provider is known for {id}: add `?model=provider/model` or the header `x-ai-proxy-model`"
             ).fmt(f),
         }

@@ -15,6 +15,7 @@ pub use self::culprit::Culprit;
 pub use self::dialect::Dialect;
 pub use self::entry::Entry;
 pub use self::error::Error;
+pub use self::explain::model_value;
 pub use self::json::to_json;
 pub use self::outcome::Outcome;
 pub use self::recent::{Problem, Recent};

@@ -2,19 +2,18 @@
 //! request on its way.
 
 use std::borrow::Cow;
-use std::rc::Rc;
 
 use percent_encoding::{percent_decode, percent_decode_str};
 
 use crate::config::Token;
 use crate::downstream::Connection;
-use crate::relay::{relay, Early, Response, Terms};
+use crate::relay::{relay, Answer, Early, Response, Terms};
 use crate::report::{Entry, Error};
-use crate::routing::Refusal;
+use crate::routing::{conversation, Lists, Names, Refusal, Route, SESSION_FIELDS};
 use crate::runtime::Timer;
 use crate::state::{Settings, State};
 use crate::upstream::{exchange, Call, Message, Provider};
-use crate::wire::{push_field, remove_field, RequestHead, NAMED_MODEL};
+use crate::wire::{fields, push_field, remove_field, RequestHead, NAMED_MODEL};
 
 /// Some servers decode once more than they should.
 pub const DECODINGS_MAX: usize = 3;
@@ -134,27 +133,62 @@ pub fn call<'c>(
     }
 }
 
+/// Which conversation a request belongs to, where that decides about its key or target.
+pub fn conversation_of(
+    settings: &Settings,
+    token: &Token,
+    head: &RequestHead,
+    of_body: Option<u64>,
+) -> u64 {
+    if !settings.by_conversation {
+        return 0;
+    }
+    let mut sessions = SESSION_FIELDS.iter().flat_map(|name| fields(&head.relayed, name));
+    let session = sessions.find(|value| !value.is_empty());
+    conversation(token.secret.expose(), session, of_body)
+}
+
+/// What names can lead to for a request to `endpoint`.
+pub fn names<'s, 'l>(
+    settings: &'s Settings,
+    endpoint: &'l str,
+    conversation: u64,
+    lists: &'l dyn Fn(&Provider, &str) -> Lists,
+) -> Names<'s, 'l> {
+    Names {
+        config: settings.config(),
+        providers: &settings.providers,
+        turns: &settings.turns,
+        endpoint: endpoint.strip_prefix('/').unwrap_or(endpoint),
+        conversation,
+        lists,
+    }
+}
+
 /// Takes note of where a request goes, which asked for `model`.
 ///
 /// # Errors
 /// It goes nowhere.
-pub fn routed<'p>(
-    provider: Result<&'p Rc<Provider>, Refusal>,
+pub fn routed<'s>(
+    route: Result<Route<'s>, Refusal>,
     model: Option<&str>,
     entry: &mut Entry,
-) -> Result<&'p Rc<Provider>, Error> {
+) -> Result<Route<'s>, Error> {
     let model = model.unwrap_or_default();
-    if !matches!(provider, Err(Refusal::LongName(_))) {
+    if !matches!(route, Err(Refusal::LongName(_))) {
         entry.model.push_str(model);
     }
-    if let Ok(provider) = provider {
+    if let Ok(Route::Direct(provider, _)) = &route {
         entry.go_to(provider);
     }
-    provider.map_err(|refusal| match refusal {
+    route.map_err(|refusal| match refusal {
         Refusal::NoSuchModel => Error::ModelNotFound(model.to_owned()),
         Refusal::LongName(start) => Error::ModelNotFound(start),
         Refusal::BadRequest(reason) => Error::BadRequest(reason),
         Refusal::UnknownStored(id) => Error::UnknownStored(id),
+        Refusal::NotOffered { provider, endpoint } => Error::NotOffered { provider, endpoint },
+        Refusal::Several { model, providers } => Error::SeveralProviders { model, providers },
+        Refusal::NotYetKnown(model) => Error::NotYetKnown(model),
     })
 }
 
@@ -173,13 +207,16 @@ pub async fn ask(
     // Boxed, like all that is over before the response streams: an open stream stays small.
     let timer = Timer::new(state.clock());
     message.measure(entry.timings());
-    let exchange = Box::pin(exchange(&state.pool, &provider.origin, message, timeouts, &timer));
+    let exchange =
+        Box::pin(exchange(&state.pool, &provider.origin, &mut message, timeouts, &timer));
     let mut early =
         timeouts.early_after.map(|after| Box::new(Early::new(after, terms, connection)));
     let response = match &mut early {
         None => connection.unless_gone(exchange).await,
         Some(early) => Box::pin(early.wait(exchange, connection, entry)).await,
     };
+    // Nothing of the request is kept while the response comes.
+    drop(message);
     let response = response
         .map_err(Error::from)
         .and_then(|response| response.map_err(|error| Error::of_exchange(provider, error)));
@@ -187,11 +224,12 @@ pub async fn ask(
         entry.note_provider_head(response.lease.reused);
     }
     if let Some(early) = early.filter(|early| early.opened) {
-        return Ok(Box::pin(early.relay(response, connection, entry)).await);
+        let answer = response.map(|response| Answer::Open(Box::new(response), Vec::new()));
+        return Ok(Box::pin(early.relay(answer, connection, entry)).await);
     }
     let mut response = response?;
     if !response.head.has_request_id {
         push_field(&mut response.head.relayed, "x-request-id", entry.id.as_bytes());
     }
-    relay(response, connection, terms, entry).await
+    relay(response, Vec::new(), connection, terms, entry).await
 }

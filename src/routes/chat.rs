@@ -7,17 +7,20 @@ use std::sync::Arc;
 
 use smol::channel::bounded;
 
-use super::asking::{admit, ask, call, routed, take_named_model, without_tokens};
+use super::asking::{admit, conversation_of, names, routed, take_named_model};
 use super::decoded::plain_body;
-use super::stored;
+use super::draft::{Draft, Place};
+use super::sending::{send, Request, Way};
 use super::table::{Endpoint, Row};
+use super::{models, stored};
 use crate::downstream::{self, Connection};
+use crate::language::Text;
 use crate::relay::{Response, Terms};
 use crate::report::{Entry, Error};
-use crate::routing::{route, ChatRequest};
+use crate::routing::{of_body, ChatRequest};
 use crate::runtime::{offload, Share, IN_PLACE_BYTES_MAX};
 use crate::state::{Settings, State};
-use crate::upstream::Message;
+use crate::upstream::Provider;
 use crate::wire::{Framing, RequestHead};
 
 /// Relays one chat, or begins to.
@@ -33,43 +36,61 @@ pub async fn respond(
 ) -> Result<Response, Error> {
     let settings = state.settings();
     let token = admit(&settings, &head, entry)?;
-    let (request, mut body, share) = read(state, &settings, &mut head, connection).await?;
+    let (read, body, share) = read(state, &settings, &mut head, connection).await?;
+    let Read { request, conversation } = read;
     let client =
         (row.endpoint == Endpoint::Responses).then(|| state.stored.client(token.secret.expose()));
-    let provider = match client {
+    let conversation = conversation_of(&settings, token, &head, conversation);
+    let lists = |provider: &Provider, model: &str| models::lists(state, provider, model);
+    let names = names(&settings, row.suffix, conversation, &lists);
+    let route = match client {
         Some(client) => {
             let named = request.model.is_none().then(|| take_named_model(&mut head)).flatten();
-            stored::find(state, &settings, client, &request, named, entry)?
+            stored::find(state, &names, client, &request, named, entry)?
         }
         None => {
-            let provider = route(&settings.providers, &settings.supported_models, &request);
-            routed(provider, request.model.as_deref(), entry)?
+            let model = request.model().map_err(Error::BadRequest)?;
+            routed(names.route(model, request.ambiguous), Some(model), entry)?
         }
     };
-    request.splice(&mut body);
-    let query = without_tokens(&head.query, &settings);
-    let call = call(&head, row.suffix, &query, entry);
-    let message =
-        Message::new(provider.head(&call, Framing::Length(body.len() as u64)), body, Some(share));
-    drop(head);
-    connection.release_head();
-    let timeouts = settings.timeouts(request.stream);
+    let creator = client.filter(|_| row.suffix == stored::CREATE);
+    let way = Way { route, conversation, creator };
     let terms = Terms {
         dialect: row.dialect,
-        provider,
-        timeouts,
+        provider: way.route.provider(),
+        timeouts: settings.timeouts(request.stream),
         body_bytes_max: settings.max_response_size,
         budget: &state.memory.held,
-        watch: Cell::new(
-            client
-                .filter(|_| row.suffix == stored::CREATE)
-                .map(|client| stored::watch(state, client, provider)),
-        ),
+        watch: Cell::default(),
     };
-    ask(state, message, connection, &terms, entry).await
+    let draft = Draft {
+        settings: &settings,
+        head,
+        path: row.suffix.into(),
+        framing: Framing::Length(0),
+        body,
+        share: Some(share),
+        model: Place::Json(request),
+    };
+    send(state, &way, Request::Draft(draft), connection, &terms, entry).await
 }
 
-type Parsed = (ChatRequest, Vec<u8>, Share);
+/// What was read of a body.
+struct Read {
+    request: ChatRequest,
+    /// What names the conversation, where somebody wants to know.
+    conversation: Option<u64>,
+}
+
+impl Read {
+    fn parse(body: &[u8], by_conversation: bool) -> Result<Read, Text> {
+        let request = ChatRequest::parse(body)?;
+        let conversation = if by_conversation { of_body(body) } else { None };
+        Ok(Read { request, conversation })
+    }
+}
+
+type Parsed = (Read, Vec<u8>, Share);
 
 /// Reads the body, decoded if it has to be.
 async fn read(
@@ -80,7 +101,7 @@ async fn read(
 ) -> Result<Parsed, Error> {
     let mut share = state.memory.bodies.share();
     let body = plain_body(state, settings, head, connection, &mut share).await?;
-    parse(state, body, share, connection).await
+    parse(state, settings.by_conversation, body, share, connection).await
 }
 
 /// Reads the body; a large one on a thread of its own, a few at a time: it would hold up the event
@@ -88,12 +109,14 @@ async fn read(
 /// client has left.
 async fn parse(
     state: &Rc<State>,
+    by_conversation: bool,
     body: Vec<u8>,
     share: Share,
     connection: &mut Connection,
 ) -> Result<Parsed, Error> {
     if body.len() <= IN_PLACE_BYTES_MAX {
-        return Ok((ChatRequest::parse(&body).map_err(Error::BadRequest)?, body, share));
+        let read = Read::parse(&body, by_conversation).map_err(Error::BadRequest)?;
+        return Ok((read, body, share));
     }
     let (sender, receiver) = bounded(1);
     let parsers = state.parsers.clone();
@@ -104,17 +127,17 @@ async fn parse(
         }
         let body = Arc::new(body);
         let theirs = body.clone();
-        let request = match offload(move || ChatRequest::parse(&theirs)).await {
-            Ok(request) => request,
+        let read = match offload(move || Read::parse(&theirs, by_conversation)).await {
+            Ok(read) => read,
             // The system has no thread to give: it is read here, though it holds up the event loop.
-            Err(_) => ChatRequest::parse(&body),
+            Err(_) => Read::parse(&body, by_conversation),
         };
-        let _ = sender.try_send((request, Arc::unwrap_or_clone(body), share));
+        let _ = sender.try_send((read, Arc::unwrap_or_clone(body), share));
     });
     let parsed = connection.unless_gone(receiver.recv()).await?;
     // The task ends without a result only when the program does.
-    let (request, body, share) = parsed.map_err(|_| downstream::Error::Gone)?;
-    Ok((request.map_err(Error::BadRequest)?, body, share))
+    let (read, body, share) = parsed.map_err(|_| downstream::Error::Gone)?;
+    Ok((read.map_err(Error::BadRequest)?, body, share))
 }
 
 #[cfg(test)]

@@ -1,9 +1,13 @@
 //! What each endpoint answers; one table says which there are.
 
 mod asking;
+mod attempt;
+mod attempts;
 pub mod chat;
 mod cors;
 mod decoded;
+mod draft;
+mod dressing;
 pub mod health;
 pub mod model_list;
 pub mod models;
@@ -11,6 +15,8 @@ pub mod page;
 mod passthrough;
 pub mod query;
 pub mod reload;
+mod sending;
+mod stated;
 mod status;
 mod stored;
 mod table;

@@ -16,10 +16,10 @@ use crate::downstream::{self, Connection};
 use crate::language::{System, Text};
 use crate::relay::Response;
 use crate::report::{Entry, Error};
-use crate::routing::start_of_long;
+use crate::routing::{start_of_long, Lists};
 use crate::runtime::{label, offload, Share, Wait, IN_PLACE_BYTES_MAX};
 use crate::state::{Catalogue, Listed, Models, Settings, Shown, State, Visible};
-use crate::upstream;
+use crate::upstream::{self, Provider};
 use crate::wire::{Reply, RequestHead};
 use crate::{message, text};
 
@@ -76,7 +76,7 @@ pub fn refresh(state: &Rc<State>) {
     let (settings, catalogue) = (state.settings(), &state.catalogue);
     let age = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     catalogue.loaded_at.set(i64::try_from(age.as_secs()).unwrap_or(i64::MAX));
-    let old = catalogue.models.take();
+    let (old, now) = (catalogue.models.take(), state.clock().now());
     let asked = settings.providers.iter().filter(|provider| provider.config.model_list.is_empty());
     let models = asked.map(|provider| {
         let known = old.iter().find(|models| models.provider.config == provider.config);
@@ -85,7 +85,7 @@ pub fn refresh(state: &Rc<State>) {
             models.tried_at.set(None);
             return models.clone();
         }
-        Models::new(provider, known)
+        Models::new(provider, known, now)
     });
     catalogue.models.replace(models.collect());
     catalogue.shown.replace(None);
@@ -151,12 +151,19 @@ fn visible(settings: &Settings, catalogue: &Catalogue) -> Vec<Visible> {
     let fetched = catalogue.models.borrow();
     let mut seen = HashSet::new();
     let mut found = Vec::new();
+    for alias in settings.aliases.iter().filter(|alias| !alias.name.starred) {
+        let id = &alias.name.text;
+        if seen.insert(id.clone()) {
+            found.push(Visible { id: id.as_str().into(), created: loaded_at, provider: None });
+        }
+    }
     for provider in &settings.providers {
         let name = provider.name();
         let mut add = |model: &str, created| {
             let id = format!("{name}/{model}");
             if settings.allows(&id) && seen.insert(id.clone()) {
-                found.push(Visible { id: id.into(), created, provider: provider.clone() });
+                let provider = Some(provider.clone());
+                found.push(Visible { id: id.into(), created, provider });
             }
         };
         provider.config.model_list.iter().for_each(|model| add(model, loaded_at));
@@ -170,10 +177,26 @@ fn visible(settings: &Settings, catalogue: &Catalogue) -> Vec<Visible> {
     found
 }
 
+/// Whether a provider without a list of its own lists a model, as far as it was asked.
+pub fn lists(state: &State, provider: &Provider, model: &str) -> Lists {
+    let all = state.catalogue.models.borrow();
+    let Some(models) = all.iter().find(|models| models.provider.name() == provider.name()) else {
+        return Lists::No;
+    };
+    if models.list.borrow().iter().any(|listed| *listed.id == *model) {
+        Lists::Yes
+    } else if models.is_awaited(state.clock().now()) {
+        Lists::NotYet
+    } else {
+        Lists::No
+    }
+}
+
 async fn fetch(state: Rc<State>, models: Rc<Models>) {
     let name = models.provider.name();
     let answer = query::models(&state, &models.provider).await;
     // It is the same as what a check asks.
+    models.answered.set(models.answered.get() || answer.is_ok());
     models.provider.history.note_check(state.clock().moment(), health::trouble(&answer));
     let found = match answer {
         Ok(listing) if listing.status == 200 => read(&state, listing).await,

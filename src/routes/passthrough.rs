@@ -5,15 +5,21 @@ use std::rc::Rc;
 
 use percent_encoding::{percent_decode, percent_decode_str};
 
-use super::asking::{admit, ask, call, without_tokens, DECODINGS_MAX};
+use super::asking::{admit, call, conversation_of, names, without_tokens, DECODINGS_MAX};
+use super::draft::{Draft, Place};
+use super::sending::{send, Request, Way};
 use super::table::{provider_and_rest, Row};
 use crate::downstream::{self, Connection, UPLOAD_BYTES};
 use crate::language::Words;
 use crate::relay::{Response, Terms};
 use crate::report::{Entry, Error};
+use crate::routing::{Lists, Route};
 use crate::state::{Settings, State};
 use crate::upstream::{Message, Provider};
 use crate::wire::{Framing, RequestHead};
+
+/// A body up to this is held where the request may have to be sent more than once.
+const HELD_BYTES_MAX: u64 = 256 * 1024;
 
 /// Relays one request to its provider, or begins to.
 ///
@@ -28,7 +34,7 @@ pub async fn respond(
 ) -> Result<Response, Error> {
     let settings = state.settings();
     let not_found = || Error::NotFound(head.path.clone());
-    admit(&settings, &head, entry)?;
+    let token = admit(&settings, &head, entry)?;
     // The one would show the client the provider's key, the other make a tunnel of the connection.
     if matches!(&*head.method, "TRACE" | "CONNECT") {
         return Err(Error::MethodNotAllowed(row.methods));
@@ -37,7 +43,6 @@ pub async fn respond(
     let name = percent_decode_str(name).decode_utf8_lossy();
     let provider = settings.passthrough.iter().find(|provider| provider.name() == name);
     let provider = provider.ok_or_else(not_found)?;
-    entry.go_to(provider);
     if !stays_below(rest) {
         let reason = Words(
             "路径不能离开提供商的 baseurl",
@@ -46,10 +51,16 @@ pub async fn respond(
         return Err(Error::BadRequest(reason.into()));
     }
     connection.raise_read_ahead();
-    let message =
-        Box::pin(message(state, &settings, provider, rest, &head, connection, entry)).await?;
-    drop(head);
-    connection.release_head();
+    let conversation = conversation_of(&settings, token, &head, None);
+    let lists = |_: &Provider, _: &str| Lists::No;
+    let route = names(&settings, row.suffix, conversation, &lists).direct(provider, "");
+    if matches!(route, Route::Direct(..)) {
+        entry.go_to(provider);
+    }
+    let may_repeat = matches!(&route, Route::Plan(plan) if plan.retries() > 0);
+    let rest = rest.to_owned();
+    let request = Box::pin(request(state, &settings, rest, head, may_repeat, connection)).await?;
+    let way = Way { route, conversation, creator: None };
     let terms = Terms {
         dialect: row.dialect,
         provider,
@@ -58,39 +69,48 @@ pub async fn respond(
         budget: &state.memory.held,
         watch: Cell::default(),
     };
-    ask(state, message, connection, &terms, entry).await
+    send(state, &way, request, connection, &terms, entry).await
 }
 
-/// The request for the provider. What is not here yet of its body follows as it comes.
-async fn message(
+/// The request for the provider. What is not here yet of its body follows as it comes, unless it is short and
+/// may have to be sent more than once.
+async fn request<'r>(
     state: &State,
-    settings: &Settings,
-    provider: &Provider,
-    path: &str,
-    head: &RequestHead,
+    settings: &'r Settings,
+    path: String,
+    head: Box<RequestHead>,
+    may_repeat: bool,
     connection: &mut Connection,
-    entry: &Entry,
-) -> Result<Message, Error> {
+) -> Result<Request<'r>, Error> {
     let mut share = state.memory.bodies.share();
     let incoming = connection.begin_body(head.framing, u64::MAX).await?;
     let mut incoming = incoming.without_limit();
-    let whole = connection.take_more(&mut incoming, &mut share)?;
+    let mut whole = connection.take_more(&mut incoming, &mut share)?;
     // Some servers want to be told that there is nothing.
     let framing = match head.framing {
         Framing::None if matches!(&*head.method, "POST" | "PUT" | "PATCH") => Framing::Length(0),
         framing => framing,
     };
+    let is_short = matches!(framing, Framing::Length(length) if length <= HELD_BYTES_MAX);
+    while may_repeat && is_short && !whole {
+        connection.wait_for_more(&mut incoming).await?;
+        whole = connection.take_more(&mut incoming, &mut share)?;
+    }
     let chunked = framing == Framing::Chunked;
-    let query = without_tokens(&head.query, settings);
-    let upstream_head = provider.head(&call(head, path, &query, entry), framing);
     if whole && !chunked {
-        return Ok(Message::new(upstream_head, incoming.body, Some(share)));
+        let (path, body, share) = (path.into(), incoming.body, Some(share));
+        let model = Place::Nowhere;
+        return Ok(Request::Draft(Draft { settings, head, path, framing, body, share, model }));
     }
     if !share.grow_to(UPLOAD_BYTES) {
         return Err(downstream::Error::Overloaded(share.budget().limit()).into());
     }
-    let rest = connection.stream_body(incoming, chunked, None, share)?;
-    Ok(Message::new(upstream_head, Vec::new(), None).followed_by(rest))
+    Ok(Request::Once(Box::new(move |provider, key, _, connection, entry| {
+        let query = without_tokens(&head.query, settings);
+        let upstream_head = provider.head(&call(&head, &path, &query, entry), framing, key);
+        let rest = connection.stream_body(incoming, chunked, None, share)?;
+        Ok(Message::new(upstream_head, Vec::new(), None).followed_by(rest))
+    })))
 }
 
 /// Whether a path stays below the one that it is put behind, however a server takes it apart.

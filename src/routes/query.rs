@@ -8,6 +8,7 @@ use futures_lite::future::block_on;
 use futures_lite::io::AsyncReadExt;
 use http_types::{Method, Request, Url};
 
+use crate::routing::first_key;
 use crate::runtime::{label, Share, Wait};
 use crate::state::State;
 use crate::upstream::{self, authorization, exchange, Message, Provider, Timeouts};
@@ -40,7 +41,8 @@ pub struct Listing {
 /// # Errors
 /// See [`upstream::Error`]; all of it takes [`QUERY_MAX`] at most.
 pub async fn models(state: &State, provider: &Provider) -> Result<Listing, upstream::Error> {
-    let message = Message::new(request_head(provider), Vec::new(), None);
+    let key = first_key(provider, state.clock().now());
+    let mut message = Message::new(request_head(provider, key), Vec::new(), None);
     let mut share = state.memory.held.share();
     let (outer, inner) = (state.timer(), state.timer());
     let wait = Wait::new(label::WHOLE_ANSWER, outer.now(), QUERY_MAX);
@@ -48,7 +50,7 @@ pub async fn models(state: &State, provider: &Provider) -> Result<Listing, upstr
     outer
         .within(wait, async {
             let response =
-                exchange(&state.pool, &provider.origin, message, &timeouts, &inner).await?;
+                exchange(&state.pool, &provider.origin, &mut message, &timeouts, &inner).await?;
             let (status, html) = (response.head.status, says_html(&response.head.relayed));
             let body = match response.collect(LIST_BYTES_MAX, &mut share).await {
                 // The status tells enough.
@@ -78,8 +80,8 @@ fn looks_like_html(body: &[u8]) -> bool {
     body.strip_prefix(BYTE_ORDER_MARK).unwrap_or(body).trim_ascii_start().starts_with(b"<")
 }
 
-/// The head of the request for a provider's models, which has no body.
-pub fn request_head(provider: &Provider) -> Vec<u8> {
+/// The head of the request for a provider's models with its key of this number, which has no body.
+pub fn request_head(provider: &Provider, key: usize) -> Vec<u8> {
     let (config, base) = (&provider.config, &provider.config.base);
     let anthropic = base.host == ANTHROPIC_HOST;
     let scheme = if base.https { "https" } else { "http" };
@@ -95,7 +97,7 @@ pub fn request_head(provider: &Provider) -> Vec<u8> {
     request.insert_header("accept", "application/json");
     request.insert_header("accept-encoding", "identity");
     request.insert_header("user-agent", concat!("ai_proxy/", env!("CARGO_PKG_VERSION")));
-    match (config.keys.first(), &base.credentials) {
+    match (config.keys.get(key), &base.credentials) {
         (Some(token), _) if anthropic => {
             request.insert_header("x-api-key", token.expose());
             request.insert_header("anthropic-version", ANTHROPIC_VERSION);

@@ -15,6 +15,7 @@ use crate::config::Config;
 use crate::downstream::Connection;
 use crate::language::{pick, Joined, System, Text, Words};
 use crate::report::{logging, to_json, Error};
+use crate::routing::keep_rate_limits;
 use crate::runtime::{label, offload, Wait};
 use crate::state::{Settings, State};
 use crate::text;
@@ -120,6 +121,8 @@ async fn read_and_apply(state: &Rc<State>, in_time: &Cell<bool>) -> Result<Vec<T
 
 /// Puts a configuration in force.
 fn apply(state: &Rc<State>, new: &Rc<Settings>) -> Vec<Text> {
+    let keys = new.providers.iter().flat_map(|provider| &provider.keys);
+    keys.for_each(|key| keep_rate_limits(&key.rests));
     let old = state.replace_settings(new);
     let changes = old.diff(new, &state.started);
     new.set_language();

@@ -1,12 +1,15 @@
 //! `GET /v1/status`: what the page shows, for this machine's own user and for clients. It waits for
 //! nobody: what was seen by now is told, and nothing is asked.
 
+use std::time::Instant;
+
 use serde::Serialize;
 
 use super::asking::authorise;
 use crate::downstream::Connection;
 use crate::language::{Language, Text};
 use crate::report::{to_json, Error, Problem};
+use crate::routing::rests_at_all;
 use crate::runtime::unix_time;
 use crate::state::{Settings, State};
 use crate::upstream::{Check, Health, Provider, Trouble, Verdict};
@@ -156,9 +159,14 @@ fn provider<'s>(state: &State, provider: &'s Provider, time: u64) -> ProviderRow
         check: history.check().map(|check| check_row(check, time)),
         first_byte_p50_ms: history.first_byte().map(u64::from),
         in_flight: history.in_flight.get().into(),
-        keys_resting: 0,
+        keys_resting: resting(provider, state.clock().now()),
         hour: history.hour(now),
     }
+}
+
+/// How many keys rest, if only for one model.
+fn resting(provider: &Provider, now: Instant) -> u64 {
+    provider.keys.iter().filter(|key| rests_at_all(&key.rests, now)).count() as u64
 }
 
 fn check_row(check: Check, time: u64) -> CheckRow {

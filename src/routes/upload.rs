@@ -4,18 +4,22 @@
 use std::cell::Cell;
 use std::rc::Rc;
 
-use super::asking::{admit, ask, call, routed, take_named_model, without_tokens};
-use super::chat;
+use super::asking::{
+    admit, call, conversation_of, names, routed, take_named_model, without_tokens,
+};
+use super::draft::{Draft, Place};
+use super::sending::{send, Request, Way};
 use super::table::Row;
+use super::{chat, models};
 use crate::downstream::{self, Connection, Incoming, UPLOAD_BYTES};
 use crate::language::Words;
 use crate::relay::{Response, Terms};
 use crate::report::{Entry, Error};
-use crate::routing::route_model;
+use crate::routing::{Names, Route};
 use crate::runtime::Share;
 use crate::state::{Settings, State};
-use crate::upstream::{Message, Provider};
-use crate::wire::{fields, Form, FormError, Framing, RequestHead, LAST_CHUNK};
+use crate::upstream::{Call, Message, Provider};
+use crate::wire::{fields, Form, FormError, Framing, RequestHead};
 
 /// So much is read before an upload begins to go on, unless a file begins: parts that say how the
 /// answer is to come may stand behind the model.
@@ -36,7 +40,7 @@ pub async fn respond(
         return chat::respond(state, row, head, connection, entry).await;
     };
     let settings = state.settings();
-    admit(&settings, &head, entry)?;
+    let token = admit(&settings, &head, entry)?;
     if let Some(coding) = head.coding.take() {
         return Err(Error::CodedForm(coding));
     }
@@ -45,19 +49,24 @@ pub async fn respond(
     let named = take_named_model(&mut head);
     let mut upload =
         Box::pin(begin(state, &settings, form, named.as_deref(), &head, connection)).await?;
-    let (provider, streams) = upload.route(&settings, named, entry)?;
-    let message = upload.message(row, &provider, &settings, &head, connection, entry)?;
-    drop(head);
-    connection.release_head();
+    let conversation = conversation_of(&settings, token, &head, None);
+    let lists = |provider: &Provider, model: &str| models::lists(state, provider, model);
+    let names = names(&settings, row.suffix, conversation, &lists);
+    let route = upload.route(&names, named, entry)?;
+    if matches!(&route, Route::Plan(plan) if plan.retries() > 0) {
+        upload.hold(&settings, &head, connection).await?;
+    }
+    let way = Way { route, conversation, creator: None };
     let terms = Terms {
         dialect: row.dialect,
-        provider: &provider,
-        timeouts: settings.timeouts(streams),
+        provider: way.route.provider(),
+        timeouts: settings.timeouts(upload.form.streams()),
         body_bytes_max: settings.max_response_size,
         budget: &state.memory.held,
         watch: Cell::default(),
     };
-    ask(state, message, connection, &terms, entry).await
+    let request = upload.request(row, &settings, head);
+    send(state, &way, request, connection, &terms, entry).await
 }
 
 /// The form that a head announces, if it does.
@@ -124,60 +133,107 @@ async fn begin(
 }
 
 impl Upload {
-    /// Finds the provider. Returns it, and whether the answer is to stream.
-    fn route(
+    /// Finds where it goes.
+    fn route<'s>(
         &mut self,
-        settings: &Settings,
+        names: &Names<'s, '_>,
         named: Option<String>,
         entry: &mut Entry,
-    ) -> Result<(Rc<Provider>, bool), Error> {
+    ) -> Result<Route<'s>, Error> {
         let no_model = || {
             let reason = Words("表单缺少model字段", "the form has no part `model`");
             Error::BadRequest(reason.into())
         };
         let model = named.or_else(|| self.form.model().map(str::to_owned)).ok_or_else(no_model)?;
-        let provider = route_model(&settings.providers, &settings.supported_models, &model, false);
-        let provider = routed(provider, Some(&model), entry)?.clone();
+        let route = routed(names.route(&model, false), Some(&model), entry)?;
         // The provider must not read another model than the one that was checked.
-        if !(provider.config.model_list.is_empty() && settings.supported_models.is_empty()) {
+        let is_checked = |provider: &Provider| {
+            !(provider.config.model_list.is_empty() && names.config.supported_models.is_empty())
+        };
+        if route.providers().any(|provider| is_checked(provider)) {
             self.form.refuse_ambiguous().map_err(downstream::Error::Form)?;
         }
         self.name = model.split_once('/').map_or(String::new(), |(_, name)| name.to_owned());
-        Ok((provider, self.form.streams()))
+        Ok(route)
     }
 
-    /// The request for the provider. What is not here yet follows as it comes.
-    fn message(
-        mut self,
-        row: &Row,
-        provider: &Provider,
+    /// Reads the rest, so that it can be sent more than once, unless it is too long or memory is used up.
+    async fn hold(
+        &mut self,
         settings: &Settings,
         head: &RequestHead,
         connection: &mut Connection,
-        entry: &Entry,
-    ) -> Result<Message, Error> {
-        let query = without_tokens(&head.query, settings);
-        let call = call(head, row.suffix, &query, entry);
-        let mut body = std::mem::take(&mut self.incoming.body);
-        let longer = self.form.rename(&self.name, &mut body).map_err(downstream::Error::Form)?;
+    ) -> Result<(), Error> {
+        let limit = settings.max_request_size;
+        if matches!(head.framing, Framing::Length(length) if length > limit) {
+            return Ok(());
+        }
+        while !self.whole && self.incoming.body.len() as u64 <= limit {
+            connection.wait_for_more(&mut self.incoming).await?;
+            self.whole = match connection.take_more(&mut self.incoming, &mut self.share) {
+                Err(downstream::Error::Overloaded(_)) => return Ok(()),
+                taken => taken?,
+            };
+            let scanned = self.form.scan(&self.incoming.body, self.whole);
+            scanned.map_err(downstream::Error::Form)?;
+        }
+        Ok(())
+    }
+
+    /// The request for a provider. What is not here yet follows as it comes.
+    fn request<'r>(
+        mut self,
+        row: &'static Row,
+        settings: &'r Settings,
+        head: Box<RequestHead>,
+    ) -> Request<'r> {
+        if !self.whole {
+            return Request::Once(Box::new(move |provider, key, model, connection, entry| {
+                if let Some(model) = model {
+                    self.name = model.to_owned();
+                }
+                let query = without_tokens(&head.query, settings);
+                let call = call(&head, row.suffix, &query, entry);
+                self.message(provider, key, &call, head.framing, connection)
+            }));
+        }
         let framing = match head.framing {
-            Framing::Length(length) => Framing::Length(length.saturating_add_signed(longer as i64)),
             Framing::None => Framing::Length(0),
             framing => framing,
         };
-        let (mut upstream_head, chunked) =
-            (provider.head(&call, framing), framing == Framing::Chunked);
-        let settled = if self.whole { body.len() } else { self.form.settled() };
+        let body = std::mem::take(&mut self.incoming.body);
+        Request::Draft(Draft {
+            settings,
+            head,
+            path: row.suffix.into(),
+            framing,
+            body,
+            share: Some(self.share),
+            model: Place::Form(self.form, self.name),
+        })
+    }
+
+    fn message(
+        mut self,
+        provider: &Provider,
+        key: usize,
+        call: &Call<'_>,
+        framing: Framing,
+        connection: &mut Connection,
+    ) -> Result<Message, Error> {
+        let mut body = std::mem::take(&mut self.incoming.body);
+        let longer = self.form.rename(&self.name, &mut body).map_err(downstream::Error::Form)?;
+        let framing = match framing {
+            Framing::Length(length) => Framing::Length(length.saturating_add_signed(longer as i64)),
+            framing => framing,
+        };
+        let chunked = framing == Framing::Chunked;
+        let mut upstream_head = provider.head(call, framing, key);
+        let settled = self.form.settled();
         self.incoming.body = body.split_off(settled);
         if chunked && settled > 0 {
             upstream_head.extend_from_slice(format!("{settled:x}\r\n").as_bytes());
             body.extend_from_slice(b"\r\n");
-        }
-        if self.whole {
-            if chunked {
-                body.extend_from_slice(LAST_CHUNK);
-            }
-            return Ok(Message::new(upstream_head, body, Some(self.share)));
         }
         if self.length_is_open {
             self.form.keep_length();

@@ -104,6 +104,17 @@ impl ChatRequest {
         self.model.as_ref()?.split_once('/')
     }
 
+    /// Replaces the model's name in the body it was parsed from, again and again.
+    pub fn rename(&mut self, body: &mut Vec<u8>, name: &str) {
+        if self.place.is_empty() {
+            return;
+        }
+        let name = serde_json::Value::from(name).to_string();
+        let end = self.place.start + name.len();
+        body.splice(self.place.clone(), name.into_bytes());
+        self.place.end = end;
+    }
+
     /// Replaces the model's name in the body it was parsed from by the one the provider knows.
     pub fn splice(&self, body: &mut Vec<u8>) {
         let Some((provider, bare)) = self.split_model() else { return };
@@ -306,6 +317,25 @@ mod tests {
         ] {
             assert_eq!(spliced(sent), relayed);
         }
+    }
+
+    #[test]
+    fn a_name_is_replaced_by_one_after_the_other() {
+        let sent = r#"{"a":1,"model" : "p\/m","b":"p/m"}"#;
+        let mut request = ChatRequest::parse(sent.as_bytes()).unwrap();
+        let mut body = sent.as_bytes().to_vec();
+        for name in ["a-longer-name/of it", "m", "q\"\\名"] {
+            request.rename(&mut body, name);
+            let value: serde_json::Value = serde_json::from_slice(&body).unwrap();
+            assert_eq!(value["model"], name);
+            assert!(
+                body.starts_with(b"{\"a\":1,\"model\" : \"") && body.ends_with(b",\"b\":\"p/m\"}")
+            );
+        }
+        let mut none = ChatRequest::parse(b"{}").unwrap();
+        let mut body = b"{}".to_vec();
+        none.rename(&mut body, "m");
+        assert_eq!(body, b"{}");
     }
 
     #[test]

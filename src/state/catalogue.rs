@@ -12,6 +12,8 @@ use crate::upstream::Provider;
 
 /// A list older than this is fetched again while it is served.
 const AGE_MAX: Duration = Duration::from_secs(5 * 60);
+/// After a start or a reload a bare name waits no longer for a provider that has never answered.
+const AWAITED_MAX: Duration = Duration::from_secs(5);
 /// A failed fetch is not repeated sooner than this.
 const RETRY_AFTER: Duration = Duration::from_secs(5);
 
@@ -40,11 +42,15 @@ pub struct Models {
     pub trouble: RefCell<Option<Text>>,
     /// Whether one is under way.
     pub fetching: Cell<bool>,
+    /// Whether it has ever answered, under this configuration or one before.
+    pub answered: Cell<bool>,
+    /// Until when a bare name waits for its first answer.
+    pub awaited_until: Instant,
 }
 
 impl Models {
     /// Nothing is known yet, but for what is `known` of the same provider.
-    pub fn new(provider: &Rc<Provider>, known: Option<&Rc<Models>>) -> Rc<Models> {
+    pub fn new(provider: &Rc<Provider>, known: Option<&Rc<Models>>, now: Instant) -> Rc<Models> {
         let list = known.map(|known| known.list.borrow().clone()).unwrap_or_default();
         Rc::new(Models {
             provider: provider.clone(),
@@ -54,6 +60,8 @@ impl Models {
             tried_at: Cell::new(None),
             trouble: RefCell::new(None),
             fetching: Cell::new(false),
+            answered: Cell::new(known.is_some_and(|known| known.answered.get())),
+            awaited_until: now + AWAITED_MAX,
         })
     }
 
@@ -65,6 +73,11 @@ impl Models {
         !self.fetching.get()
             && older(&self.fetched_at, AGE_MAX)
             && older(&self.tried_at, RETRY_AFTER)
+    }
+
+    /// Whether it is worth while to wait for its first answer.
+    pub fn is_awaited(&self, now: Instant) -> bool {
+        !self.answered.get() && now < self.awaited_until
     }
 
     /// Whether there was never a list, and one is under way.
@@ -79,8 +92,8 @@ pub struct Visible {
     pub id: Box<str>,
     /// When it was made, in seconds since 1970, as far as is known.
     pub created: i64,
-    /// Whose it is.
-    pub provider: Rc<Provider>,
+    /// Whose it is; an alias is ours.
+    pub provider: Option<Rc<Provider>>,
 }
 
 /// All of them, until a list or the configuration changes.
@@ -119,7 +132,7 @@ mod tests {
         let provider = Provider::new(Config::demo(1).providers.remove(0));
         let now = Instant::now();
         let later = now + Duration::from_secs(1000);
-        let models = Models::new(&provider, None);
+        let models = Models::new(&provider, None, now);
         for (fetched, tried, fetching, due) in [
             (None, None, false, true),
             (None, None, true, false),

@@ -13,6 +13,7 @@ use std::cell::{Cell, RefCell};
 use std::future::Future;
 use std::path::PathBuf;
 use std::rc::{Rc, Weak};
+use std::time::Instant;
 
 use smol::{LocalExecutor, Task};
 
@@ -26,7 +27,7 @@ pub use self::catalogue::{Catalogue, Listed, Models, Shown, Visible};
 pub use self::memory::Memory;
 pub use self::probes::Probes;
 pub use self::settings::Settings;
-pub use self::stored::{Client, Stored};
+pub use self::stored::{Client, Owner, Stored};
 
 /// Large request bodies read at the same time: the event loop keeps its share of a small machine.
 const PARSERS_MAX: usize = 2;
@@ -55,6 +56,8 @@ pub struct State {
     pub parsers: Rc<Semaphore>,
     /// The permit to read the configuration file again: one reload after the other.
     pub reloading: Rc<Semaphore>,
+    /// When it was last said that a request could not be sent twice.
+    pub warned_of_one_attempt: Cell<Option<Instant>>,
     /// Reloads under way or waiting.
     pub reloads: Cell<usize>,
     /// Whether the program is about to end.
@@ -93,6 +96,7 @@ impl State {
             admission: Admission::new(settings.max_client_connections.min(clients_max)),
             parsers: Semaphore::new(PARSERS_MAX),
             reloading: Semaphore::new(1),
+            warned_of_one_attempt: Cell::default(),
             reloads: Cell::new(0),
             shutdown: Shutdown::default(),
             settings: RefCell::new(settings),

@@ -1,10 +1,11 @@
 //! One configuration, checked and ready for use. A request holds on to the one it began with.
 
+use std::cell::Cell;
 use std::ops::Deref;
 use std::rc::Rc;
 
-use crate::config::{BaseUrl, Config, Passthrough, Provider as Configured};
-use crate::upstream::{History, Origin, PoolLimits, Provider, Timeouts};
+use crate::config::{BaseUrl, Config, KeyOrder, Passthrough, Provider as Configured, TargetOrder};
+use crate::upstream::{Origin, Past, PoolLimits, Provider, Timeouts};
 
 /// The configuration, and what follows from it for every request.
 pub struct Settings {
@@ -17,6 +18,10 @@ pub struct Settings {
     timeouts: [Rc<Timeouts>; 2],
     /// For requests of which nothing is known.
     pub passthrough_timeouts: Rc<Timeouts>,
+    /// Whose turn it is among the targets of each alias.
+    pub turns: Vec<Cell<usize>>,
+    /// Whether the conversation decides about keys or targets.
+    pub by_conversation: bool,
     /// The length of the shortest token: most values are shorter.
     token_bytes_min: usize,
 }
@@ -24,29 +29,34 @@ pub struct Settings {
 impl Settings {
     /// Prepares what a configuration says. Of its providers nothing was seen.
     pub fn new(config: Config) -> Rc<Settings> {
-        Settings::with_histories(config, |_| Rc::default())
+        Settings::with_pasts(config, |_| Past::default())
     }
 
     /// The same for one that follows these settings: the history of a provider whose name stays goes
-    /// on. Of one that is configured otherwise it is not known whether it is up.
+    /// on, and what its keys rest from. Of one that is configured otherwise it is not known whether it is up.
     pub fn followed_by(&self, config: Config) -> Rc<Settings> {
-        Settings::with_histories(config, |new| {
+        Settings::with_pasts(config, |new| {
             let old = self.providers.iter().find(|old| old.name() == new.name);
-            let history = old.map(|old| old.history.clone()).unwrap_or_default();
+            let past = old.map(|old| old.past()).unwrap_or_default();
             if old.is_some_and(|old| old.config != *new) {
-                history.forget_health();
+                past.history.forget_health();
             }
-            history
+            past
         })
     }
 
-    fn with_histories(
-        config: Config,
-        history: impl Fn(&Configured) -> Rc<History>,
-    ) -> Rc<Settings> {
-        let prepare =
-            |provider: &Configured| Provider::with_history(provider.clone(), history(provider));
-        let providers: Vec<_> = config.providers.iter().map(prepare).collect();
+    fn with_pasts(config: Config, past: impl Fn(&Configured) -> Past) -> Rc<Settings> {
+        let mut providers: Vec<Rc<Provider>> = Vec::new();
+        for configured in &config.providers {
+            let mut past = past(configured);
+            let base = &configured.base;
+            let same = |other: &&Rc<Provider>| {
+                let Origin { https, host, port } = &*other.origin;
+                (*https, host, *port) == (base.https, &base.host, base.port)
+            };
+            past.reach = providers.iter().find(same).map(|p| p.reach.clone()).unwrap_or_default();
+            providers.push(Provider::with_past(configured.clone(), past));
+        }
         let timeouts = |streams| Timeouts {
             queue: Some(config.non_stream_timeout),
             streams,
@@ -64,6 +74,8 @@ impl Settings {
         Rc::new(Settings {
             passthrough: providers.iter().filter_map(passthrough).collect(),
             providers,
+            turns: vec![Cell::default(); config.aliases.len()],
+            by_conversation: by_conversation(&config),
             timeouts: [Rc::new(timeouts(false)), Rc::new(timeouts(true))],
             passthrough_timeouts: Rc::new(passthrough_timeouts),
             token_bytes_min: lengths.min().unwrap_or(usize::MAX),
@@ -103,6 +115,12 @@ impl Settings {
     }
 }
 
+fn by_conversation(config: &Config) -> bool {
+    let sticks = |p: &Configured| p.keys.len() > 1 && p.key_order == KeyOrder::Sticky;
+    config.providers.iter().any(sticks)
+        || config.aliases.iter().any(|alias| alias.order == TargetOrder::Weights)
+}
+
 /// A provider as requests of any kind reach it, if they do.
 fn passthrough(provider: &Rc<Provider>) -> Option<Rc<Provider>> {
     match &provider.config.passthrough {
@@ -112,7 +130,7 @@ fn passthrough(provider: &Rc<Provider>) -> Option<Rc<Provider>> {
             let mut config = provider.config.clone();
             let credentials = base.credentials.clone().or(config.base.credentials.take());
             config.base = BaseUrl { credentials, ..base.clone() };
-            Some(Provider::with_history(config, provider.history.clone()))
+            Some(Provider::with_past(config, provider.past()))
         }
     }
 }

@@ -1,4 +1,5 @@
-//! Which provider gave which stored object, a response or a conversation: only that one knows it.
+//! Which provider gave which stored object, a response or a conversation, and for which key: only that
+//! account knows it.
 
 use std::cell::RefCell;
 use std::collections::hash_map::RandomState;
@@ -21,8 +22,16 @@ const _: () = assert!(OBJECTS_MAX * size_of::<Object>() <= BYTES_MAX);
 struct Object {
     /// Of the client's token and the object's id.
     key: u64,
+    owner: Owner,
+}
+
+/// Who has an object, by hashes.
+#[derive(Clone, Copy, Debug)]
+pub struct Owner {
     /// Of the provider's name.
     provider: u64,
+    /// Of the key's secret; 0 without one.
+    key: u64,
 }
 
 /// A client, by the hash of its token.
@@ -44,9 +53,16 @@ impl Stored {
         Client(self.hasher.hash_one(token))
     }
 
-    /// The provider of this name gave the object `id` to this client. It becomes the newest; what is
-    /// no id ([`is_stored_id`]) is not remembered.
-    pub fn remember(&self, client: Client, id: &str, provider: &str) {
+    /// The owner of what this provider stores for its key of this number.
+    pub fn owner(&self, provider: &Provider, key: usize) -> Owner {
+        let secret = provider.config.keys.get(key);
+        let key = secret.map_or(0, |secret| self.hasher.hash_one(secret.expose()));
+        Owner { provider: self.hasher.hash_one(provider.name()), key }
+    }
+
+    /// This owner gave the object `id` to this client. It becomes the newest; what is no id
+    /// ([`is_stored_id`]) is not remembered.
+    pub fn remember(&self, client: Client, id: &str, owner: Owner) {
         if !is_stored_id(id) {
             return;
         }
@@ -57,20 +73,24 @@ impl Stored {
         } else if objects.len() == OBJECTS_MAX {
             objects.pop_front();
         }
-        objects.push_back(Object { key, provider: self.hasher.hash_one(provider) });
+        objects.push_back(Object { key, owner });
     }
 
-    /// Which of `providers` gave the object `id` to this client, if that is known.
-    pub fn provider_of<'p>(
+    /// Which of `providers` gave the object `id` to this client, if that is known, and for which of its keys,
+    /// if that is still there.
+    pub fn owner_of<'p>(
         &self,
         client: Client,
         id: &str,
         providers: &'p [Rc<Provider>],
-    ) -> Option<&'p Rc<Provider>> {
+    ) -> Option<(&'p Rc<Provider>, Option<usize>)> {
         let key = self.hasher.hash_one((client, id));
         let objects = self.objects.borrow();
-        let name = objects.iter().rfind(|object| object.key == key)?.provider;
-        providers.iter().find(|provider| self.hasher.hash_one(provider.name()) == name)
+        let owner = objects.iter().rfind(|object| object.key == key)?.owner;
+        let is_it = |p: &&Rc<Provider>| self.hasher.hash_one(p.name()) == owner.provider;
+        let provider = providers.iter().find(is_it)?;
+        let key = (0..provider.keys.len()).find(|key| self.owner(provider, *key).key == owner.key);
+        Some((provider, key))
     }
 }
 
@@ -85,16 +105,41 @@ mod tests {
         providers: &'p [Rc<Provider>],
     ) -> &'p str {
         stored
-            .provider_of(stored.client(token), id, providers)
-            .map_or("-", |provider| provider.name())
+            .owner_of(stored.client(token), id, providers)
+            .map_or("-", |(provider, _)| provider.name())
+    }
+
+    fn remember(stored: &Stored, token: &str, id: &str, provider: &str) {
+        let owner = stored.owner(&providers(&[provider])[0], 0);
+        stored.remember(stored.client(token), id, owner);
+    }
+
+    #[test]
+    fn an_object_leads_to_the_key_that_it_was_given_to_wherever_that_stands() {
+        let provider = |keys: &str| {
+            let text = format!(
+                r#"{{"providers":[{{"provider":"p","baseurl":"http://h/v1","token":[{keys}]}}],"tokens":[]}}"#
+            );
+            let mut config = crate::config::Config::parse(&text, "f").unwrap();
+            [Provider::new(config.providers.remove(0))]
+        };
+        let (stored, before) = (Stored::default(), provider(r#""k1","k2""#));
+        stored.remember(stored.client("t"), "resp_1", stored.owner(&before[0], 1));
+        for (keys, expected) in
+            [(r#""k1","k2""#, Some(1)), (r#""k2","k3""#, Some(0)), (r#""k1","k3""#, None)]
+        {
+            let providers = provider(keys);
+            let owner = stored.owner_of(stored.client("t"), "resp_1", &providers);
+            assert_eq!(owner.map(|(_, key)| key), Some(expected), "{keys}");
+        }
     }
 
     #[test]
     fn an_object_is_known_to_its_token_and_at_its_provider_only() {
         let (stored, providers) = (Stored::default(), providers(&["a", "b"]));
-        stored.remember(stored.client("sk-1"), "resp_1", "a");
-        stored.remember(stored.client("sk-2"), "resp_2", "b");
-        stored.remember(stored.client("sk-1"), "resp_3", "gone");
+        remember(&stored, "sk-1", "resp_1", "a");
+        remember(&stored, "sk-2", "resp_2", "b");
+        remember(&stored, "sk-1", "resp_3", "gone");
         for (asked, expected) in [
             (("sk-1", "resp_1"), "a"),
             (("sk-2", "resp_2"), "b"),
@@ -106,7 +151,7 @@ mod tests {
         ] {
             assert_eq!(of(&stored, asked, &providers), expected, "{asked:?}");
         }
-        stored.remember(stored.client("sk-1"), "resp_1", "b");
+        remember(&stored, "sk-1", "resp_1", "b");
         assert_eq!(of(&stored, ("sk-1", "resp_1"), &providers), "b");
         assert_eq!(stored.objects.borrow().len(), 3);
     }
@@ -116,12 +161,12 @@ mod tests {
         let (stored, providers) = (Stored::default(), providers(&["a"]));
         let (longest, longer) = ("i".repeat(128), "i".repeat(129));
         for id in ["", "a/b", "a.b", "a b", "é", "a\n", &longer] {
-            stored.remember(stored.client("t"), id, "a");
+            remember(&stored, "t", id, "a");
             assert_eq!(of(&stored, ("t", id), &providers), "-", "{id}");
         }
         assert!(stored.objects.borrow().is_empty());
         for id in ["a", "Resp_0-9", &longest] {
-            stored.remember(stored.client("t"), id, "a");
+            remember(&stored, "t", id, "a");
             assert_eq!(of(&stored, ("t", id), &providers), "a", "{id}");
         }
     }
@@ -131,13 +176,12 @@ mod tests {
         let (stored, providers) = (Stored::default(), providers(&["a"]));
         let is_known =
             |number: usize| of(&stored, ("t", &format!("resp_{number}")), &providers) == "a";
-        let remember =
-            |number: usize| stored.remember(stored.client("t"), &format!("resp_{number}"), "a");
-        (0..OBJECTS_MAX).for_each(remember);
+        let known = |number: usize| remember(&stored, "t", &format!("resp_{number}"), "a");
+        (0..OBJECTS_MAX).for_each(known);
         assert!(is_known(0));
-        remember(0);
+        known(0);
         assert!(is_known(0) && is_known(1));
-        remember(OBJECTS_MAX);
+        known(OBJECTS_MAX);
         assert!(is_known(0) && !is_known(1) && is_known(2) && is_known(OBJECTS_MAX));
     }
 
@@ -145,11 +189,7 @@ mod tests {
     fn its_memory_is_bounded() {
         let stored = Stored::default();
         for number in 0..OBJECTS_MAX + 100 {
-            stored.remember(
-                stored.client(&"t".repeat(1000)),
-                &format!("resp_{number}"),
-                &number.to_string(),
-            );
+            remember(&stored, &"t".repeat(1000), &format!("resp_{number}"), "a");
         }
         let objects = stored.objects.borrow();
         assert_eq!(objects.len(), OBJECTS_MAX);

@@ -48,14 +48,15 @@ const INTERIM_BYTES_MAX: usize = 64 * 1024;
 /// Read at once: a head and a small body. What follows of a stream then goes through no buffer.
 const READ_BYTES: usize = 16 * 1024;
 
-/// Sends `message` to `origin` and waits for the head of the response.
+/// Sends `message` to `origin` and waits for the head of the response. What is left of a message that is not
+/// sent yet by then goes with the response; else it stays.
 ///
 /// # Errors
 /// See [`Error`].
 pub async fn exchange(
     pool: &Rc<Pool>,
     origin: &Rc<Origin>,
-    mut message: Message,
+    message: &mut Message,
     timeouts: &Timeouts,
     timer: &Timer,
 ) -> Result<UpstreamResponse, Error> {
@@ -73,9 +74,11 @@ pub async fn exchange(
         let opened = lease.as_ref().ok().filter(|lease| !lease.reused);
         watch.lap_connection(opened.map_or(Duration::ZERO, |lease| lease.took.tls));
         let lease = lease.map_err(Error::Connect)?;
-        let (sent_at, really_sent_at) = *first_sent.get_or_insert((timer.now(), timer.real_now()));
+        let since = message.since;
+        let (sent_at, really_sent_at) =
+            *first_sent.get_or_insert_with(|| (since.unwrap_or(timer.now()), timer.real_now()));
         let mut sending = Sending::new(lease, sent_at);
-        let head = sending.head(&mut message, timeouts, timer).await;
+        let head = sending.head(message, timeouts, timer).await;
         watch.lap(Part::FirstByte);
         let error = match head {
             Ok((head, _)) if head.is_redirect() => {
@@ -293,12 +296,12 @@ impl Sending {
         self,
         head: ResponseHead,
         decoder: Decoder,
-        message: Message,
+        message: &mut Message,
     ) -> UpstreamResponse {
         let sent = message.is_sent();
         // A refusal does not want the rest of the request; any other early response may.
         let wanted = !sent && head.status < 400 && self.write_error.is_none();
-        let unsent = wanted.then(|| Box::new(message));
+        let unsent = wanted.then(|| Box::new(std::mem::replace(message, Message::empty())));
         let reusable = head.keep_alive && sent;
         let Sending { lease, buffer, sent_at, .. } = self;
         UpstreamResponse { lease, head, buffer, decoder, sent_at, reusable, unsent }

@@ -3,6 +3,7 @@
 use std::io;
 use std::rc::Rc;
 use std::task::{ready, Context, Poll};
+use std::time::Instant;
 
 use super::timings::Timings;
 use crate::runtime::{PipeReader, Share, Socket};
@@ -14,6 +15,8 @@ const FIRST_WRITE_BYTES: usize = 16 * 1024;
 pub struct Message {
     /// The head and the start of the body.
     first: Vec<u8>,
+    /// The length of the head.
+    head: usize,
     body: Vec<u8>,
     /// How much of the body is in `first`.
     joined: usize,
@@ -23,6 +26,8 @@ pub struct Message {
     rest: Option<PipeReader>,
     /// Bytes that the kernel has taken.
     sent: usize,
+    /// From when its deadlines count, if not from when it is sent.
+    pub(super) since: Option<Instant>,
     /// Who wants to know how long what takes.
     pub(super) timings: Option<Rc<Timings>>,
 }
@@ -30,15 +35,43 @@ pub struct Message {
 impl Message {
     /// Joins a head, which ends with its empty line, and a body.
     pub fn new(mut head: Vec<u8>, body: Vec<u8>, share: Option<Share>) -> Message {
-        let joined = body.len().min(FIRST_WRITE_BYTES);
+        let (length, joined) = (head.len(), body.len().min(FIRST_WRITE_BYTES));
         head.extend_from_slice(&body[..joined]);
         let body = if joined == body.len() { Vec::new() } else { body };
-        Message { first: head, body, joined, share, rest: None, sent: 0, timings: None }
+        Message {
+            first: head,
+            head: length,
+            body,
+            joined,
+            share,
+            rest: None,
+            sent: 0,
+            since: None,
+            timings: None,
+        }
+    }
+
+    /// Nothing at all.
+    pub(super) fn empty() -> Message {
+        Message::new(Vec::new(), Vec::new(), None)
     }
 
     /// The same, whose body goes on with what comes out of a pipe.
     pub fn followed_by(self, rest: PipeReader) -> Message {
         Message { rest: Some(rest), ..self }
+    }
+
+    /// Has its deadlines count from when another one was sent.
+    pub fn count_from(&mut self, since: Instant) {
+        self.since = Some(since);
+    }
+
+    /// The body, and its memory, for another message.
+    pub fn into_body(mut self) -> (Vec<u8>, Option<Share>) {
+        match self.body.is_empty() {
+            true => (self.first.split_off(self.head), self.share),
+            false => (self.body, self.share),
+        }
     }
 
     /// Has the parts of the exchange measured.
@@ -133,6 +166,7 @@ mod tests {
                 }
                 assert!(sent == whole, "{length} {piece}");
             }
+            assert!(message.into_body().0 == whole[b"head\r\n\r\n".len()..], "{length}");
         }
     }
 }

@@ -1,12 +1,14 @@
 //! One provider, as its requests need it. What all of them have in common is written once for each
 //! configuration.
 
+use std::cell::Cell;
 use std::rc::Rc;
 
 use http_types::auth::BasicAuth;
 
 use super::connect::Origin;
 use super::history::History;
+use super::rests::{Reach, Rests};
 use crate::config::Provider as Configured;
 use crate::config::Secret;
 use crate::wire::{push_field, Framing};
@@ -23,8 +25,32 @@ pub struct Provider {
     pub origin: Rc<Origin>,
     /// What was seen of it, under this configuration and those before.
     pub history: Rc<History>,
-    /// What stands behind the target in every head: its host, its key, and which codings are read.
+    /// Whether its origin can be reached, which others may share.
+    pub reach: Rc<Reach>,
+    /// Its keys in their order; one without a secret where it has none.
+    pub keys: Vec<Key>,
+    /// Whose turn it is, where keys take turns.
+    pub turn: Cell<usize>,
+}
+
+/// One key of a provider.
+#[derive(Debug)]
+pub struct Key {
+    /// What stands behind the target in every head: the host, the key, and which codings are read.
     prefix: Secret,
+    /// What it rests from.
+    pub rests: Rc<Rests>,
+}
+
+/// What a provider takes over from the one that it follows.
+#[derive(Default)]
+pub struct Past {
+    /// What was seen of it.
+    pub history: Rc<History>,
+    /// Whether its origin can be reached.
+    pub reach: Rc<Reach>,
+    /// The rests of its keys.
+    pub rests: Vec<(Option<Secret>, Rc<Rests>)>,
 }
 
 /// One request for a provider, but for its body.
@@ -46,20 +72,41 @@ pub struct Call<'c> {
 impl Provider {
     /// Prepares what its requests have in common; nothing was seen of it yet.
     pub fn new(config: Configured) -> Rc<Provider> {
-        Provider::with_history(config, Rc::default())
+        Provider::with_past(config, Past::default())
     }
 
     /// The same for one of which something was seen.
-    pub fn with_history(config: Configured, history: Rc<History>) -> Rc<Provider> {
+    pub fn with_past(config: Configured, past: Past) -> Rc<Provider> {
         let base = &config.base;
         let origin = Origin { https: base.https, host: base.host.clone(), port: base.port };
-        let authorization = authorization(config.keys.first(), base.credentials.as_ref())
-            .map_or_else(String::new, |value| format!("Authorization: {value}\r\n"));
-        let prefix = Secret::new(format!(
-            " HTTP/1.1\r\nHost: {}\r\n{authorization}Accept-Encoding: identity\r\n",
-            base.authority(),
-        ));
-        Rc::new(Provider { origin: Rc::new(origin), prefix, config, history })
+        let key = |secret: Option<&Secret>| {
+            let authorization = authorization(secret, base.credentials.as_ref())
+                .map_or_else(String::new, |value| format!("Authorization: {value}\r\n"));
+            let prefix = Secret::new(format!(
+                " HTTP/1.1\r\nHost: {}\r\n{authorization}Accept-Encoding: identity\r\n",
+                base.authority(),
+            ));
+            let known = past.rests.iter().find(|(known, _)| known.as_ref() == secret);
+            Key { prefix, rests: known.map(|(_, rests)| rests.clone()).unwrap_or_default() }
+        };
+        let keys = match &config.keys[..] {
+            [] => vec![key(None)],
+            secrets => secrets.iter().map(|secret| key(Some(secret))).collect(),
+        };
+        let Past { history, reach, .. } = past;
+        let (origin, turn) = (Rc::new(origin), Cell::default());
+        Rc::new(Provider { origin, history, reach, keys, turn, config })
+    }
+
+    /// What one that follows it, perhaps elsewhere, takes over.
+    pub fn past(&self) -> Past {
+        let secrets = self.config.keys.iter().map(Some).chain([None]);
+        let rests = secrets.zip(&self.keys);
+        Past {
+            history: self.history.clone(),
+            reach: Rc::default(),
+            rests: rests.map(|(secret, key)| (secret.cloned(), key.rests.clone())).collect(),
+        }
     }
 
     /// What stands before the first slash of a model's id.
@@ -67,9 +114,10 @@ impl Provider {
         &self.config.name
     }
 
-    /// A request's head: the provider's own lines, the client's that go on, and ours.
-    pub fn head(&self, call: &Call<'_>, framing: Framing) -> Vec<u8> {
-        let (prefix, base) = (self.prefix.expose().as_bytes(), &self.config.base);
+    /// A request's head: the provider's own lines with the key of this number, from 0, the client's that go
+    /// on, and ours.
+    pub fn head(&self, call: &Call<'_>, framing: Framing, key: usize) -> Vec<u8> {
+        let (prefix, base) = (self.keys[key].prefix.expose().as_bytes(), &self.config.base);
         let target = base.path.len() + call.path.len() + call.query.len();
         // Room for our lines, and for a small body, which is sent with the head.
         let room = target + prefix.len() + call.relayed.len() + 96 + call.id.len();

@@ -151,10 +151,10 @@ pub(super) type Running<'b> = Pin<Box<dyn Future<Output = Outcome> + 'b>>;
 
 /// An exchange with `body` that was not polled yet.
 pub(super) fn with_body<'b>(bench: &'b Bench, body: &[u8]) -> Running<'b> {
-    let message = Message::new(HEAD.into(), body.to_vec(), None);
-    Box::pin(
-        async move { exchange(&bench.pool, &origin("a"), message, &TIMEOUTS, &bench.timer).await },
-    )
+    let mut message = Message::new(HEAD.into(), body.to_vec(), None);
+    Box::pin(async move {
+        exchange(&bench.pool, &origin("a"), &mut message, &TIMEOUTS, &bench.timer).await
+    })
 }
 
 /// An exchange whose request is on its way.

@@ -4,6 +4,7 @@
 mod body;
 mod chunks;
 mod coding;
+mod date;
 mod events;
 mod form;
 mod head;
@@ -12,6 +13,7 @@ mod reply;
 pub use self::body::{BodyError, Decoder, Framing};
 pub use self::chunks::{frame, push_chunk, HEADROOM, LAST_CHUNK};
 pub use self::coding::{Coding, CodingError, Decoding, Pause};
+pub use self::date::{date, parse_date};
 pub use self::events::{looks_like_events, EventTail, FinalEvent};
 pub use self::form::{Form, FormError};
 pub use self::head::{

@@ -23,7 +23,8 @@ impl Entry {
     /// Takes note of the provider that is asked.
     pub fn go_to(&mut self, provider: &Rc<Provider>) {
         add(&provider.history.in_flight, 1);
-        self.provider = Some(provider.clone());
+        let before = self.provider.replace(provider.clone());
+        before.inspect(|before| add(&before.history.in_flight, -1));
     }
 
     /// Takes note that the response streams.

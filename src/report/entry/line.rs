@@ -22,6 +22,7 @@ pub(super) struct Labels {
     first_byte: &'static str,
     /// New, reused.
     connection: [&'static str; 2],
+    attempts: &'static str,
     end: &'static str,
     duration: &'static str,
     seconds: &'static str,
@@ -39,6 +40,7 @@ const CHINESE: Labels = Labels {
     chunks: " 数据块: ",
     first_byte: " 首字节: ",
     connection: [" 连接: 新建", " 连接: 复用"],
+    attempts: " 尝试: ",
     end: " 结束: ",
     duration: " 耗时: ",
     seconds: " 秒",
@@ -56,6 +58,7 @@ const ENGLISH: Labels = Labels {
     chunks: " chunks: ",
     first_byte: " first byte: ",
     connection: [" connection: new", " connection: reused"],
+    attempts: " attempts: ",
     end: " end: ",
     duration: " duration: ",
     seconds: " s",
@@ -90,6 +93,9 @@ impl fmt::Display for Line<'_> {
         write_address(f, entry.peer)?;
         if !entry.model.is_empty() {
             f.write_str(labels.model)?;
+            if let Some(asked) = entry.way.as_ref().and_then(|way| way.asked.as_deref()) {
+                write!(f, "{} → ", Plain(asked))?;
+            }
             Plain(&entry.model).fmt(f)?;
         }
         if let Some(provider) = &entry.provider {
@@ -111,6 +117,10 @@ impl fmt::Display for Line<'_> {
         }
         if let Some(reused) = entry.reused {
             f.write_str(labels.connection[usize::from(reused)])?;
+        }
+        if let Some(way) = entry.way.as_ref().filter(|way| !way.trail.is_empty()) {
+            f.write_str(labels.attempts)?;
+            f.write_str(&way.trail)?;
         }
         f.write_str(labels.end)?;
         match self.outcome {

@@ -23,7 +23,7 @@ fn a_client_that_leaves_while_its_long_body_waits_to_be_read_is_noticed() {
     let taken = [bench.finish(state.parsers.take()), bench.finish(state.parsers.take())];
     let (mut connection, client) = bench.connect();
     let mut parsing =
-        Box::pin(parse(state, body(IN_PLACE_BYTES_MAX + 1), share(&bench), &mut connection));
+        Box::pin(parse(state, false, body(IN_PLACE_BYTES_MAX + 1), share(&bench), &mut connection));
     assert!(bench.poll(&mut parsing).is_none());
     drop(client);
     let gone = bench.poll(&mut parsing).expect("nobody watches the client");
@@ -43,13 +43,16 @@ fn long_bodies_are_read_a_few_at_a_time_and_short_ones_at_once() {
     let (mut connection, _client) = bench.connect();
     let short = bench.poll(Box::pin(parse(
         state,
+        false,
         body(IN_PLACE_BYTES_MAX),
         share(&bench),
         &mut connection,
     )));
-    assert!(matches!(short, Some(Ok((request, ..))) if request.model.as_deref() == Some("p/m")));
+    assert!(
+        matches!(short, Some(Ok((request, ..))) if request.request.model.as_deref() == Some("p/m"))
+    );
     let text = body(IN_PLACE_BYTES_MAX + 1);
-    let mut parsing = Box::pin(parse(state, text.clone(), share(&bench), &mut connection));
+    let mut parsing = Box::pin(parse(state, false, text.clone(), share(&bench), &mut connection));
     for _ in 0..50 {
         assert!(bench.poll(&mut parsing).is_none());
         // Whoever did not wait for its turn would have been read by now.
@@ -57,7 +60,7 @@ fn long_bodies_are_read_a_few_at_a_time_and_short_ones_at_once() {
     }
     taken.pop();
     let (request, given_back, _) = bench.finish(parsing).unwrap();
-    assert!(request.model.as_deref() == Some("p/m") && given_back == text);
+    assert!(request.request.model.as_deref() == Some("p/m") && given_back == text);
     assert_eq!(state.parsers.taken(), 1);
 }
 
@@ -68,7 +71,8 @@ fn a_long_body_that_is_no_json_is_refused_like_a_short_one() {
     for length in [IN_PLACE_BYTES_MAX, IN_PLACE_BYTES_MAX + 1] {
         let mut text = body(length + 1);
         text.pop();
-        let refused = bench.finish(parse(&bench.state, text, share(&bench), &mut connection));
+        let refused =
+            bench.finish(parse(&bench.state, false, text, share(&bench), &mut connection));
         assert!(matches!(refused, Err(Error::BadRequest(reason)) if reason.contains("EOF")));
     }
 }
@@ -78,7 +82,8 @@ fn a_body_that_is_being_read_keeps_its_memory_and_its_turn_when_the_client_leave
     let bench = Bench::new();
     let state = &bench.state;
     let (mut connection, client) = bench.connect();
-    let mut parsing = Box::pin(parse(state, body(20_000_000), share(&bench), &mut connection));
+    let mut parsing =
+        Box::pin(parse(state, false, body(20_000_000), share(&bench), &mut connection));
     assert!(bench.poll(&mut parsing).is_none());
     bench.run();
     drop(client);

@@ -49,7 +49,8 @@ struct Model<'a> {
 impl Model<'_> {
     fn of(model: &Visible) -> Model<'_> {
         let Visible { id, created, provider } = model;
-        Model { id, object: "model", owned_by: provider.name(), created: *created }
+        let owned_by = provider.as_ref().map_or(env!("CARGO_PKG_NAME"), |provider| provider.name());
+        Model { id, object: "model", owned_by, created: *created }
     }
 }
 

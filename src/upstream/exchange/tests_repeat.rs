@@ -147,8 +147,9 @@ fn an_exchange_whose_time_ran_out_is_not_repeated() {
     let _peer = warm_up(&bench);
     let answer = REPEAT_WITHIN_MIN / 2;
     let timeouts = Timeouts { stream: answer, ..TIMEOUTS };
-    let (origin, message) = (origin("a"), Message::new(HEAD.into(), Vec::new(), None));
-    let mut running = Box::pin(exchange(&bench.pool, &origin, message, &timeouts, &bench.timer));
+    let (origin, mut message) = (origin("a"), Message::new(HEAD.into(), Vec::new(), None));
+    let mut running =
+        Box::pin(exchange(&bench.pool, &origin, &mut message, &timeouts, &bench.timer));
     assert!(bench.poll(&mut running).is_none());
     bench.pass(answer);
     assert!(matches!(bench.poll(&mut running), Some(Err(Error::Timeout(_)))));

@@ -89,6 +89,7 @@ fn candidates_with_x(letter: u8) -> &'static [Rule] {
         b'a' => &[
             Name("x-api-key", Credential),
             Name("x-ai-proxy-explain", Ours),
+            Name("x-ai-proxy-retries", Ours),
             Name("x-azure-clientip", Front),
             Name("x-azure-socketip", Front),
             Name("x-azure-ref", Front),

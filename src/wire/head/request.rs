@@ -49,6 +49,8 @@ pub struct RequestHead {
     pub named_model: Option<String>,
     /// Whether the client wants to be told where the time went (`x-ai-proxy-explain`).
     pub explain: bool,
+    /// How many attempts more than one the client wants at most (`x-ai-proxy-retries`).
+    pub retries: Option<u8>,
     /// Whether the client would rather speak WebSocket (RFC 6455 §4.1).
     pub wants_websocket: bool,
     /// Whether an `anthropic-version` says which dialect the client speaks.
@@ -109,6 +111,7 @@ impl RequestHead {
             coding: None,
             named_model: None,
             explain: false,
+            retries: None,
             wants_websocket: false,
             is_anthropic: false,
             forwarded: false,
@@ -223,6 +226,9 @@ impl RequestHead {
             self.request_id = text.map(str::to_owned);
         } else if name.eq_ignore_ascii_case("x-ai-proxy-explain") {
             self.explain = value == b"1" || value.eq_ignore_ascii_case(b"true");
+        } else if name.eq_ignore_ascii_case("x-ai-proxy-retries") {
+            let number = std::str::from_utf8(value).ok().and_then(|text| text.parse().ok());
+            self.retries = number.or(self.retries);
         }
         Ok(())
     }

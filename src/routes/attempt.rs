@@ -1,0 +1,106 @@
+//! What one attempt came to: its failure in the words of `routing`, and what the body of an error says.
+
+use std::future::poll_fn;
+use std::io::Read;
+use std::rc::Rc;
+use std::time::Duration;
+
+use flate2::read::MultiGzDecoder;
+
+use super::model_list::is_compressed;
+use crate::config::RetryOn;
+use crate::routing::{self, Class, Failure, Happened, Said, ERROR_BYTES_MAX};
+use crate::runtime::{label, Timer, Wait};
+use crate::upstream::{self, ConnectError, History, Provider, UpstreamResponse};
+
+/// The longest wait for the body of an error, before another attempt or to see whose fault it is.
+const BODY_MAX: Duration = Duration::from_secs(1);
+
+/// A request that is at a provider.
+pub struct InFlight(Rc<History>);
+
+impl InFlight {
+    /// It is there until this is dropped.
+    pub fn at(provider: &Provider) -> InFlight {
+        let history = provider.history.clone();
+        history.in_flight.set(history.in_flight.get().wrapping_add(1));
+        InFlight(history)
+    }
+}
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        self.0.in_flight.set(self.0.in_flight.get().wrapping_sub(1));
+    }
+}
+
+/// Why there is no response.
+pub fn failure_of(error: &upstream::Error) -> Failure {
+    use upstream::Error;
+    match error {
+        Error::Busy(..) | Error::Memory(_) | Error::TooLarge(_) => Failure::Ours,
+        Error::Connect(ConnectError::Resolve(..)) => Failure::Dns,
+        Error::Connect(ConnectError::Tls(_)) => Failure::Tls,
+        Error::Connect(ConnectError::Timeout(wait)) if wait.label == label::TLS => Failure::Tls,
+        Error::Connect(ConnectError::Tcp(_) | ConnectError::Timeout(_)) => Failure::Connect,
+        Error::Timeout(_) => Failure::Timeout,
+        Error::Io(_) | Error::Closed(_) => Failure::Closed,
+        Error::Head(_) | Error::Body(_) => Failure::Invalid,
+        Error::Redirect(status, _) => Failure::Redirect(*status),
+    }
+}
+
+/// Whether it depends on the body what follows.
+pub fn is_looked_at(happened: &Happened, retry_on: &RetryOn) -> bool {
+    let is_error = matches!(happened.result, Ok(400..));
+    matches!(happened.result, Ok(403 | 429))
+        || is_error && !retry_on.codes.is_empty() && happened.class(retry_on) == Class::Final
+}
+
+/// Reads as much of an error's body as tells whose fault it is. Returns whether that is all of it.
+///
+/// # Errors
+/// The connection or its framing breaks.
+pub async fn look(
+    response: &mut UpstreamResponse,
+    body: &mut Vec<u8>,
+    timer: &Timer,
+) -> Result<bool, upstream::Error> {
+    read(response, body, ERROR_BYTES_MAX as u64, timer).await
+}
+
+/// Reads a body, up to `limit` bytes and for a second. Returns whether that is all of it.
+///
+/// # Errors
+/// As [`look`].
+pub async fn read(
+    response: &mut UpstreamResponse,
+    body: &mut Vec<u8>,
+    limit: u64,
+    timer: &Timer,
+) -> Result<bool, upstream::Error> {
+    let wait = Wait::new(label::NEXT_BYTES, timer.now(), BODY_MAX);
+    while (body.len() as u64) < limit {
+        let piece = poll_fn(|context| response.poll_body(context, body, u64::MAX));
+        match timer.within(wait, piece).await {
+            Ok(done) => {
+                if done? {
+                    return Ok(true);
+                }
+            }
+            Err(_) => return Ok(false),
+        }
+    }
+    Ok(false)
+}
+
+/// What the beginning of an error's body says, though it may be compressed.
+pub fn said(body: &[u8]) -> Said {
+    if !is_compressed(body) {
+        return routing::said(body);
+    }
+    let mut text = Vec::new();
+    // What was read before an error, such as the end of what has come, counts.
+    let _ = MultiGzDecoder::new(body).take(ERROR_BYTES_MAX as u64).read_to_end(&mut text);
+    routing::said(&text)
+}

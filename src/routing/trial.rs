@@ -1,0 +1,30 @@
+//! The request that goes first when a key's rest is over.
+
+use std::rc::Rc;
+use std::time::Instant;
+
+use super::rests::{end_trial, put_on_trial, standing, Standing};
+use crate::upstream::Rests;
+
+/// A key on trial, until this is dropped.
+pub struct Trial {
+    rests: Rc<Rests>,
+    model: u64,
+}
+
+impl Trial {
+    /// Puts a key on trial if its rest is over and nobody has tried it yet.
+    pub fn begin(rests: &Rc<Rests>, model: u64, now: Instant) -> Option<Trial> {
+        let is_due = standing(rests, model, now) == Standing::Due;
+        is_due.then(|| {
+            put_on_trial(rests, model, now);
+            Trial { rests: rests.clone(), model }
+        })
+    }
+}
+
+impl Drop for Trial {
+    fn drop(&mut self) {
+        end_trial(&self.rests, self.model);
+    }
+}
