@@ -2,6 +2,7 @@
 //! endpoints are named, nothing is claimed without its test, and the marked shell blocks run.
 
 mod page;
+mod recipes;
 #[path = "../support/mod.rs"]
 mod support;
 
@@ -169,8 +170,8 @@ fn the_marked_shell_blocks_run() {
     let away = Regex::new(r"https://[\w.-]+|http://localhost:11434").unwrap();
     let programs = Path::new(PROGRAM).parent().unwrap().to_str().unwrap();
     let search = format!("{programs}:{}", std::env::var("PATH").unwrap());
-    for page in pages().iter().filter(|page| page.blocks.iter().any(|block| block.runs)) {
-        let blocks = page.blocks.iter().filter(|block| block.runs).map(|block| &*block.code);
+    for page in pages().iter().filter(|page| page.blocks.iter().any(|block| block.runs())) {
+        let blocks = page.blocks.iter().filter(|block| block.runs()).map(|block| &*block.code);
         let port = support::free_address("127.0.0.1").port().to_string();
         let code = blocks.collect::<String>().replace("8001", &port);
         let code = away.replace_all(&code, format!("http://{}", provider.addr()));

@@ -8,6 +8,8 @@ use regex::Regex;
 
 /// Stands on the line before a shell block that a test runs.
 pub const RUN: &str = "<!-- run -->";
+/// How the line begins that stands before a configuration that a test runs; its name follows.
+pub const RECIPE: &str = "<!-- recipe: ";
 
 static LINK: LazyLock<Regex> = LazyLock::new(|| {
     Regex::new(r#"\]\(([^()\s]+)\)|(?:src|srcset|href)="([^"]+)""#).expect("a valid pattern")
@@ -31,7 +33,20 @@ pub struct Page {
 pub struct Block {
     pub language: String,
     pub code: String,
-    pub runs: bool,
+    /// The line before it.
+    pub mark: String,
+}
+
+impl Block {
+    /// Whether it is part of a script that a test runs.
+    pub fn runs(&self) -> bool {
+        self.mark == RUN
+    }
+
+    /// The name of a marked configuration.
+    pub fn recipe(&self) -> Option<&str> {
+        self.mark.strip_prefix(RECIPE)?.strip_suffix(" -->")
+    }
 }
 
 /// All documents.
@@ -57,16 +72,16 @@ impl Page {
         for line in text.lines().chain([""]) {
             match (block.take(), line.trim_start().strip_prefix("```")) {
                 (None, Some(language)) => {
-                    let runs = page.prose.last().is_some_and(|line| line == RUN);
+                    let mark = page.prose.last().cloned().unwrap_or_default();
                     block =
-                        Some(Block { language: language.to_owned(), code: String::new(), runs });
+                        Some(Block { language: language.to_owned(), code: String::new(), mark });
                 }
                 (Some(done), Some(_)) => {
                     page.parts.push(common(&done));
                     page.blocks.push(done);
                 }
-                (Some(Block { language, code, runs }), None) => {
-                    block = Some(Block { language, code: format!("{code}{line}\n"), runs });
+                (Some(Block { language, code, mark }), None) => {
+                    block = Some(Block { language, code: format!("{code}{line}\n"), mark });
                 }
                 (None, None) => page.line(line, &mut table),
             }
