@@ -5,7 +5,7 @@ import { readFile } from "node:fs/promises";
 import { basename } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 
-export const { API_KEY, BASE_URL, EARLY_URL, LOG_FILE, OTHER_KEY, PROVIDER_KEY, UPSTREAM_URL } = process.env;
+export const { API_KEY, BASE_URL, EARLY_URL, LOG_FILE, OTHER_KEY, PROVIDER_KEY, ROUTED_URL, UPSTREAM_URL } = process.env;
 export const UNICODE = "你好，世界 🌍👩‍👩‍👧‍👦 naïve \u2028 \\ \"quoted\" 𝒜";
 
 // Each file of tests is a process of its own.

@@ -18,6 +18,8 @@ PROVIDER_KEY = os.environ["PROVIDER_KEY"]
 NODE_MODULES = Path(os.environ["NODE_MODULES"])
 # The same with `early_keepalive` and `sse_keepalive`.
 EARLY_URL = os.environ["EARLY_URL"]
+# With several keys, targets and aliases.
+ROUTED_URL = os.environ["ROUTED_URL"]
 UPSTREAM_URL = os.environ["UPSTREAM_URL"]
 LOG_FILE = os.environ["LOG_FILE"]
 DEMO_BANNER = os.environ["DEMO_BANNER"]

@@ -3,7 +3,8 @@
     python run.py BINARY NODE_MODULES
 
 Starts the scripted provider, `ai_proxy` in front of it, a second `ai_proxy` without any file (the
-demo, on its fixed port 8001) and a third that sends keep-alives, runs the tests, stops everything and looks at what is left.
+demo, on its fixed port 8001), a third that sends keep-alives and a fourth with several keys and aliases,
+runs the tests, stops everything and looks at what is left.
 """
 
 import os
@@ -23,7 +24,7 @@ REQUEST_BYTES_MAX = 4 * 1024 * 1024
 
 sys.path[:0] = [str(HERE), str(HERE.parent)]
 import harness  # noqa: E402
-from scripts import PROVIDER_KEY  # noqa: E402
+from scripts import PROVIDER_KEY, PROVIDER_KEYS  # noqa: E402
 
 
 def configuration(upstream_url):
@@ -49,6 +50,32 @@ def early(config):
     return {**config, "early_keepalive": 0.1, "sse_keepalive": 0.1}
 
 
+def routed(upstream_url):
+    """Several keys and targets. Behind a star stands what a model's name says to the scripted provider."""
+    url = f"{upstream_url}/v1"
+    gone = [{"provider": name, "baseurl": f"http://127.0.0.1:{harness.free_port()}/v1", "model_list": []}
+            for name in ("dead", "gone")]
+    return {
+        "log_level": "INFO",
+        "providers": [
+            {"provider": "keys", "baseurl": url, "token": PROVIDER_KEYS},
+            {"provider": "other", "baseurl": url, "token": PROVIDER_KEY},
+            *gone,
+        ],
+        "aliases": {
+            "fast": "keys/echo",
+            "claude-*": "keys/echo/claude-*",
+            "two/*": ["keys/*", "other/*"],
+            "limited/*": ["keys/status-429-7/*", "other/echo/*"],
+            "mixed/*": ["other/status-429-7/*", "keys/status-500/*"],
+            "nobody/*": ["dead/*", "gone/*"],
+            "repeated/*": {"targets": ["keys/*", "other/*"], "retries": 2},
+        },
+        "tokens": [f"客户端测试|{API_KEY}"],
+        "stream_timeout": STREAM_TIMEOUT, "non_stream_timeout": NON_STREAM_TIMEOUT,
+    }
+
+
 def farewell(proxies):
     """A test case of what is left once all tests are through."""
 
@@ -59,17 +86,17 @@ def farewell(proxies):
             self.assertEqual(about.returncode, 0)
 
         def test_the_programs_stop_in_peace(self):
-            self.assertEqual([proxy.stop() for proxy in proxies], [0, 0, 0])
+            self.assertEqual([proxy.stop() for proxy in proxies], [0] * len(proxies))
 
         def test_they_did_not_panic(self):
             for proxy in proxies:
                 self.assertNotIn("panicked", proxy.errors.read_text(encoding="utf-8"))
 
         def test_they_kept_their_secrets(self):
-            for proxy in proxies[:1]:
+            for proxy in proxies[0], proxies[3]:
                 said = proxy.said()
                 self.assertIn("状态: 200", said)
-                for secret in API_KEY, OTHER_KEY, PROVIDER_KEY, "sk-wrong":
+                for secret in API_KEY, OTHER_KEY, *PROVIDER_KEYS, "sk-wrong":
                     self.assertNotIn(secret, said)
 
     return unittest.defaultTestLoader.loadTestsFromTestCase(Farewell)
@@ -106,10 +133,11 @@ def main():
             proxies.append(harness.Proxy(binary, Path(scratch, "proxy"), configuration(upstream_url)))
             proxies.append(harness.Proxy(binary, Path(scratch, "demo")))
             proxies.append(harness.Proxy(binary, Path(scratch, "early"), early(configuration(upstream_url))))
+            proxies.append(harness.Proxy(binary, Path(scratch, "routed"), routed(upstream_url)))
             os.environ.update({
                 "BASE_URL": proxies[0].url, "API_KEY": API_KEY, "UPSTREAM_URL": upstream_url,
                 "OTHER_KEY": OTHER_KEY, "PROVIDER_KEY": PROVIDER_KEY, "NODE_MODULES": modules,
-                "LOG_FILE": str(proxies[0].log), "EARLY_URL": proxies[2].url,
+                "LOG_FILE": str(proxies[0].log), "EARLY_URL": proxies[2].url, "ROUTED_URL": proxies[3].url,
                 "DEMO_BANNER": str(proxies[1].banner), "DEMO_URL": proxies[1].url,
                 "NON_STREAM_TIMEOUT": str(NON_STREAM_TIMEOUT), "STREAM_TIMEOUT": str(STREAM_TIMEOUT),
                 "REQUEST_BYTES_MAX": str(REQUEST_BYTES_MAX),

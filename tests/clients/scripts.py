@@ -28,6 +28,8 @@ APIS = {**APIS, **uploads.APIS}
 
 WAIT_MAX = 10.0
 PROVIDER_KEY = "sk-provider-key-4711"
+# Those of a provider with several, the one above first.
+PROVIDER_KEYS = [PROVIDER_KEY, "sk-provider-key-4712", "sk-provider-key-4713"]
 # Fields that a provider sends and clients read.
 PROVIDER_FIELDS = [
     ("x-request-id", "req_upstream_42"),
@@ -134,6 +136,18 @@ def status(connection, request, args):
     refuse(connection, int(args[0]), fields)
 
 
+def busy(connection, request, args):
+    """busy-<code>[-<retry-after>]: with no further word on whether to try again."""
+    refuse(connection, int(args[0]), [("retry-after", wait) for wait in args[1:]])
+
+
+def only(connection, request, args):
+    """only-<number>: the key of this number answers, from 1; all others are at their limit."""
+    if request["key"] != PROVIDER_KEYS[int(args[0]) - 1]:
+        return refuse(connection, 429, [("retry-after", "20")])
+    echo(connection, request, ())
+
+
 def flaky(connection, request, args):
     """flaky-<failures>-<field>-<value>: fails so many times with 429 and this field."""
     failures, field, value = args
@@ -202,7 +216,7 @@ def garbage(connection, request, _):
 
 
 SCRIPTS = {"echo": echo, "drip": drip, "tools": tools, "digest": digest, "status": status,
-           "flaky": flaky, "cut": cut, "cut_inside": cut_inside, "half": half,
+           "busy": busy, "only": only, "flaky": flaky, "cut": cut, "cut_inside": cut_inside, "half": half,
            "error_event": error_event, "silent": silent, "slow": slow, "endless": endless,
            "garbage": garbage, "agent": agent}
 
@@ -258,7 +272,8 @@ def ask(connection, request):
         record.requests.append(request)
         record.connections.append(connection.number)
     try:
-        if request["headers"].get("authorization") != f"Bearer {PROVIDER_KEY}":
+        body["key"] = request["headers"].get("authorization", "").removeprefix("Bearer ")
+        if body["key"] not in PROVIDER_KEYS:
             return refuse(connection, 401)
         path = request["target"].partition("?")[0]
         if request["method"] == "POST" and path in APIS:
