@@ -45,7 +45,8 @@ impl Recipe {
     /// Starts it with these base URLs, in the order in which they stand there.
     fn start(&self, urls: &[String]) -> TestProxy {
         let environment = self.variables();
-        check(&self.0, &environment);
+        let shown = check(&self.0, &environment);
+        assert!(shown.contains("at most 2 attempts"), "{shown}");
         let baseurl = Regex::new(r#""baseurl": "[^"]+""#).unwrap();
         assert_eq!(baseurl.find_iter(&self.0).count(), urls.len(), "{}", self.0);
         let mut urls = urls.iter();
@@ -58,8 +59,8 @@ impl Recipe {
     }
 }
 
-/// `--check` takes it without a warning, and shows no key.
-fn check(config: &str, environment: &[(String, String)]) {
+/// What `--check` shows: no warning, and no key.
+fn check(config: &str, environment: &[(String, String)]) -> String {
     let directory = TempDir::new();
     directory.write("config.json", config);
     let path = directory.path().join("config.json");
@@ -69,6 +70,7 @@ fn check(config: &str, environment: &[(String, String)]) {
     assert_eq!(checked.code, Some(0), "{checked:?}");
     assert!(checked.stdout.contains("warnings: 0"), "{checked:?}");
     assert!(!checked.output().contains(SECRET), "{checked:?}");
+    checked.stdout
 }
 
 /// A provider that answers chats well, but for those with a key of which `refuses` has an answer.
