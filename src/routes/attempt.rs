@@ -3,7 +3,7 @@
 use std::future::poll_fn;
 use std::io::Read;
 use std::rc::Rc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use flate2::read::MultiGzDecoder;
 
@@ -12,9 +12,6 @@ use crate::config::RetryOn;
 use crate::routing::{self, Class, Failure, Happened, Said, ERROR_BYTES_MAX};
 use crate::runtime::{label, Timer, Wait};
 use crate::upstream::{self, ConnectError, History, Provider, UpstreamResponse};
-
-/// The longest wait for the body of an error, before another attempt or to see whose fault it is.
-const BODY_MAX: Duration = Duration::from_secs(1);
 
 /// A request that is at a provider.
 pub struct InFlight(Rc<History>);
@@ -57,38 +54,27 @@ pub fn is_looked_at(happened: &Happened, retry_on: &RetryOn) -> bool {
         || is_error && !retry_on.codes.is_empty() && happened.class(retry_on) == Class::Final
 }
 
-/// Reads as much of an error's body as tells whose fault it is. Returns whether that is all of it.
+/// Reads a body, up to `limit` bytes and until then. Returns whether that is all of it.
 ///
 /// # Errors
 /// The connection or its framing breaks.
-pub async fn look(
-    response: &mut UpstreamResponse,
-    body: &mut Vec<u8>,
-    timer: &Timer,
-) -> Result<bool, upstream::Error> {
-    read(response, body, ERROR_BYTES_MAX as u64, timer).await
-}
-
-/// Reads a body, up to `limit` bytes and for a second. Returns whether that is all of it.
-///
-/// # Errors
-/// As [`look`].
 pub async fn read(
     response: &mut UpstreamResponse,
     body: &mut Vec<u8>,
     limit: u64,
+    until: Instant,
     timer: &Timer,
 ) -> Result<bool, upstream::Error> {
-    let wait = Wait::new(label::NEXT_BYTES, timer.now(), BODY_MAX);
+    let wait = Wait { until, ..Wait::new(label::NEXT_BYTES, timer.now(), Duration::ZERO) };
     while (body.len() as u64) < limit {
         let piece = poll_fn(|context| response.poll_body(context, body, u64::MAX));
         match timer.within(wait, piece).await {
+            Err(_) => return Ok(false),
             Ok(done) => {
                 if done? {
                     return Ok(true);
                 }
             }
-            Err(_) => return Ok(false),
         }
     }
     Ok(false)

@@ -4,39 +4,44 @@
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use super::attempt::{failure_of, is_looked_at, look, read, said, InFlight};
-use super::draft::Draft;
+use super::attempt::{failure_of, is_looked_at, read, said, InFlight};
+use super::draft::{Draft, Request};
+use super::dressing;
 use super::stated::stated;
+use crate::downstream::Connection;
 use crate::relay::{Answer, Terms, WholeAnswer};
-use crate::report::Error;
-use crate::routing::{Attempts, Choice, Happened, Plan, Target};
+use crate::report::{Entry, Error};
+use crate::routing::{Attempts, Choice, Happened, Plan, Target, ERROR_BYTES_MAX};
 use crate::runtime::{label, unix_time, Wait};
 use crate::state::State;
 use crate::upstream::{self, exchange, Message, Timings, Trouble, UpstreamResponse};
 
+/// The longest wait for the body of an error that tells whose fault it is.
+const LOOK_MAX: Duration = Duration::from_secs(1);
+/// The same of any other, so that its connection serves again: it mostly comes with the head.
+const REST_MAX: Duration = Duration::from_millis(20);
+/// How much of a body is read before the next attempt.
+const KEPT_BYTES_MAX: u64 = 256 * 1024;
+
 /// All attempts of one request, and what they came to.
 pub struct Run<'r> {
-    /// The program's.
-    pub state: &'r State,
-    /// What may be tried.
-    pub plan: &'r Plan,
+    state: &'r State,
+    plan: &'r Plan,
     /// Decides.
     pub attempts: Attempts<'r>,
     /// Writes the request anew; `None` for one that cannot be sent twice.
-    pub draft: Option<Draft<'r>>,
-    /// Deadlines and limits.
-    pub terms: &'r Terms<'r>,
+    draft: Option<Draft<'r>>,
+    terms: &'r Terms<'r>,
     /// When the client's request was complete.
-    pub begun: Instant,
+    begun: Instant,
     /// The request's id.
-    pub id: String,
-    /// Who wants to know how long what takes.
-    pub timings: Option<Rc<Timings>>,
+    id: String,
+    timings: Option<Rc<Timings>>,
     /// The attempt that was made last.
-    pub last: Choice,
+    last: Choice,
     /// The answer that the client gets if none follows that is a better one.
     pub kept: Option<Kept>,
-    /// Why attempts came to nothing, and where.
+    /// Why attempts came to nothing, and which targets'.
     pub failed: Vec<(usize, upstream::Error)>,
     /// The attempts that have ended, and what was wrong with the provider.
     pub troubles: Vec<(Choice, Option<Trouble>)>,
@@ -46,15 +51,68 @@ pub struct Run<'r> {
 pub struct Kept {
     /// The answer.
     pub answer: Answer,
-    /// The attempt.
-    pub choice: Choice,
     /// Whether an idle connection served it.
     pub reused: bool,
+    choice: Choice,
+    /// Whether it is one after which waiting helps.
+    is_overload: bool,
+}
+
+/// A response, as far as it was read.
+struct Heard {
+    response: UpstreamResponse,
+    body: Vec<u8>,
+    /// Whether that is all of the body.
+    whole: bool,
+    /// Until when its body is waited for before the next attempt.
+    until: Instant,
 }
 
 impl<'r> Run<'r> {
+    /// Chooses the first target, and writes the request for it.
+    ///
+    /// # Errors
+    /// A request that cannot be written for it.
+    pub fn begin(
+        state: &'r State,
+        (plan, conversation): (&'r Plan, u64),
+        request: Request<'r>,
+        connection: &mut Connection,
+        terms: &'r Terms<'r>,
+        entry: &mut Entry,
+    ) -> Result<(Run<'r>, Message), Error> {
+        let begun = state.clock().now();
+        let (deadline, retries_max) = (terms.timeouts.head(begun).until, request.retries_max());
+        let mut attempts = Attempts::new(plan, conversation, retries_max, deadline);
+        let last = attempts.first(begun);
+        let Target { provider, model, .. } = &plan.targets[last.target];
+        dressing::begin(plan, last, entry);
+        let (message, request) =
+            request.begin(provider, last.key, Some(model), connection, entry)?;
+        let run = Run {
+            state,
+            plan,
+            attempts,
+            draft: request.and_then(Request::into_draft),
+            terms,
+            begun,
+            id: entry.id.clone(),
+            timings: entry.timings(),
+            last,
+            kept: None,
+            failed: Vec::new(),
+            troubles: Vec::new(),
+        };
+        Ok((run, message))
+    }
+
     fn target(&self) -> &'r Target {
         &self.plan.targets[self.last.target]
+    }
+
+    /// The attempt whose answer the client gets, or that was the last one.
+    pub fn chosen(&self) -> Choice {
+        self.kept.as_ref().map_or(self.last, |kept| kept.choice)
     }
 
     /// Makes all attempts. The first sends `message`.
@@ -65,38 +123,21 @@ impl<'r> Run<'r> {
         let mut message = message;
         loop {
             let result = self.one(&mut message).await;
-            let (happened, response) = self.judge(result).await;
-            let (clock, random) = (self.state.clock(), fastrand::f64());
-            let next = self.attempts.after(self.last, happened, clock.now(), random);
-            if let Some(response) = response {
-                self.keep(response, next.is_none()).await;
+            let (happened, heard) = self.judge(result).await;
+            let (is_overload, random) = (happened.is_overload(), fastrand::f64());
+            let now = self.state.clock().now();
+            let next = self.attempts.after(self.last, happened, now, random);
+            if let Some(heard) = heard {
+                self.keep(heard, is_overload, next.is_none()).await;
             }
-            let Some(next) = next else { return Ok(()) };
-            if let Some(draft) = &mut self.draft {
-                draft.take_back(message);
-            }
+            // Without a draft there is no further attempt.
+            let (Some(next), Some(draft)) = (next, &mut self.draft) else { return Ok(()) };
+            draft.take_back(message);
             self.last = next;
-            self.pause(next.wait).await;
-            message = self.message()?;
+            pause(self.state, next.wait).await;
+            let Target { provider, model, .. } = &self.plan.targets[next.target];
+            message = draft.message(provider, next.key, Some(model), &self.id)?;
             message.count_from(self.begun);
-        }
-    }
-
-    /// The request for the target whose turn it is.
-    fn message(&mut self) -> Result<Message, Error> {
-        let (target, key) = (self.target(), self.last.key);
-        match &mut self.draft {
-            Some(draft) => draft.message(&target.provider, key, Some(&target.model), &self.id),
-            // There is no second attempt without a draft.
-            None => Ok(Message::new(Vec::new(), Vec::new(), None)),
-        }
-    }
-
-    async fn pause(&self, length: Duration) {
-        if length > Duration::ZERO {
-            let timer = self.state.timer();
-            let wait = Wait::new(label::QUEUE, timer.now(), length);
-            let _ = timer.within(wait, std::future::pending::<()>()).await;
         }
     }
 
@@ -119,7 +160,7 @@ impl<'r> Run<'r> {
     async fn judge(
         &mut self,
         result: Result<UpstreamResponse, upstream::Error>,
-    ) -> (Happened, Option<(UpstreamResponse, Vec<u8>, bool)>) {
+    ) -> (Happened, Option<Heard>) {
         let mut response = match result {
             Ok(response) => response,
             Err(error) => {
@@ -134,14 +175,16 @@ impl<'r> Run<'r> {
         self.troubles.push((self.last, trouble));
         let mut happened = Happened::status(status);
         happened.stated = stated(&response.head.relayed, unix_time());
+        let (timer, mut body) = (self.state.timer(), Vec::new());
         if !is_looked_at(&happened, &self.plan.retry_on) {
-            return (happened, Some((response, Vec::new(), false)));
+            let until = timer.now() + REST_MAX;
+            return (happened, Some(Heard { response, body, whole: false, until }));
         }
-        let (mut body, timer) = (Vec::new(), self.state.timer());
-        let seen = look(&mut response, &mut body, &timer).await;
+        let until = timer.now() + LOOK_MAX;
+        let seen = read(&mut response, &mut body, ERROR_BYTES_MAX as u64, until, &timer).await;
         happened.said = said(&body);
         match seen {
-            Ok(whole) => (happened, Some((response, body, whole))),
+            Ok(whole) => (happened, Some(Heard { response, body, whole, until })),
             Err(error) => {
                 self.failed.push((self.last.target, error));
                 (happened, None)
@@ -149,20 +192,19 @@ impl<'r> Run<'r> {
         }
     }
 
-    /// Keeps an answer for the client, as far as it is the best so far. If others follow its connection is
-    /// given back, unless its body is slow or long.
-    async fn keep(&mut self, response: (UpstreamResponse, Vec<u8>, bool), is_last: bool) {
-        if !self.attempts.keeps_last() {
+    /// Keeps an answer for the client if it is the best so far. If others follow its connection is given
+    /// back, unless its body is slow or long; then its place among the connections is.
+    async fn keep(&mut self, heard: Heard, is_overload: bool, is_last: bool) {
+        let kept_is_overload = self.kept.as_ref().is_some_and(|kept| kept.is_overload);
+        if !self.attempts.keeps_last(kept_is_overload) {
             return;
         }
-        // What was kept before gives its memory and its connection back.
-        self.kept = None;
-        let (mut response, mut body, mut whole) = response;
+        let Heard { mut response, mut body, mut whole, until } = heard;
         let (reused, choice) = (response.lease.reused, self.last);
         let mut share = self.terms.budget.share();
         if !whole && !is_last {
-            let timer = self.state.timer();
-            match read(&mut response, &mut body, self.terms.body_bytes_max, &timer).await {
+            let limit = self.terms.body_bytes_max.min(KEPT_BYTES_MAX);
+            match read(&mut response, &mut body, limit, until, &self.state.timer()).await {
                 Ok(done) => whole = done,
                 Err(error) => return self.failed.push((choice.target, error)),
             }
@@ -170,8 +212,19 @@ impl<'r> Run<'r> {
         let answer = if whole && share.resize(body.capacity()) {
             Answer::Whole(Box::new(WholeAnswer::of(response, body, share)))
         } else {
+            if !is_last {
+                response.lease.permit = None;
+            }
             Answer::Open(Box::new(response), body)
         };
-        self.kept = Some(Kept { answer, choice, reused });
+        self.kept = Some(Kept { answer, choice, reused, is_overload });
+    }
+}
+
+async fn pause(state: &State, length: Duration) {
+    if length > Duration::ZERO {
+        let timer = state.timer();
+        let wait = Wait::new(label::QUEUE, timer.now(), length);
+        let _ = timer.within(wait, std::future::pending::<()>()).await;
     }
 }

@@ -9,8 +9,8 @@ use smol::channel::bounded;
 
 use super::asking::{admit, conversation_of, names, routed, take_named_model};
 use super::decoded::plain_body;
-use super::draft::{Draft, Place};
-use super::sending::{send, Request, Way};
+use super::draft::{Draft, Place, Request};
+use super::sending::{send, Way};
 use super::table::{Endpoint, Row};
 use super::{models, stored};
 use crate::downstream::{self, Connection};

@@ -3,13 +3,72 @@
 use std::borrow::Cow;
 
 use super::asking::without_tokens;
-use crate::downstream;
-use crate::report::Error;
-use crate::routing::ChatRequest;
+use crate::downstream::{self, Connection};
+use crate::report::{Entry, Error};
+use crate::routing::{ChatRequest, Plan};
 use crate::runtime::Share;
 use crate::state::Settings;
 use crate::upstream::{Call, Message, Provider};
 use crate::wire::{Form, Framing, RequestHead, LAST_CHUNK};
+
+/// Writes a request that cannot be sent twice: for this provider and its key of this number, which calls the
+/// model so.
+pub type Once<'o> = Box<
+    dyn FnOnce(&Provider, usize, Option<&str>, &mut Connection, &Entry) -> Result<Message, Error>
+        + 'o,
+>;
+
+/// A request, as it can be sent.
+pub enum Request<'r> {
+    /// All of it is here.
+    Draft(Draft<'r>),
+    /// It goes on as it comes; how many more attempts the client would allow.
+    Once(Once<'r>, Option<u8>),
+}
+
+impl<'r> Request<'r> {
+    /// How many more attempts the client allows.
+    pub fn retries_max(&self) -> Option<u8> {
+        match self {
+            Request::Draft(draft) => draft.head.retries,
+            Request::Once(..) => Some(0),
+        }
+    }
+
+    /// Whether there could be more attempts than this can make.
+    pub fn is_lost_for_another_attempt(&self, plan: &Plan) -> bool {
+        matches!(self, Request::Once(_, retries) if *retries != Some(0)) && plan.retries() > 0
+    }
+
+    /// What further messages are made from.
+    pub fn into_draft(self) -> Option<Draft<'r>> {
+        match self {
+            Request::Draft(draft) => Some(draft),
+            Request::Once(..) => None,
+        }
+    }
+
+    /// The first message, and what further ones are made from.
+    ///
+    /// # Errors
+    /// A request that cannot be written for this provider.
+    pub fn begin(
+        self,
+        provider: &Provider,
+        key: usize,
+        model: Option<&str>,
+        connection: &mut Connection,
+        entry: &Entry,
+    ) -> Result<(Message, Option<Self>), Error> {
+        match self {
+            Request::Draft(mut draft) => {
+                let message = draft.message(provider, key, model, &entry.id)?;
+                Ok((message, Some(Request::Draft(draft))))
+            }
+            Request::Once(write, _) => Ok((write(provider, key, model, connection, entry)?, None)),
+        }
+    }
+}
 
 /// A request whose body is all here.
 pub struct Draft<'s> {

@@ -17,8 +17,15 @@ const RETRY_AFTER_MS: &str = "retry-after-ms";
 const UPSTREAM_RETRY_AFTER: &str = "x-ai-proxy-upstream-retry-after";
 const SHOULD_RETRY: &str = "x-should-retry";
 
-/// Takes note of where the request went, and of what was wrong with those that it did not stay with.
-pub fn note(
+/// Takes note of where the request goes first.
+pub fn begin(plan: &Plan, first: Choice, entry: &mut Entry) {
+    let target = &plan.targets[first.target];
+    let asked = plan.is_alias.then(|| std::mem::take(&mut entry.model));
+    entry.go_by(asked, target.name());
+}
+
+/// Takes note of where it went, and of what was wrong with those that it did not stay with.
+pub fn arrive(
     plan: &Plan,
     attempts: &Attempts<'_>,
     chosen: Choice,

@@ -6,8 +6,8 @@ use std::rc::Rc;
 use percent_encoding::{percent_decode, percent_decode_str};
 
 use super::asking::{admit, call, conversation_of, names, without_tokens, DECODINGS_MAX};
-use super::draft::{Draft, Place};
-use super::sending::{send, Request, Way};
+use super::draft::{Draft, Once, Place, Request};
+use super::sending::{send, Way};
 use super::table::{provider_and_rest, Row};
 use crate::downstream::{self, Connection, UPLOAD_BYTES};
 use crate::language::Words;
@@ -57,7 +57,8 @@ pub async fn respond(
     if matches!(route, Route::Direct(..)) {
         entry.go_to(provider);
     }
-    let may_repeat = matches!(&route, Route::Plan(plan) if plan.retries() > 0);
+    let may_repeat =
+        head.retries != Some(0) && matches!(&route, Route::Plan(plan) if plan.retries() > 0);
     let rest = rest.to_owned();
     let request = Box::pin(request(state, &settings, rest, head, may_repeat, connection)).await?;
     let way = Way { route, conversation, creator: None };
@@ -105,12 +106,14 @@ async fn request<'r>(
     if !share.grow_to(UPLOAD_BYTES) {
         return Err(downstream::Error::Overloaded(share.budget().limit()).into());
     }
-    Ok(Request::Once(Box::new(move |provider, key, _, connection, entry| {
+    let retries = head.retries;
+    let write: Once<'r> = Box::new(move |provider, key, _, connection, entry| {
         let query = without_tokens(&head.query, settings);
         let upstream_head = provider.head(&call(&head, &path, &query, entry), framing, key);
         let rest = connection.stream_body(incoming, chunked, None, share)?;
         Ok(Message::new(upstream_head, Vec::new(), None).followed_by(rest))
-    })))
+    });
+    Ok(Request::Once(write, retries))
 }
 
 /// Whether a path stays below the one that it is put behind, however a server takes it apart.

@@ -5,16 +5,15 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use super::asking::ask;
-use super::attempts::{Kept, Run};
-use super::draft::Draft;
+use super::attempts::Run;
+use super::draft::Request;
 use super::{dressing, stored};
 use crate::downstream::Connection;
 use crate::language::Words;
 use crate::relay::{Early, Response, Terms};
 use crate::report::{Entry, Error};
-use crate::routing::{Attempts, Plan, Route};
+use crate::routing::{Plan, Route};
 use crate::state::{Client, State};
-use crate::upstream::{Message, Provider};
 
 /// A warning that a request could not be sent twice is not repeated sooner than this.
 const WARNING_INTERVAL: Duration = Duration::from_secs(60);
@@ -27,41 +26,6 @@ pub struct Way<'s> {
     pub conversation: u64,
     /// For whom the objects are remembered that the answer says were stored.
     pub creator: Option<Client>,
-}
-
-/// Writes a request that cannot be sent twice: for this provider and its key of this number, which calls the
-/// model so.
-pub type Once<'o> = Box<
-    dyn FnOnce(&Provider, usize, Option<&str>, &mut Connection, &Entry) -> Result<Message, Error>
-        + 'o,
->;
-
-/// A request, as it can be sent.
-pub enum Request<'r> {
-    /// All of it is here.
-    Draft(Draft<'r>),
-    /// It goes on as it comes.
-    Once(Once<'r>),
-}
-
-impl Request<'_> {
-    /// The first message, and what further ones are made from.
-    fn begin(
-        self,
-        provider: &Provider,
-        key: usize,
-        model: Option<&str>,
-        connection: &mut Connection,
-        entry: &Entry,
-    ) -> Result<(Message, Option<Self>), Error> {
-        match self {
-            Request::Draft(mut draft) => {
-                let message = draft.message(provider, key, model, &entry.id)?;
-                Ok((message, Some(Request::Draft(draft))))
-            }
-            Request::Once(write) => Ok((write(provider, key, model, connection, entry)?, None)),
-        }
-    }
 }
 
 /// Sends a request on its way and relays the response, or begins to.
@@ -99,41 +63,12 @@ async fn send_by(
     terms: &Terms<'_>,
     entry: &mut Entry,
 ) -> Result<Response, Error> {
-    let begun = state.clock().now();
-    let retries_max = match &request {
-        Request::Draft(draft) => draft.head.retries,
-        Request::Once(_) => Some(0),
-    };
-    if matches!(request, Request::Once(_)) && plan.retries() > 0 {
+    if request.is_lost_for_another_attempt(plan) {
         warn_of_one_attempt(state);
     }
-    let deadline = terms.timeouts.head(begun).until;
-    let mut attempts = Attempts::new(plan, way.conversation, retries_max, deadline);
-    let last = attempts.first(begun);
-    let target = &plan.targets[last.target];
-    let asked = plan.is_alias.then(|| std::mem::take(&mut entry.model));
-    entry.go_by(asked, target.name());
-    let model = Some(&*target.model);
-    let (message, request) = request.begin(&target.provider, last.key, model, connection, entry)?;
-    let draft = request.and_then(|request| match request {
-        Request::Draft(draft) => Some(draft),
-        Request::Once(_) => None,
-    });
+    let sorted = (plan, way.conversation);
+    let (mut run, message) = Run::begin(state, sorted, request, connection, terms, entry)?;
     connection.release_head();
-    let mut run = Run {
-        state,
-        plan,
-        attempts,
-        draft,
-        terms,
-        begun,
-        id: entry.id.clone(),
-        timings: entry.timings(),
-        last,
-        kept: None,
-        failed: Vec::new(),
-        troubles: Vec::new(),
-    };
     let early = terms.timeouts.early_after;
     let mut early = early.map(|after| Box::new(Early::new(after, terms, connection)));
     let all = Box::pin(run.all(message));
@@ -141,18 +76,13 @@ async fn send_by(
         None => connection.unless_gone(all).await,
         Some(early) => Box::pin(early.wait(all, connection, entry)).await,
     };
-    let Run { attempts, kept, last, failed, troubles, .. } = run;
-    let chosen = kept.as_ref().map_or(last, |kept| kept.choice);
-    let target = &plan.targets[chosen.target];
-    dressing::note(plan, &attempts, chosen, troubles, state, entry);
+    let chosen = run.chosen();
+    let Run { attempts, kept, failed, troubles, .. } = run;
+    dressing::arrive(plan, &attempts, chosen, troubles, state, entry);
     ended??;
-    let terms = Terms {
-        provider: &target.provider,
-        watch: Cell::new(
-            way.creator.map(|client| stored::watch(state, client, &target.provider, chosen.key)),
-        ),
-        ..*terms
-    };
+    let provider = &plan.targets[chosen.target].provider;
+    let watch = way.creator.map(|client| stored::watch(state, client, provider, chosen.key));
+    let terms = Terms { provider, watch: Cell::new(watch), ..*terms };
     let answer = kept.ok_or_else(|| dressing::error(plan, failed));
     if let Ok(kept) = &answer {
         entry.note_provider_head(kept.reused);
@@ -161,7 +91,7 @@ async fn send_by(
         let answer = answer.map(|kept| kept.answer);
         return Ok(Box::pin(early.under(&terms).relay(answer, connection, entry)).await);
     }
-    let Kept { mut answer, .. } = answer?;
+    let mut answer = answer?.answer;
     dressing::dress(answer.head(), plan, &attempts, state.clock().now(), entry);
     drop(attempts);
     answer.relay(connection, &terms, entry).await

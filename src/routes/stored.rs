@@ -6,9 +6,9 @@ use std::rc::Rc;
 
 use super::asking::{admit, conversation_of, names, routed, take_named_model};
 use super::decoded::plain_body;
-use super::draft::{Draft, Place};
+use super::draft::{Draft, Place, Request};
 use super::models;
-use super::sending::{send, Request, Way};
+use super::sending::{send, Way};
 use super::table::{bare, stored_id, Row};
 use crate::downstream::Connection;
 use crate::language::Words;

@@ -7,8 +7,8 @@ use std::rc::Rc;
 use super::asking::{
     admit, call, conversation_of, names, routed, take_named_model, without_tokens,
 };
-use super::draft::{Draft, Place};
-use super::sending::{send, Request, Way};
+use super::draft::{Draft, Once, Place, Request};
+use super::sending::{send, Way};
 use super::table::Row;
 use super::{chat, models};
 use crate::downstream::{self, Connection, Incoming, UPLOAD_BYTES};
@@ -53,7 +53,7 @@ pub async fn respond(
     let lists = |provider: &Provider, model: &str| models::lists(state, provider, model);
     let names = names(&settings, row.suffix, conversation, &lists);
     let route = upload.route(&names, named, entry)?;
-    if matches!(&route, Route::Plan(plan) if plan.retries() > 0) {
+    if head.retries != Some(0) && matches!(&route, Route::Plan(plan) if plan.retries() > 0) {
         upload.hold(&settings, &head, connection).await?;
     }
     let way = Way { route, conversation, creator: None };
@@ -188,14 +188,16 @@ impl Upload {
         head: Box<RequestHead>,
     ) -> Request<'r> {
         if !self.whole {
-            return Request::Once(Box::new(move |provider, key, model, connection, entry| {
+            let retries = head.retries;
+            let write: Once<'r> = Box::new(move |provider, key, model, connection, entry| {
                 if let Some(model) = model {
                     self.name = model.to_owned();
                 }
                 let query = without_tokens(&head.query, settings);
                 let call = call(&head, row.suffix, &query, entry);
                 self.message(provider, key, &call, head.framing, connection)
-            }));
+            });
+            return Request::Once(write, retries);
         }
         let framing = match head.framing {
             Framing::None => Framing::Length(0),

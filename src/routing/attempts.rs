@@ -6,6 +6,7 @@
 //!                               └──▶ end: success, the request's fault, nothing left, out of budget or time
 //! ```
 
+use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use super::happened::{Class, Happened};
@@ -14,6 +15,8 @@ use super::reach;
 use super::rests::{self, Standing};
 use super::trial::Trial;
 use crate::upstream::Rests;
+
+mod ending;
 
 /// The longest wait before the same is asked again although nobody stated one.
 const JITTER_MAX: Duration = Duration::from_secs(5);
@@ -84,7 +87,8 @@ impl<'p> Attempts<'p> {
 
     /// The first attempt: there always is one. When everything rests, what is free soonest is asked, once.
     pub fn first(&mut self, now: Instant) -> Choice {
-        let (target, key) = self.best(now).unwrap_or_else(|| {
+        let is_free = |pair: &(usize, usize)| !self.rests_now(*pair, now);
+        let (target, key) = self.best(now).filter(is_free).unwrap_or_else(|| {
             self.left = 0;
             let pairs = self.pairs(0).map(|pair| (self.standing(pair, now), pair));
             // The first of those that are free at the same time.
@@ -173,7 +177,7 @@ impl<'p> Attempts<'p> {
         });
     }
 
-    fn rests(&self, target: usize, key: usize) -> &'p std::rc::Rc<Rests> {
+    fn rests(&self, target: usize, key: usize) -> &'p Rc<Rests> {
         &self.plan.targets[target].provider.keys[key].rests
     }
 
@@ -191,21 +195,39 @@ impl<'p> Attempts<'p> {
         targets.flat_map(|target| self.keys[target].iter().map(move |key| (target, *key)))
     }
 
-    /// The next key or target that was not asked yet and does not rest.
+    /// The next key or target that was not asked yet.
     fn best(&self, now: Instant) -> Option<(usize, usize)> {
         let first = self.made.last().map_or(0, |made| made.target);
         let open = self.pairs(first).filter(|pair| self.is_open(*pair, now));
         open.min_by_key(|pair| {
             let origin = &self.plan.targets[pair.0].provider.reach;
-            (reach::is_last(origin, now), self.standing(*pair, now) == Standing::OnTrial)
+            let is_on_trial = self.standing(*pair, now) == Standing::OnTrial;
+            (self.rests_now(*pair, now), reach::is_last(origin, now), is_on_trial)
         })
     }
 
     /// Whether a pair may be asked now for the first time.
     fn is_open(&self, pair: (usize, usize), now: Instant) -> bool {
         let is_new = !self.made.iter().any(|made| (made.target, made.key) == pair);
-        let rests = matches!(self.standing(pair, now), Standing::Resting(_));
-        is_new && !rests && !self.is_excluded(pair.0) && self.may_have_key(pair.0, now)
+        is_new
+            && self.is_usable(pair, now)
+            && !self.is_excluded(pair.0)
+            && self.may_have_key(pair.0, now)
+    }
+
+    fn rests_now(&self, pair: (usize, usize), now: Instant) -> bool {
+        matches!(self.standing(pair, now), Standing::Resting(_))
+    }
+
+    /// Whether a pair does not rest. Where a provider has one key, a rest is no more than an order, unless
+    /// this request has found the key to be of no use.
+    fn is_usable(&self, pair: (usize, usize), now: Instant) -> bool {
+        let provider = &self.plan.targets[pair.0].provider;
+        let is_at_fault = |made: &Made| {
+            made.class == Class::KeyFault
+                && Rc::ptr_eq(&self.plan.targets[made.target].provider, provider)
+        };
+        !self.rests_now(pair, now) || provider.keys.len() == 1 && !self.made.iter().any(is_at_fault)
     }
 
     /// Whether a target is out: what it did may have cost money, or it cannot do better.
@@ -234,10 +256,8 @@ impl<'p> Attempts<'p> {
 
     /// Targets that were not asked yet and could be.
     fn unasked(&self, now: Instant) -> usize {
-        let could_be = |target: usize| {
-            let mut keys = self.keys[target].iter();
-            keys.any(|key| !matches!(self.standing((target, *key), now), Standing::Resting(_)))
-        };
+        let could_be =
+            |target: usize| self.keys[target].iter().any(|key| self.is_usable((target, *key), now));
         (0..self.keys.len()).filter(|t| self.last_at(*t).is_none() && could_be(*t)).count()
     }
 
@@ -270,59 +290,5 @@ impl<'p> Attempts<'p> {
             }
         };
         Some((target, key, wait))
-    }
-
-    /// Whether the answer of the last attempt is a better one for the client, in the end, than the one that
-    /// was kept so far: waiting helps after an overload, and else the last one counts.
-    pub fn keeps_last(&self) -> bool {
-        let is_overload = |made: &Made| made.happened.is_overload();
-        let is_answer = |made: &&Made| made.happened.result.is_ok();
-        let Some((last, before)) = self.made.split_last() else { return false };
-        last.happened.result.is_ok()
-            && (matches!(last.class, Class::Success | Class::Final)
-                || is_overload(last)
-                || !before.iter().filter(is_answer).any(is_overload))
-    }
-
-    /// How many attempts were made.
-    pub fn count(&self) -> usize {
-        self.made.len()
-    }
-
-    /// After how long the first of all keys and targets recovers, at least a second, as far as that is
-    /// known; and whether it is no use to wait, since the quota of all is used up.
-    pub fn recovery(&self, now: Instant) -> (Option<Duration>, bool) {
-        let (mut soonest, mut free, mut by_time) = (None::<Instant>, false, false);
-        for (target, key) in self.pairs(0) {
-            let last = self.made.iter().rfind(|made| (made.target, made.key) == (target, key));
-            let stated =
-                last.and_then(|made| Some(made.at + rests::within_bounds(made.happened.stated?)));
-            let until = match self.standing((target, key), now) {
-                Standing::Resting(until) => Some(until),
-                _ => stated,
-            };
-            let whole = rests::rests_as_a_whole(self.rests(target, key), now);
-            by_time |= until.is_some() && !whole;
-            free |= until.is_none() && last.is_none();
-            soonest = [soonest, until].into_iter().flatten().min();
-        }
-        let soonest = soonest.map(|at| if free { now } else { at });
-        let length =
-            soonest.map(|at| at.saturating_duration_since(now).max(Duration::from_secs(1)));
-        let is_quota = |made: &Made| made.class == Class::KeyFault && made.happened.is_overload();
-        let hopeless = !by_time && !free && self.made.iter().any(is_quota);
-        (length, hopeless && self.made.len() > 1)
-    }
-
-    /// What was asked and what came of it, in its order: `groq#1=429, deepseek=200`.
-    pub fn trail(&self) -> String {
-        let one = |made: &Made| {
-            let label = self.plan.label(made.target, made.key);
-            match made.happened.result {
-                Ok(status) => format!("{label}={status}"),
-                Err(failure) => format!("{label}={failure}"),
-            }
-        };
-        self.made.iter().map(one).collect::<Vec<_>>().join(", ")
     }
 }

@@ -31,9 +31,12 @@ impl Target {
         Target { provider: provider.clone(), model: model.to_owned(), id: hasher.finish() }
     }
 
-    /// `provider/model`.
+    /// `provider/model`; nothing for a request that names no model.
     pub fn name(&self) -> String {
-        format!("{}/{}", self.provider.name(), self.model)
+        match self.model.is_empty() {
+            true => String::new(),
+            false => format!("{}/{}", self.provider.name(), self.model),
+        }
     }
 }
 

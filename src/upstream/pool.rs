@@ -280,7 +280,8 @@ pub struct Lease {
     connection: Box<Connection>,
     pool: Rc<Pool>,
     origin: Rc<Origin>,
-    permit: Option<Permit>,
+    /// Given back before the connection where that is read later.
+    pub permit: Option<Permit>,
     /// Whether an earlier exchange used it: then it may have died of age.
     pub reused: bool,
 }
