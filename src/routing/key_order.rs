@@ -21,11 +21,24 @@ pub fn order(provider: &Provider, conversation: u64) -> Vec<usize> {
             keys.rotate_left(turn % count);
         }
         // Rendezvous hashing: a key that goes moves only its own conversations.
-        KeyOrder::Sticky => keys.sort_by_cached_key(|key| {
-            Reverse(rendezvous(conversation, provider.config.keys[*key].expose()))
-        }),
+        KeyOrder::Sticky => {
+            keys = sorted(keys, |key| {
+                Reverse(rendezvous(conversation, provider.config.keys[*key].expose()))
+            });
+        }
     }
     keys
+}
+
+/// Sorts a short list: the library's sorts are 10 KB of code for each type.
+pub fn sorted<T, K: PartialOrd>(list: Vec<T>, rank: impl Fn(&T) -> K) -> Vec<T> {
+    let mut sorted: Vec<(K, T)> = Vec::with_capacity(list.len());
+    for item in list {
+        let own = rank(&item);
+        let at = sorted.partition_point(|(other, _)| *other <= own);
+        sorted.insert(at, (own, item));
+    }
+    sorted.into_iter().map(|(_, item)| item).collect()
 }
 
 /// How much a conversation likes something.

@@ -8,6 +8,7 @@ mod given_ids;
 mod happened;
 mod key_order;
 mod names;
+mod pick;
 mod plan;
 mod quota;
 mod reach;

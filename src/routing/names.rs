@@ -4,7 +4,7 @@
 use std::cell::Cell;
 use std::rc::Rc;
 
-use super::key_order::rendezvous;
+use super::key_order::{rendezvous, sorted};
 use super::plan::{Plan, Target};
 use super::{start_of_long, Refusal, Route};
 use crate::config::{Alias, AliasTarget, Config, RetryOn, TargetOrder};
@@ -213,12 +213,10 @@ impl<'s> Names<'s, '_> {
                 let turn = self.turns[index].get();
                 self.turns[index].set(turn.wrapping_add(1));
                 let weighty = targets.iter().filter(|target| target.weight > 0).count().max(1);
-                targets.sort_by_key(|target| target.weight == 0);
+                targets = sorted(targets, |target| target.weight == 0);
                 targets[..weighty].rotate_left(turn % weighty);
             }
-            TargetOrder::Weights => {
-                targets.sort_by(|one, other| self.likes(one).total_cmp(&self.likes(other)));
-            }
+            TargetOrder::Weights => targets = sorted(targets, |target| self.likes(target)),
         }
         targets
     }

@@ -1,9 +1,9 @@
 //! What the body of an error says: that a quota is used up, and its code. Pure.
 
-use std::fmt;
+use serde::de::IgnoredAny;
+use serde_json::value::RawValue;
 
-use serde::de::{self, Deserializer, IgnoredAny, MapAccess, Visitor};
-
+use super::pick::{pick, string};
 use super::Said;
 
 /// How much of an error's body is read.
@@ -26,14 +26,37 @@ pub fn said(body: &[u8]) -> Said {
         Ok(text) => text,
         Err(error) => std::str::from_utf8(&body[..error.valid_up_to()]).unwrap_or_default(),
     };
-    let (mut top, mut inner) = (Fields::default(), None);
-    let visitor = Top { fields: &mut top, inner: &mut inner };
-    // What was read before an error, such as the end of the text, counts.
-    let _ = serde_json::Deserializer::from_str(valid).deserialize_map(visitor);
-    let fields = inner.unwrap_or(top);
-    let texts = [&fields.code, &fields.kind, &fields.message];
+    let [error, ..] = pick(valid, ["error"]);
+    let (object, message) = match error.map(RawValue::get) {
+        Some(text) if text.starts_with('{') => (text, None),
+        // Some say no more than the message there.
+        Some(text) if text.starts_with('"') => ("", error.and_then(string)),
+        // It may have been cut off, or stand at the top.
+        _ => (inner(valid).unwrap_or(valid), None),
+    };
+    let fields = pick(object, ["code", "type", "message"]);
+    let [code, kind, inner_message] = fields.map(|raw| raw.and_then(plain));
+    let texts = [&code, &kind, &inner_message, &message];
     let quota = texts.into_iter().flatten().any(|text| says_quota(text));
-    Said { quota, code: fields.code.or(fields.kind) }
+    Said { quota, code: code.or(kind) }
+}
+
+/// The beginning of the object `error` where the text ends within it.
+fn inner(text: &str) -> Option<&str> {
+    const KEY: &str = "\"error\"";
+    if serde_json::from_str::<IgnoredAny>(text).is_ok() {
+        return None;
+    }
+    text.match_indices(KEY).find_map(|(at, _)| {
+        let value = text[at + KEY.len()..].trim_start().strip_prefix(':')?.trim_start();
+        value.starts_with('{').then_some(value)
+    })
+}
+
+/// A string, or a number as it stands.
+fn plain(raw: &RawValue) -> Option<String> {
+    let is_number = raw.get().starts_with(|c: char| c == '-' || c.is_ascii_digit());
+    string(raw).or_else(|| is_number.then(|| raw.get().to_owned()))
 }
 
 fn says_quota(text: &str) -> bool {
@@ -50,111 +73,6 @@ fn says_quota(text: &str) -> bool {
     has_word
         || names.any(|name| CODES.contains(&name))
         || PARTS.iter().any(|part| text.contains(part))
-}
-
-#[derive(Default)]
-struct Fields {
-    code: Option<String>,
-    kind: Option<String>,
-    message: Option<String>,
-}
-
-/// The object itself; its `error` becomes `inner`.
-struct Top<'f> {
-    fields: &'f mut Fields,
-    inner: &'f mut Option<Fields>,
-}
-
-impl<'de> Visitor<'de> for Top<'_> {
-    type Value = ();
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an object")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
-        while let Some(key) = map.next_key::<String>()? {
-            match &*key {
-                "error" => map.next_value_seed(Inner(self.inner))?,
-                key => self.fields.take(key, &mut map)?,
-            }
-        }
-        Ok(())
-    }
-}
-
-impl Fields {
-    fn take<'de, A: MapAccess<'de>>(&mut self, key: &str, map: &mut A) -> Result<(), A::Error> {
-        let field = match key {
-            "code" => &mut self.code,
-            "type" => &mut self.kind,
-            "message" => &mut self.message,
-            _ => return map.next_value::<IgnoredAny>().map(drop),
-        };
-        *field = match map.next_value::<serde_json::Value>()? {
-            serde_json::Value::String(text) => Some(text),
-            serde_json::Value::Number(number) => Some(number.to_string()),
-            _ => None,
-        };
-        Ok(())
-    }
-}
-
-/// The value of `error`: an object, or the message itself.
-struct Inner<'f>(&'f mut Option<Fields>);
-
-impl<'de> de::DeserializeSeed<'de> for Inner<'_> {
-    type Value = ();
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
-        deserializer.deserialize_any(self)
-    }
-}
-
-impl<'de> Visitor<'de> for Inner<'_> {
-    type Value = ();
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an error")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
-        let fields = self.0.insert(Fields::default());
-        while let Some(key) = map.next_key::<String>()? {
-            fields.take(&key, &mut map)?;
-        }
-        Ok(())
-    }
-
-    fn visit_str<E>(self, text: &str) -> Result<(), E> {
-        *self.0 = Some(Fields { message: Some(text.to_owned()), ..Fields::default() });
-        Ok(())
-    }
-
-    fn visit_unit<E>(self) -> Result<(), E> {
-        Ok(())
-    }
-
-    fn visit_bool<E>(self, _: bool) -> Result<(), E> {
-        Ok(())
-    }
-
-    fn visit_i64<E>(self, _: i64) -> Result<(), E> {
-        Ok(())
-    }
-
-    fn visit_u64<E>(self, _: u64) -> Result<(), E> {
-        Ok(())
-    }
-
-    fn visit_f64<E>(self, _: f64) -> Result<(), E> {
-        Ok(())
-    }
-
-    fn visit_seq<A: de::SeqAccess<'de>>(self, mut list: A) -> Result<(), A::Error> {
-        while list.next_element::<IgnoredAny>()?.is_some() {}
-        Ok(())
-    }
 }
 
 #[cfg(test)]
