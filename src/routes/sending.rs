@@ -46,8 +46,10 @@ pub async fn send(
             return Box::pin(send_by(state, plan, way, request, connection, terms, entry)).await;
         }
     };
-    let (message, request) = request.begin(provider, key, None, connection, entry)?;
-    drop(request);
+    let message = match request {
+        Request::Draft(mut draft) => draft.message(provider, key, None, &entry.id)?,
+        Request::Once(write, _) => write(provider, key, None, connection, entry)?,
+    };
     connection.release_head();
     terms.watch.set(way.creator.map(|client| stored::watch(state, client, provider, key)));
     ask(state, message, connection, terms, entry).await
