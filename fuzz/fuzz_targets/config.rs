@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use ai_proxy::config::{Config, Provider};
+use ai_proxy::config::{Alias, Config, Provider, RetryOn};
 use ai_proxy_fuzz::json;
 use http_types::Url;
 use libfuzzer_sys::fuzz_target;
@@ -34,7 +34,7 @@ fuzz_target!(|input: &[u8]| {
             check_line(&format!("{error:?}"), &text);
         }
         Ok(config) => {
-            config.warnings.iter().for_each(|line| check_line(line, &text));
+            config.warnings.iter().for_each(|line| check_line(&line.to_string(), &text));
             check(&config);
         }
     }
@@ -82,11 +82,14 @@ fn shown_in(json: &str, key: &str) -> bool {
 
 fn check(config: &Config) {
     let shown = format!("{config:?}");
+    let warnings: Vec<_> = config.warnings.iter().map(|line| line.to_string()).collect();
     let config_shows = [&config.host]
         .into_iter()
-        .chain(config.warnings.iter())
+        .chain(&warnings)
         .chain(config.tokens.iter().map(|token| &token.description))
         .chain(config.providers.iter().flat_map(shown_parts))
+        .chain(config.aliases.iter().flat_map(alias_parts))
+        .chain(&config.retry_on.codes)
         .map(String::as_str)
         .chain(config.supported_models.iter().map(|regex| regex.as_str()))
         .any(|part| part.contains(MARKER));
@@ -109,6 +112,9 @@ fn check(config: &Config) {
         assert!(earlier.iter().all(|other| other.name != provider.name));
         assert_eq!(config.provider(&provider.name), Some(provider));
     }
+    assert!(config.retries.is_none_or(|retries| retries <= 10) && config.retry_wait_max <= YEAR);
+    check_retry_on(&config.retry_on);
+    config.aliases.iter().for_each(|alias| check_alias(config, alias));
     for token in &config.tokens {
         let found = config.token(token.secret.expose().as_bytes()).expect("it is on the list");
         assert_eq!(found.secret, token.secret);
@@ -119,8 +125,36 @@ fn check(config: &Config) {
 /// What `Debug` shows of a provider.
 fn shown_parts(provider: &Provider) -> Vec<&String> {
     let mut parts = vec![&provider.name, &provider.base.host, &provider.base.path];
-    parts.extend(&provider.model_list);
+    parts.extend(provider.model_list.iter().chain(&provider.endpoints));
     parts
+}
+
+/// The same of an alias.
+fn alias_parts(alias: &Alias) -> Vec<&String> {
+    let targets = alias.targets.iter().map(|target| &target.model.text);
+    targets.chain(&alias.retry_on.codes).chain([&alias.name.text]).collect()
+}
+
+/// It leads to some models of providers that are there, and to no more than a request can ask.
+fn check_alias(config: &Config, alias: &Alias) {
+    assert!(alias.retries.is_none_or(|retries| retries <= 10));
+    check_retry_on(&alias.retry_on);
+    assert!(alias.name.starred || config.alias(&alias.name.text).is_some());
+    let models = config.models_behind(alias, |alias| alias.targets.iter().collect());
+    assert!((1..=64).contains(&models.len()));
+    for model in models {
+        assert!(!model.starred || alias.name.starred);
+        let (provider, name) = config.split_model(&model.text).expect("a provider's");
+        let is_listed =
+            provider.model_list.is_empty() || provider.model_list.iter().any(|m| m == name);
+        assert!(model.starred || config.allows(&model.text) && is_listed);
+    }
+    assert!((1..=11).contains(&config.attempts_behind(alias)));
+}
+
+fn check_retry_on(retry_on: &RetryOn) {
+    assert!(retry_on.statuses.iter().all(|status| (400..=599).contains(status)));
+    assert!(retry_on.codes.iter().all(|code| (1..=64).contains(&code.len()) && code.is_ascii()));
 }
 
 /// Everything that goes on the wire is fit for it.
@@ -134,9 +168,10 @@ fn check_provider(provider: &Provider) {
     for part in [&base.authority(), &target] {
         assert!(!part.is_empty() && part.bytes().all(|byte| byte.is_ascii_graphic()), "{part:?}");
     }
-    if let Some(token) = &provider.token {
-        assert!(!token.expose().is_empty());
-        assert!(token.expose().bytes().all(|byte| byte.is_ascii_graphic()));
+    for (index, key) in provider.keys.iter().enumerate() {
+        assert!(!key.expose().is_empty());
+        assert!(key.expose().bytes().all(|byte| byte.is_ascii_graphic()));
+        assert!(!provider.keys[..index].contains(key));
     }
     if let Some(credentials) = &base.credentials {
         assert!(credentials.expose().contains(':') && !credentials.expose().contains('\n'));

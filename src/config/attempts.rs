@@ -1,5 +1,6 @@
 //! How many attempts a request may make. Pure.
 
+use super::alias::each_model;
 use super::{Alias, Config, Provider};
 
 /// Attempts beside the first, when nothing says how many.
@@ -23,10 +24,31 @@ impl Config {
 
     /// Attempts for an alias, the first included.
     pub fn attempts_behind(&self, alias: &Alias) -> u8 {
-        let models = self.models_behind(alias, |alias| alias.targets.iter().collect());
-        let providers = models.iter().filter_map(|model| self.split_model(&model.text));
-        let keys = providers.map(|(provider, _)| provider.keys.len());
-        1 + alias.retries.or(self.retries).unwrap_or_else(|| default_retries(keys))
+        self.attempts_behind_found(alias, |name| self.alias(name))
+    }
+
+    /// The same, with another way to find the alias of a name.
+    pub(super) fn attempts_behind_found<'c>(
+        &self,
+        alias: &'c Alias,
+        find: impl Fn(&str) -> Option<&'c Alias>,
+    ) -> u8 {
+        if let Some(retries) = alias.retries.or(self.retries) {
+            return 1 + retries;
+        }
+        let mut keys = Vec::new();
+        each_model(
+            alias,
+            find,
+            |alias| alias.targets.iter().collect(),
+            |model| {
+                let provider = self.split_model(&model.text).map(|(provider, _)| provider);
+                keys.extend(provider.map(|provider| provider.keys.len()));
+                // More makes no difference.
+                keys.len() <= RETRIES_DEFAULT_MAX
+            },
+        );
+        1 + default_retries(keys.into_iter())
     }
 }
 

@@ -1,9 +1,8 @@
 //! A provider's `endpoints`: the paths that it answers.
 
-use super::keys::{Kind, Value};
 use super::node::Node;
 use super::similar::similar;
-use super::{ConfigError, Provider};
+use super::{ConfigError, Mistakes, Provider};
 use crate::language::Words;
 use crate::message;
 
@@ -29,29 +28,38 @@ pub const ENDPOINTS: [&str; 17] = [
 ];
 
 pub(super) fn read_endpoints(provider: &mut Provider, node: &Node<'_>) -> Result<(), ConfigError> {
-    provider.endpoints = Value::read(node, &Kind::Text(bare))?;
-    for (endpoint, node) in provider.endpoints.iter().zip(node.array()?) {
-        match similar(endpoint, ENDPOINTS.into_iter()) {
-            _ if ENDPOINTS.contains(&&**endpoint) => {}
-            None => node.warn(Words("未知的接口", "unknown endpoint")),
-            Some(meant) => node.warn(message!(
-                "未知的接口；是否应为 {meant}？",
-                "unknown endpoint; did you mean {meant}?"
-            )),
+    let mut mistakes = Mistakes::default();
+    for node in node.array()? {
+        match read(&node) {
+            Ok(endpoint) => provider.endpoints.push(endpoint),
+            Err(error) => mistakes.add(error),
         }
     }
-    Ok(())
+    mistakes.none()
+}
+
+fn read(node: &Node<'_>) -> Result<String, ConfigError> {
+    let text = node.string()?;
+    let endpoint = bare(&text);
+    if endpoint.is_empty() || endpoint.contains(|c: char| c.is_whitespace() || c.is_control()) {
+        return Err(node.error(Words(
+            "必须是接口路径，如 chat/completions",
+            "must be a path such as chat/completions",
+        )));
+    }
+    match similar(endpoint, ENDPOINTS.into_iter()) {
+        _ if ENDPOINTS.contains(&endpoint) => {}
+        None => node.warn(Words("未知的接口", "unknown endpoint")),
+        Some(meant) => node.warn(message!(
+            "未知的接口；是否应为 {meant}？",
+            "unknown endpoint; did you mean {meant}?"
+        )),
+    }
+    Ok(endpoint.to_owned())
 }
 
 /// The path without what stands before it in a URL.
-fn bare(text: &str) -> Result<String, Words> {
+fn bare(text: &str) -> &str {
     let path = text.trim_matches('/');
-    let path = path.strip_prefix("v1/").unwrap_or(path);
-    match path.is_empty() || path.contains(|c: char| c.is_whitespace() || c.is_control()) {
-        true => Err(Words(
-            "必须是接口路径，如 chat/completions",
-            "must be a path such as chat/completions",
-        )),
-        false => Ok(path.to_owned()),
-    }
+    path.strip_prefix("v1/").unwrap_or(path)
 }

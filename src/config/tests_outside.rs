@@ -120,7 +120,7 @@ fn a_token_file_may_hold_a_key_a_line() {
     for (content, wanted) in [
         ("sk-1\nsk 2", "token_file:2: 含有空格"),
         ("sk 1", "token_file: 含有空格"),
-        (&*long, "token_file: 无法读取 keys: 超过 64 KB (is over 64 KB)"),
+        (&*long, "token_file: 无法读取 keys: 超过 64 KB (cannot read keys: is over 64 KB)"),
     ] {
         let line = load(content).expect_err(content).to_string();
         assert!(line.contains(wanted) && !line.contains("sk"), "{line}");

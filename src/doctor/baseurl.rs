@@ -6,7 +6,7 @@ use super::examine::List;
 use super::record::Stage;
 use super::talk::{Examination, Step};
 use super::words::Code;
-use crate::config::BaseUrl;
+use crate::config::{BaseUrl, Secret};
 use crate::upstream::Provider;
 
 /// What follows `baseurl` in requests, and so must not be part of it.
@@ -25,17 +25,24 @@ impl Examination<'_> {
     pub fn read_configuration(&mut self) {
         let begun = self.record.begin(Stage::Config);
         let config = &self.provider.config;
-        let (token, base) = (config.keys.first(), &config.base);
+        let (keys, base) = (&config.keys, &config.base);
         self.record.see("base", base);
         self.record.see("host", &base.host);
         self.record.count("port", base.port.into());
         let endpoint = ENDPOINTS.iter().find(|endpoint| base.path.ends_with(*endpoint));
         let code = match () {
             () if endpoint.is_some() => Some(Code::BaseurlHasEndpoint),
-            () if token.is_some_and(|token| token.is_unexpanded()) => Some(Code::UnexpandedKey),
-            () if token.is_some_and(|token| token.is_quoted()) => Some(Code::QuotedKey),
+            () if keys.iter().any(Secret::is_unexpanded) => Some(Code::UnexpandedKey),
+            () if keys.iter().any(Secret::is_quoted) => Some(Code::QuotedKey),
             () => None,
         };
+        let is_odd = |key: &Secret| match code {
+            Some(Code::UnexpandedKey) => key.is_unexpanded(),
+            Some(Code::QuotedKey) => key.is_quoted(),
+            _ => false,
+        };
+        let odd = keys.iter().enumerate().filter(|(_, key)| keys.len() > 1 && is_odd(key));
+        odd.for_each(|(index, _)| self.record.blame_key(Stage::Config, index + 1));
         if let Some(endpoint) = endpoint {
             self.record.see("endpoint", endpoint);
             let path = base.path[..base.path.len() - endpoint.len()].to_owned();

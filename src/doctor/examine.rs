@@ -1,7 +1,7 @@
 //! The examination of one provider: what is asked next, and what the answer means.
 //!
 //! ```text
-//! configuration ─▶ Models ─▶ [Tls | V1] ─▶ with --spend: Chat ─▶ [Renamed] ─▶ Stream ─▶ Cancel
+//! configuration ─▶ Models ─▶ [Tls | V1] ─▶ [Key …] ─▶ with --spend: Chat ─▶ [Renamed] ─▶ Stream ─▶ Cancel
 //!                  name, way, TCP, TLS,
 //!                  HTTP, clock, key, list
 //! ```
@@ -27,7 +27,7 @@ use crate::upstream::{shown_target, Error};
 use crate::wire::parse_date;
 
 /// For another try in another way.
-const TRIAL_MAX: Duration = Duration::from_secs(2);
+pub const TRIAL_MAX: Duration = Duration::from_secs(2);
 /// Characters of a name or address of others that are shown.
 const SHOWN_CHARS_MAX: usize = 200;
 const NO_TIME: Duration = Duration::ZERO;
@@ -39,6 +39,7 @@ impl Examination<'_> {
     /// All of it. What was found is in the record.
     pub async fn run(mut self) {
         self.read_configuration();
+        self.choose_key();
         while let Some(request) = self.next_request() {
             let mut result = self.talk(request).await;
             let text = match (&mut result, self.step) {
@@ -46,20 +47,22 @@ impl Examination<'_> {
                 _ => Vec::new(),
             };
             let list = models::parse(text).await;
-            self.step = match (self.step, result) {
+            let next = match (self.step, result) {
                 (Step::Models, Ok(talk)) => self.judge_answer(&talk, list),
                 (Step::Models, Err(error)) => self.judge_silence(&error),
                 (Step::Tls, result) => self.judge_tls(verdict::speaks_tls(&result)),
                 (Step::V1, _) => self.judge_v1(list),
+                (Step::Key, result) => self.judge_next_key(result),
                 (_, result) => self.judge_chat(result),
             };
+            self.step = self.or_keys(next);
         }
         self.record.done.set(true);
     }
 
     /// What is asked next, if anything is, and time is left for it.
     fn next_request(&mut self) -> Option<Request> {
-        let begins = self.step == Step::Models || self.has_time();
+        let begins = self.step == Step::Models && self.key_results.is_empty() || self.has_time();
         if !begins || self.step == Step::Chat && !self.begins_to_chat() {
             return None;
         }
@@ -67,6 +70,7 @@ impl Examination<'_> {
             Step::Done => return None,
             Step::Models => QUERY_MAX,
             Step::Tls | Step::V1 => TRIAL_MAX,
+            Step::Key => return Some(self.next_key()),
             _ => return self.next_chat(),
         };
         let provider = self.meant.as_ref().unwrap_or(&self.provider).clone();
@@ -92,7 +96,7 @@ impl Examination<'_> {
     pub fn note(&self, stage: Stage, took: Duration, code: Option<Code>, text: &[u8]) {
         self.record.note(stage, took, code);
         if code.is_some() {
-            self.record.say(stage, text, &self.provider.config);
+            self.record.say(stage, text, self.configured());
         }
     }
 
@@ -100,7 +104,7 @@ impl Examination<'_> {
     #[inline(never)]
     pub fn after_list(&self) -> Step {
         let failed = |stage| self.record.status(stage) == Status::Fail;
-        let open = [Stage::Dns, Stage::Tcp, Stage::Tls, Stage::Http, Stage::Key];
+        let open = [Stage::Dns, Stage::Tcp, Stage::Tls, Stage::Http];
         if self.spend && !open.into_iter().any(failed) {
             Step::Chat
         } else {
@@ -148,10 +152,10 @@ impl Examination<'_> {
         if let Some(code) = verdict::of_key(status, self.has_key(), talk.is_page()) {
             // A key that is plainly wrong is refused for that.
             let known = self.record.code(Stage::Config);
-            let known = known.filter(|code| code.row().culprit == "key");
-            self.note(Stage::Key, NO_TIME, Some(known.unwrap_or(code)), &talk.text);
-            return Step::Done;
+            let known = known.filter(|code| code.row().culprit == "key" && self.has_one_key());
+            return self.refuse(known.unwrap_or(code), talk);
         }
+        self.judge_key(status, None, &[]);
         let code = match (status, list) {
             (200, Ok(list)) => {
                 let code = verdict::of_list(talk.took, is_compressed(&talk.text));
@@ -211,7 +215,8 @@ impl Examination<'_> {
     #[inline(never)]
     pub fn accept(&mut self, list: Vec<Listed>) {
         self.list = list;
-        if self.has_key() {
+        self.accept_key();
+        if self.has_key() && !self.record.has(Stage::Key) {
             self.record.note(Stage::Key, NO_TIME, None);
         }
         self.count();

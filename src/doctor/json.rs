@@ -129,6 +129,9 @@ fn provider(json: &mut Json, told: &Told, stages: usize) {
             Some(code) => {
                 json.member("code", code.row().name);
                 json.member("said", &finding.said);
+                if !finding.keys.is_empty() {
+                    json.member("keys", &finding.keys);
+                }
                 json.words(&told.record, *stage, code);
             }
         }

@@ -12,6 +12,7 @@ mod baseurl;
 mod certificate;
 mod examine;
 mod json;
+mod keys;
 mod progress;
 mod reading;
 mod record;

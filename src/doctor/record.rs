@@ -82,6 +82,8 @@ pub struct Finding {
     pub code: Option<Code>,
     /// What the provider or the system said itself, safe to be shown.
     pub said: String,
+    /// Whose key it is about, such as `#1, #3`; empty where there is one.
+    pub keys: String,
 }
 
 /// What is written down while a provider is examined.
@@ -103,7 +105,8 @@ impl Record {
     #[inline(never)]
     pub fn new() -> Rc<Record> {
         let (status, took) = (Status::Skipped, Duration::ZERO);
-        let skipped = Finding { status, took, code: None, said: String::new() };
+        let skipped =
+            Finding { status, took, code: None, said: String::new(), keys: String::new() };
         Rc::new(Record {
             stage: Cell::new(Stage::Config),
             done: Cell::new(false),
@@ -131,6 +134,14 @@ impl Record {
     #[inline(never)]
     pub fn say(&self, stage: Stage, text: &[u8], provider: &Provider) {
         self.findings.borrow_mut()[stage as usize].said = said(text, provider);
+    }
+
+    /// A stage tells of one of several keys.
+    #[inline(never)]
+    pub fn blame_key(&self, stage: Stage, number: usize) {
+        let keys = &mut self.findings.borrow_mut()[stage as usize].keys;
+        keys.push_str(if keys.is_empty() { "#" } else { ", #" });
+        keys.push_str(&number.to_string());
     }
 
     /// Whether a stage was reached.
@@ -192,7 +203,13 @@ impl Record {
             };
             Some(known.unwrap_or_default())
         };
-        code.row().texts(language).map(|text| fill(text, &value).unwrap_or_default())
+        let mut texts =
+            code.row().texts(language).map(|text| fill(text, &value).unwrap_or_default());
+        if !finding.keys.is_empty() {
+            texts[0].insert_str(0, ": ");
+            texts[0].insert_str(0, &finding.keys);
+        }
+        texts
     }
 }
 

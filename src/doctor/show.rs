@@ -18,9 +18,10 @@ const CELL_COLUMNS: usize = 9;
 const CELLS: [Stage; 7] =
     [Stage::Dns, Stage::Tcp, Stage::Tls, Stage::Http, Stage::Key, Stage::List, Stage::Models];
 /// What is told of a provider beside times, as far as it is known.
-const DETAILS: [Words; 4] = [
+const DETAILS: [Words; 5] = [
     Words("{base}", "{base}"),
     Words("{way}", "{way}"),
+    Words("密钥 {keys}", "keys {keys}"),
     Words("证书 {issuer} 剩 {days} 天", "{issuer}, {days} days left"),
     Words("时钟差 {clock_skew_seconds} 秒", "clock {clock_skew_seconds} s off"),
 ];

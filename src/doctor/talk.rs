@@ -37,6 +37,10 @@ pub struct Examination<'a> {
     pub list: Vec<Listed>,
     /// The model that chats.
     pub model: String,
+    /// What became of each key that was shown, in their order.
+    pub key_results: Vec<String>,
+    /// What is asked when all keys were shown.
+    pub behind_keys: Step,
     /// The limit of tokens has its other name.
     pub renamed: bool,
     /// When the last chat was begun.
@@ -56,6 +60,8 @@ pub enum Step {
     Tls,
     /// The same below `/v1`.
     V1,
+    /// The models once more, with another key.
+    Key,
     /// A chat of one token.
     Chat,
     /// The same with another name for its limit.
@@ -103,6 +109,8 @@ impl<'a> Examination<'a> {
             meant: None,
             list: Vec::new(),
             model: String::new(),
+            key_results: Vec::new(),
+            behind_keys: Step::Done,
             renamed: false,
             begun: Instant::now(),
             pool,

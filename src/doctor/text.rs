@@ -1,5 +1,7 @@
 //! Text of others, made safe for a terminal, and lines that fit it.
 
+use std::cmp::Reverse;
+
 use serde_json::Value;
 
 use crate::config::Provider;
@@ -62,19 +64,18 @@ pub fn is_error(body: &[u8]) -> bool {
     is_said("error") || refused || code && (is_said("msg") || is_said("message"))
 }
 
-/// A text without the provider's key in any form in which it may come back.
+/// A text without the provider's keys in any form in which they may come back.
 fn without_secrets(text: &str, provider: &Provider) -> String {
-    let mut text = text.to_owned();
+    let mut forms = Vec::new();
     for secret in provider.keys.iter().chain(&provider.base.credentials) {
         let whole = secret.expose();
         let password = whole.split_once(':').map_or("", |(_, password)| password);
-        for form in [whole, secret.unquoted(), password] {
-            if !form.is_empty() {
-                text = text.replace(form, "***");
-            }
-        }
+        forms.extend([whole, secret.unquoted(), password]);
     }
-    text
+    forms.retain(|form| !form.is_empty());
+    // One may be the beginning of another.
+    forms.sort_by_key(|form| Reverse(form.len()));
+    forms.iter().fold(text.to_owned(), |text, form| text.replace(form, "***"))
 }
 
 /// How many columns a text takes on a terminal: East Asian wide characters take two.
@@ -152,6 +153,9 @@ mod tests {
         }
         let long = format!(r#"{{"error":"{}sk-1234"}}"#, "x".repeat(158));
         assert!(!said(long.as_bytes(), &key).contains("sk"));
+        let keys = ["sk-1", "sk-12"].into_iter().map(Secret::new).collect();
+        let two = Provider { keys, ..Provider::default() };
+        assert_eq!(said(br#"{"error":"sk-12, sk-1"}"#, &two), "***, ***");
     }
 
     #[test]

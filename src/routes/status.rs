@@ -203,7 +203,8 @@ fn without_secrets(settings: &Settings, text: &str) -> String {
     let tokens = settings.tokens.iter().map(|token| &token.secret);
     let keys = settings.providers.iter().flat_map(|provider| &provider.config.keys);
     let secrets = tokens.chain(keys).map(|secret| secret.expose());
-    secrets
-        .filter(|secret| secret.len() >= SECRET_BYTES_MIN)
-        .fold(text.to_owned(), |text, secret| text.replace(secret, "…"))
+    let mut secrets: Vec<_> = secrets.filter(|text| text.len() >= SECRET_BYTES_MIN).collect();
+    // One may be the beginning of another.
+    secrets.sort_by_key(|text| std::cmp::Reverse(text.len()));
+    secrets.into_iter().fold(text.to_owned(), |text, secret| text.replace(secret, "…"))
 }

@@ -3,6 +3,7 @@
 
 mod answers;
 mod chats;
+mod keys;
 mod network;
 mod program;
 #[path = "../support/mod.rs"]

@@ -2,11 +2,10 @@
 
 use std::collections::HashMap;
 
-use super::lookup::Behind;
 use super::{elements, Alias, Name};
 use crate::config::node::{shorten, Node};
 use crate::config::similar::similar;
-use crate::config::{Config, ConfigError, Mistakes};
+use crate::config::{Config, ConfigError, Mistakes, MISTAKES_MAX};
 use crate::language::{Text, Words};
 use crate::{message, text};
 
@@ -26,27 +25,30 @@ pub(in crate::config) fn check(config: &Config, root: &Node<'_>) -> Result<(), C
     };
     let exact = config.aliases.iter().enumerate().filter(|(_, alias)| !alias.name.starred);
     let exact = exact.map(|(index, alias)| (&*alias.name.text, index)).collect();
-    let mut aliases = Aliases { config, exact, edges: Vec::new() };
+    let mut aliases = Aliases { config, exact, edges: Vec::new(), models: Vec::new() };
     let (mut mistakes, nodes) = (Mistakes::default(), node.entries()?);
+    let mut models = HashMap::new();
     for (alias, (_, node)) in config.aliases.iter().zip(&nodes) {
         aliases.check_name(alias, node);
-        let mut edges = Vec::new();
+        let (mut edges, mut own) = (Vec::new(), Vec::new());
         for (name, node) in targets(node)? {
             match aliases.target(alias, &name) {
-                Ok(to) => edges.extend(to.map(|to| (to, node))),
+                Ok(Some(to)) => edges.push((to, node)),
+                Ok(None) => {
+                    let new = nodes.len() + models.len();
+                    own.push(*models.entry(name).or_insert(new));
+                }
                 Err(reason) => mistakes.add(node.error(reason)),
             }
         }
         aliases.edges.push(edges);
+        aliases.models.push(own);
     }
     mistakes.none()?;
-    aliases.circles()?;
+    let inner_first = aliases.walk()?;
     let mut mistakes = Mistakes::default();
-    for (alias, (_, node)) in config.aliases.iter().zip(&nodes) {
-        if mistakes.is_full() {
-            break;
-        }
-        mistakes.note(aliases.count(alias).map_err(|reason| node.error(reason)));
+    for index in aliases.too_large(&inner_first) {
+        mistakes.add(nodes[index].1.error(too_many()));
     }
     mistakes.none()
 }
@@ -55,13 +57,15 @@ pub(super) fn too_many() -> Text {
     text!("总共不能超过 {TARGETS_MAX} 个目标", "leads to more than {TARGETS_MAX} targets")
 }
 
-/// All aliases of a file.
+/// All aliases of a file, by their place in it.
 struct Aliases<'a> {
     config: &'a Config,
     /// The places of those that are no patterns.
     exact: HashMap<&'a str, usize>,
     /// Of each alias: which others are its targets, and where that is said.
     edges: Vec<Vec<(usize, Node<'a>)>>,
+    /// Of each alias: its other targets, by numbers above those of aliases.
+    models: Vec<Vec<usize>>,
 }
 
 impl<'a> Aliases<'a> {
@@ -129,9 +133,14 @@ impl<'a> Aliases<'a> {
         }
     }
 
-    /// A walk of all aliases, without recursion: a chain may be as long as the file.
-    fn circles(&self) -> Result<(), ConfigError> {
-        let mut mistakes = Mistakes::default();
+    /// All aliases, those that are targets before those whose targets they are. Without recursion: a
+    /// chain may be as long as the file.
+    ///
+    /// # Errors
+    ///
+    /// Circles.
+    fn walk(&self) -> Result<Vec<usize>, ConfigError> {
+        let (mut mistakes, mut finished) = (Mistakes::default(), Vec::new());
         let (mut is_new, mut is_open) =
             (vec![true; self.edges.len()], vec![false; self.edges.len()]);
         for start in 0..self.edges.len() {
@@ -144,23 +153,25 @@ impl<'a> Aliases<'a> {
                 is_new[at] = false;
                 is_open[at] = true;
                 match edges.next() {
-                    _ if mistakes.is_full() => return mistakes.none(),
+                    _ if mistakes.is_full() => break,
                     Some((to, node)) if is_open[*to] => {
                         let names = path.iter().map(|(index, _)| *index);
                         let circle = self.circle(names.skip_while(|index| index != to).collect());
-                        mistakes
-                            .add(node.error(message!("别名成环: {circle}", "a circle: {circle}")));
+                        let reason = message!("别名成环: {circle}", "a circle: {circle}");
+                        mistakes.add(node.error(reason));
                     }
                     Some((to, _)) if is_new[*to] => path.push((*to, self.edges[*to].iter())),
                     Some(_) => {}
                     None => {
                         is_open[at] = false;
+                        finished.push(at);
                         path.pop();
                     }
                 }
             }
         }
-        mistakes.none()
+        mistakes.none()?;
+        Ok(finished)
     }
 
     fn circle(&self, mut members: Vec<usize>) -> String {
@@ -173,14 +184,31 @@ impl<'a> Aliases<'a> {
         names.join(" → ")
     }
 
-    fn count(&self, alias: &'a Alias) -> Result<(), Text> {
-        let mut behind = Behind::new(alias);
-        let find = |name: &str| self.exact.get(name).map(|index| &self.config.aliases[*index]);
-        behind.collect(find, |alias| alias.targets.iter().collect(), TARGETS_MAX);
-        match behind.aliases.len().max(behind.models.len()) > TARGETS_MAX {
-            true => Err(too_many()),
-            false => Ok(()),
+    /// The first that lead to too much. What is behind an alias is known when all of its targets are
+    /// counted, and never much: even a nest whose paths double at each step is counted at once.
+    fn too_large(&self, inner_first: &[usize]) -> Vec<usize> {
+        let count = self.edges.len();
+        let mut behind = vec![Vec::new(); count];
+        let mut found = Vec::new();
+        for at in inner_first {
+            let mut all = self.models[*at].clone();
+            for (to, _) in &self.edges[*at] {
+                all.push(*to);
+                all.extend(&behind[*to]);
+            }
+            all.sort_unstable();
+            all.dedup();
+            let aliases = all.partition_point(|target| *target < count);
+            if aliases.max(all.len() - aliases) > TARGETS_MAX {
+                found.push(*at);
+                if found.len() == MISTAKES_MAX {
+                    break;
+                }
+            }
+            behind[*at] = all;
         }
+        found.sort_unstable();
+        found
     }
 }
 

@@ -32,45 +32,39 @@ impl Config {
         alias: &'c Alias,
         order: impl FnMut(&'c Alias) -> Vec<&'c AliasTarget>,
     ) -> Vec<&'c Name> {
-        let mut behind = Behind::new(alias);
-        behind.collect(|name| self.alias(name), order, usize::MAX);
-        behind.models
+        let find = |name: &str| self.alias(name);
+        let mut models = Vec::new();
+        each_model(alias, find, order, |model| {
+            models.push(model);
+            true
+        });
+        models
     }
 }
 
-/// What stands behind an alias.
-pub(super) struct Behind<'c> {
-    /// The alias itself, and those that are targets.
-    pub(super) aliases: Vec<&'c Alias>,
-    pub(super) models: Vec<&'c Name>,
-}
-
-impl<'c> Behind<'c> {
-    pub(super) fn new(alias: &'c Alias) -> Self {
-        Self { aliases: vec![alias], models: Vec::new() }
-    }
-
-    /// Collects up to about `max` of each. No alias is entered twice: all that it leads to is there
-    /// already, so even a nest whose paths double at each step is walked once.
-    pub(super) fn collect(
-        &mut self,
-        find: impl Fn(&str) -> Option<&'c Alias>,
-        mut order: impl FnMut(&'c Alias) -> Vec<&'c AliasTarget>,
-        max: usize,
-    ) {
-        let mut waiting: Vec<_> = order(self.aliases[0]).into_iter().rev().collect();
-        while let Some(AliasTarget { model, .. }) = waiting.pop() {
-            match find(&model.text).filter(|_| !model.starred) {
-                Some(alias) if self.aliases.iter().all(|known| !ptr::eq(*known, alias)) => {
-                    self.aliases.push(alias);
-                    waiting.extend(order(alias).into_iter().rev());
+/// Visits the models behind an alias, each once, as long as `visit` wants more. No alias is met twice:
+/// all that it leads to was visited then.
+pub(in crate::config) fn each_model<'c>(
+    alias: &'c Alias,
+    find: impl Fn(&str) -> Option<&'c Alias>,
+    mut order: impl FnMut(&'c Alias) -> Vec<&'c AliasTarget>,
+    mut visit: impl FnMut(&'c Name) -> bool,
+) {
+    let (mut met, mut visited) = (vec![alias], Vec::new());
+    let mut waiting: Vec<_> = order(alias).into_iter().rev().collect();
+    while let Some(AliasTarget { model, .. }) = waiting.pop() {
+        match find(&model.text).filter(|_| !model.starred) {
+            Some(alias) if met.iter().all(|known| !ptr::eq(*known, alias)) => {
+                met.push(alias);
+                waiting.extend(order(alias).into_iter().rev());
+            }
+            None if !visited.contains(&model) => {
+                visited.push(model);
+                if !visit(model) {
+                    break;
                 }
-                None if !self.models.contains(&model) => self.models.push(model),
-                _ => {}
             }
-            if self.aliases.len().max(self.models.len()) > max {
-                break;
-            }
+            _ => {}
         }
     }
 }

@@ -8,6 +8,7 @@ use std::fmt;
 
 pub(super) use self::check::check;
 use self::check::{too_many, TARGETS_MAX};
+pub(super) use self::lookup::each_model;
 use super::keys::{self, Kind, Value, ALIAS_KEYS, TARGET_KEYS};
 use super::node::Node;
 use super::{ConfigError, Mistakes, RetryOn, TargetOrder};

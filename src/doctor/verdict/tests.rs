@@ -187,6 +187,7 @@ fn the_first_failure_is_to_blame_and_else_the_first_warning() {
             took: Duration::ZERO,
             code: Some(*code),
             said: String::new(),
+            keys: String::new(),
         };
         culprit(&codes.iter().map(finding).collect::<Vec<_>>())
     };

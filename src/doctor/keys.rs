@@ -1,0 +1,127 @@
+//! Several keys of one provider: each is shown to it in a list request of its own, and told by its number.
+//! The rest is examined with the first that is not refused.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use super::examine::TRIAL_MAX;
+use super::reading::Talk;
+use super::record::Stage;
+use super::talk::{Examination, Request, Step};
+use super::verdict;
+use super::words::{Code, Status};
+use crate::config::{self, Secret};
+use crate::routes::query;
+use crate::upstream::{Error, Provider};
+
+impl Examination<'_> {
+    /// The provider as the file has it, with all of its keys.
+    pub fn configured(&self) -> &config::Provider {
+        let config = &self.provider.config;
+        self.config.provider(&config.name).unwrap_or(config)
+    }
+
+    fn keys(&self) -> &[Secret] {
+        &self.configured().keys
+    }
+
+    /// Where there are several, begins with the first.
+    pub fn choose_key(&mut self) {
+        if self.keys().len() > 1 {
+            self.provider = self.with_key(0);
+        }
+    }
+
+    /// Whether no number is needed to tell which.
+    pub fn has_one_key(&self) -> bool {
+        self.keys().len() == 1
+    }
+
+    /// The key in use brought a list, perhaps at another address than before.
+    pub fn accept_key(&mut self) {
+        self.key_results.pop();
+        self.tell_key("✓".to_owned());
+    }
+
+    fn with_key(&self, index: usize) -> Rc<Provider> {
+        let mut config = self.provider.config.clone();
+        config.keys = vec![self.keys()[index].clone()];
+        Provider::new(config)
+    }
+
+    /// The key in use is refused: the next one, if there is one, is shown in its place.
+    pub fn refuse(&mut self, code: Code, talk: &Talk) -> Step {
+        self.judge_key(talk.status, Some(code), &talk.text);
+        let next = self.key_results.len();
+        if next < self.keys().len() {
+            self.provider = self.with_key(next);
+            return Step::Models;
+        }
+        Step::Done
+    }
+
+    /// What became of the key that was shown last.
+    pub fn judge_key(&mut self, status: u16, refused: Option<Code>, text: &[u8]) {
+        let number = self.key_results.len() + 1;
+        if let Some(code) = refused {
+            if self.record.status(Stage::Key) != Status::Fail {
+                self.note(Stage::Key, Duration::ZERO, Some(code), text);
+            }
+            if self.keys().len() > 1 {
+                self.record.blame_key(Stage::Key, number);
+            }
+        }
+        self.tell_key(match (status, refused) {
+            (200, None) => "✓".to_owned(),
+            (status, None) => format!("– {status}"),
+            (status, Some(_)) => format!("✗ {status}"),
+        });
+    }
+
+    fn tell_key(&mut self, result: String) {
+        self.key_results.push(result);
+        let count = self.keys().len();
+        if count > 1 {
+            let results = self.key_results.iter().map(|result| &**result);
+            let results = results.chain(std::iter::repeat("–")).take(count).enumerate();
+            let told: Vec<_> =
+                results.map(|(index, told)| format!("#{} {told}", index + 1)).collect();
+            self.record.see("keys", &told.join(" "));
+        }
+    }
+
+    /// What follows the list: the keys that were not shown yet come before `next`.
+    pub fn or_keys(&mut self, next: Step) -> Step {
+        let ends = matches!(next, Step::Done | Step::Chat);
+        let asks = matches!(self.step, Step::Models | Step::Tls | Step::V1);
+        let answers =
+            self.record.has(Stage::Http) && self.record.status(Stage::Http) != Status::Fail;
+        if !(ends && asks && answers && self.key_results.len() < self.keys().len()) {
+            return next;
+        }
+        self.behind_keys = next;
+        Step::Key
+    }
+
+    /// The list once more, with the next key.
+    pub fn next_key(&self) -> Request {
+        let provider = self.with_key(self.key_results.len());
+        let head = query::request_head(&provider);
+        Request { provider, head, body: Vec::new(), length: TRIAL_MAX, leaves: false }
+    }
+
+    /// Whether that one is refused, and what is asked next.
+    pub fn judge_next_key(&mut self, result: Result<Talk, Error>) -> Step {
+        match result {
+            Ok(talk) => {
+                let refused = verdict::of_key(talk.status, true, talk.is_page());
+                self.judge_key(talk.status, refused, &talk.text);
+            }
+            Err(_) => self.tell_key("–".to_owned()),
+        }
+        match self.key_results.len() < self.keys().len() {
+            true => Step::Key,
+            false => self.behind_keys,
+        }
+    }
+}
