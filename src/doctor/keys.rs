@@ -106,7 +106,7 @@ impl Examination<'_> {
     /// The list once more, with the next key.
     pub fn next_key(&self) -> Request {
         let provider = self.with_key(self.key_results.len());
-        let head = query::request_head(&provider);
+        let head = query::request_head(&provider, 0);
         Request { provider, head, body: Vec::new(), length: TRIAL_MAX, leaves: false }
     }
 
