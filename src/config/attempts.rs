@@ -1,6 +1,7 @@
 //! How many attempts a request may make. Pure.
 
-use super::alias::each_model;
+use std::collections::HashMap;
+
 use super::{Alias, Config, Provider};
 
 /// Attempts beside the first, when nothing says how many.
@@ -17,38 +18,18 @@ pub fn default_retries(keys: impl Iterator<Item = usize>) -> u8 {
 
 impl Config {
     /// Attempts for a model of this provider, the first included.
-    pub fn attempts_at(&self, provider: &Provider) -> u8 {
+    pub(super) fn attempts_at(&self, provider: &Provider) -> u8 {
         let keys = std::iter::once(provider.keys.len());
         1 + self.retries.unwrap_or_else(|| default_retries(keys))
     }
 
-    /// Attempts for an alias, the first included.
-    pub fn attempts_behind(&self, alias: &Alias) -> u8 {
-        self.attempts_behind_found(alias, |name| self.alias(name))
-    }
-
-    /// The same, with another way to find the alias of a name.
-    pub(super) fn attempts_behind_found<'c>(
-        &self,
-        alias: &'c Alias,
-        find: impl Fn(&str) -> Option<&'c Alias>,
-    ) -> u8 {
-        if let Some(retries) = alias.retries.or(self.retries) {
-            return 1 + retries;
-        }
-        let mut keys = Vec::new();
-        each_model(
-            alias,
-            find,
-            |alias| alias.targets.iter().collect(),
-            |model| {
-                let provider = self.split_model(&model.text).map(|(provider, _)| provider);
-                keys.extend(provider.map(|provider| provider.keys.len()));
-                // More makes no difference.
-                keys.len() <= RETRIES_DEFAULT_MAX
-            },
-        );
-        1 + default_retries(keys.into_iter())
+    /// Attempts for an alias, the first included; `exact` is [`Config::exact_aliases`].
+    pub(super) fn attempts_behind(&self, alias: &Alias, exact: &HashMap<&str, usize>) -> u8 {
+        // Further ones make no difference.
+        let models = self.models_behind(alias, exact, 1 + RETRIES_DEFAULT_MAX);
+        let providers = models.iter().filter_map(|model| self.split_model(&model.text));
+        let keys = providers.map(|(provider, _)| provider.keys.len());
+        1 + alias.retries.or(self.retries).unwrap_or_else(|| default_retries(keys))
     }
 }
 
@@ -85,8 +66,9 @@ mod tests {
                 "p*": ["four/*", "one/*"]}}}}"#
             );
             let config = Config::parse(&text, "f").unwrap_or_else(|error| panic!("{error}"));
+            let exact = config.exact_aliases();
             let providers = config.providers.iter().map(|provider| config.attempts_at(provider));
-            let aliases = config.aliases.iter().map(|alias| config.attempts_behind(alias));
+            let aliases = config.aliases.iter().map(|alias| config.attempts_behind(alias, &exact));
             providers.chain(aliases).collect::<Vec<_>>()
         };
         assert_eq!(attempts(""), [1, 3, 4, 4, 8, 4]);

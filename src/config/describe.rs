@@ -1,7 +1,5 @@
 //! What `--check` prints. It knows words and the tables of keys; secrets have nothing to show.
 
-use std::collections::HashMap;
-
 use super::keys::{self, Kind, Shown, Value, ALIAS_KEYS, KEYS};
 use super::value::one_line;
 use super::{Config, Provider};
@@ -50,13 +48,11 @@ impl Config {
 
     /// A line for each alias, with its attempts.
     pub(super) fn show_aliases(&self) -> String {
-        let exact = self.aliases.iter().filter(|alias| !alias.name.starred);
-        let exact: HashMap<_, _> = exact.map(|alias| (&*alias.name.text, alias)).collect();
+        let exact = self.exact_aliases();
         lines(self.aliases.iter().map(|alias| {
             let (name, rest) = (&alias.name, keys::show(ALIAS_KEYS, alias));
             let targets = alias.targets.show(&Kind::Targets);
-            let attempts =
-                attempts(self.attempts_behind_found(alias, |name| exact.get(name).copied()));
+            let attempts = attempts(self.attempts_behind(alias, &exact));
             format!("{name}: {targets}{rest}  {attempts}")
         }))
     }

@@ -31,11 +31,12 @@ fn a_target_a_list_and_an_object_are_aliases() {
         r#""one": "open/m", "two": ["listed/b/c", "${NAME}", "one"], "open": "other/fine",
         "mix-*": {"targets": [{"model": "open/x-*", "weight": 1000}, {"model": "one", "weight": 0}, "other/fine"],
             "order": "weights", "retries": 0, "retry_on": [429, "timeout", "too_long", 429, "too_long"]},
-        "*": {"targets": "other/*", "order": "round_robin", "retries": null}"#,
+        "*": {"targets": "other/*", "order": "round_robin", "retries": null},
+        "turns": {"targets": ["open/m", {"model": "open/n", "weight": 0}], "order": "round_robin"}"#,
     )
     .unwrap_or_else(|error| panic!("{error}"));
     assert_eq!(config.warnings, [""; 0]);
-    let [one, two, _, mix, all] = &config.aliases[..] else { panic!("{:?}", config.aliases) };
+    let [one, two, _, mix, all, _] = &config.aliases[..] else { panic!("{:?}", config.aliases) };
     assert_eq!((&one.name, &one.targets[0].model), (&name("one", false), &name("open/m", false)));
     assert_eq!((one.order, one.retries, one.targets[0].weight), (TargetOrder::InOrder, None, 1));
     assert_eq!(two.targets[1].model, name("open/env", false));

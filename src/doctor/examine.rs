@@ -39,7 +39,6 @@ impl Examination<'_> {
     /// All of it. What was found is in the record.
     pub async fn run(mut self) {
         self.read_configuration();
-        self.choose_key();
         while let Some(request) = self.next_request() {
             let mut result = self.talk(request).await;
             let text = match (&mut result, self.step) {
@@ -74,7 +73,7 @@ impl Examination<'_> {
             _ => return self.next_chat(),
         };
         let provider = self.meant.as_ref().unwrap_or(&self.provider).clone();
-        let head = query::request_head(&provider, 0);
+        let head = query::request_head(&provider, self.key);
         Some(Request { provider, head, body: Vec::new(), length, leaves: false })
     }
 
@@ -96,7 +95,7 @@ impl Examination<'_> {
     pub fn note(&self, stage: Stage, took: Duration, code: Option<Code>, text: &[u8]) {
         self.record.note(stage, took, code);
         if code.is_some() {
-            self.record.say(stage, text, self.configured());
+            self.record.say(stage, text, &self.provider.config);
         }
     }
 

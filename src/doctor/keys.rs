@@ -1,7 +1,6 @@
 //! Several keys of one provider: each is shown to it in a list request of its own, and told by its number.
 //! The rest is examined with the first that is not refused.
 
-use std::rc::Rc;
 use std::time::Duration;
 
 use super::examine::TRIAL_MAX;
@@ -10,31 +9,17 @@ use super::record::Stage;
 use super::talk::{Examination, Request, Step};
 use super::verdict;
 use super::words::{Code, Status};
-use crate::config::{self, Secret};
 use crate::routes::query;
-use crate::upstream::{Error, Provider};
+use crate::upstream::Error;
 
 impl Examination<'_> {
-    /// The provider as the file has it, with all of its keys.
-    pub fn configured(&self) -> &config::Provider {
-        let config = &self.provider.config;
-        self.config.provider(&config.name).unwrap_or(config)
-    }
-
-    fn keys(&self) -> &[Secret] {
-        &self.configured().keys
-    }
-
-    /// Where there are several, begins with the first.
-    pub fn choose_key(&mut self) {
-        if self.keys().len() > 1 {
-            self.provider = self.with_key(0);
-        }
+    fn keys(&self) -> usize {
+        self.provider.config.keys.len()
     }
 
     /// Whether no number is needed to tell which.
     pub fn has_one_key(&self) -> bool {
-        self.keys().len() == 1
+        self.keys() == 1
     }
 
     /// The key in use brought a list, perhaps at another address than before.
@@ -43,21 +28,15 @@ impl Examination<'_> {
         self.tell_key("✓".to_owned());
     }
 
-    fn with_key(&self, index: usize) -> Rc<Provider> {
-        let mut config = self.provider.config.clone();
-        config.keys = vec![self.keys()[index].clone()];
-        Provider::new(config)
-    }
-
     /// The key in use is refused: the next one, if there is one, is shown in its place.
     pub fn refuse(&mut self, code: Code, talk: &Talk) -> Step {
         self.judge_key(talk.status, Some(code), &talk.text);
         let next = self.key_results.len();
-        if next < self.keys().len() {
-            self.provider = self.with_key(next);
-            return Step::Models;
+        if next >= self.keys() {
+            return Step::Done;
         }
-        Step::Done
+        self.key = next;
+        Step::Models
     }
 
     /// What became of the key that was shown last.
@@ -67,7 +46,7 @@ impl Examination<'_> {
             if self.record.status(Stage::Key) != Status::Fail {
                 self.note(Stage::Key, Duration::ZERO, Some(code), text);
             }
-            if self.keys().len() > 1 {
+            if self.keys() > 1 {
                 self.record.blame_key(Stage::Key, number);
             }
         }
@@ -80,7 +59,7 @@ impl Examination<'_> {
 
     fn tell_key(&mut self, result: String) {
         self.key_results.push(result);
-        let count = self.keys().len();
+        let count = self.keys();
         if count > 1 {
             let results = self.key_results.iter().map(|result| &**result);
             let results = results.chain(std::iter::repeat("–")).take(count).enumerate();
@@ -96,7 +75,7 @@ impl Examination<'_> {
         let asks = matches!(self.step, Step::Models | Step::Tls | Step::V1);
         let answers =
             self.record.has(Stage::Http) && self.record.status(Stage::Http) != Status::Fail;
-        if !(ends && asks && answers && self.key_results.len() < self.keys().len()) {
+        if !(ends && asks && answers && self.key_results.len() < self.keys()) {
             return next;
         }
         self.behind_keys = next;
@@ -105,8 +84,8 @@ impl Examination<'_> {
 
     /// The list once more, with the next key.
     pub fn next_key(&self) -> Request {
-        let provider = self.with_key(self.key_results.len());
-        let head = query::request_head(&provider, 0);
+        let provider = self.provider.clone();
+        let head = query::request_head(&provider, self.key_results.len());
         Request { provider, head, body: Vec::new(), length: TRIAL_MAX, leaves: false }
     }
 
@@ -119,7 +98,7 @@ impl Examination<'_> {
             }
             Err(_) => self.tell_key("–".to_owned()),
         }
-        match self.key_results.len() < self.keys().len() {
+        match self.key_results.len() < self.keys() {
             true => Step::Key,
             false => self.behind_keys,
         }

@@ -88,7 +88,7 @@ impl Examination<'_> {
             id: "ai-proxy-doctor",
         };
         let provider = self.provider.clone();
-        let head = provider.head(&call, Framing::Length(body.len() as u64), 0);
+        let head = provider.head(&call, Framing::Length(body.len() as u64), self.key);
         let leaves = stage == Stage::Cancel;
         Some(Request { provider, head, body: body.into_bytes(), length: CHAT_MAX, leaves })
     }

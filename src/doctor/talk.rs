@@ -37,6 +37,8 @@ pub struct Examination<'a> {
     pub list: Vec<Listed>,
     /// The model that chats.
     pub model: String,
+    /// The key in use, by its place.
+    pub key: usize,
     /// What became of each key that was shown, in their order.
     pub key_results: Vec<String>,
     /// What is asked when all keys were shown.
@@ -109,6 +111,7 @@ impl<'a> Examination<'a> {
             meant: None,
             list: Vec::new(),
             model: String::new(),
+            key: 0,
             key_results: Vec::new(),
             behind_keys: Step::Done,
             renamed: false,

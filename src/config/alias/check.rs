@@ -23,8 +23,7 @@ pub(in crate::config) fn check(config: &Config, root: &Node<'_>) -> Result<(), C
     let Some(node) = entry(root, "aliases")?.filter(|node| !node.is_null()) else {
         return Ok(());
     };
-    let exact = config.aliases.iter().enumerate().filter(|(_, alias)| !alias.name.starred);
-    let exact = exact.map(|(index, alias)| (&*alias.name.text, index)).collect();
+    let exact = config.exact_aliases();
     let mut aliases = Aliases { config, exact, edges: Vec::new(), models: Vec::new() };
     let (mut mistakes, nodes) = (Mistakes::default(), node.entries()?);
     let mut models = HashMap::new();

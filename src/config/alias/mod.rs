@@ -8,7 +8,6 @@ use std::fmt;
 
 pub(super) use self::check::check;
 use self::check::{too_many, TARGETS_MAX};
-pub(super) use self::lookup::each_model;
 use super::keys::{self, Kind, Value, ALIAS_KEYS, TARGET_KEYS};
 use super::node::Node;
 use super::{ConfigError, Mistakes, RetryOn, TargetOrder};
@@ -125,12 +124,18 @@ impl Alias {
         } else {
             alias.targets = Value::read(node, &Kind::Targets)?;
         }
-        let by_weight = alias.order == TargetOrder::Weights;
-        if by_weight && alias.targets.iter().all(|target| target.weight == 0) {
+        let order = alias.order;
+        let mut weights = alias.targets.iter().map(|target| target.weight);
+        if order == TargetOrder::Weights && weights.clone().all(|weight| weight == 0) {
             let reason = Words("权重不能全部为 0", "not all weights may be 0");
             return Err(node.part("targets").error(reason));
         }
-        if !by_weight && alias.targets.iter().any(|target| target.weight != 1) {
+        let counts = |weight| match order {
+            TargetOrder::Weights => true,
+            TargetOrder::RoundRobin => weight <= 1,
+            TargetOrder::InOrder => weight == 1,
+        };
+        if !weights.all(counts) {
             node.part("targets").warn(Words(
                 "权重只在 order 为 weights 时有效",
                 "weights count only where order is weights",
