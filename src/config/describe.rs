@@ -101,6 +101,17 @@ mod tests {
     }
 
     #[test]
+    fn what_is_not_given_is_not_told() {
+        let text = r#"{"providers": ["p|http://h/v1|k"], "tokens": ["me|t"]}"#;
+        let config = Config::parse(text, "config.json").expect("valid");
+        let shown = Language::English.speak(|| config.describe("config.json"));
+        let expected = "configuration: config.json\nlisten: http://localhost:8080\n\
+            log_level: WARNING\nproviders: 1\n  p: http://h/v1  key: set  models: asked for at the start\n\
+            tokens: 1\n  me\nsupported_models: all models pass\nlimits and time-outs:\n  language: ";
+        assert!(shown.starts_with(expected), "{shown}");
+    }
+
+    #[test]
     fn keys_have_their_number_and_routes_their_attempts() {
         let text = r#"{"providers": [
                 {"provider": "groq", "baseurl": "http://h", "token": ["sk-1", "sk-2", "sk-3"]},
