@@ -113,8 +113,9 @@ impl<'t> Early<'t> {
         let relayed = match response {
             Err(error) => Err(error),
             Ok(mut answer) => {
-                answer.head().relayed = Vec::new();
-                match (answer.head().status, answer) {
+                let (status, relayed) = answer.head();
+                *relayed = Vec::new();
+                match (status, answer) {
                     (200..300, Answer::Open(response, begun)) => {
                         self.success(*response, begun, connection, entry).await
                     }

@@ -68,11 +68,11 @@ pub enum Answer {
 }
 
 impl Answer {
-    /// Its head.
-    pub fn head(&mut self) -> &mut ResponseHead {
+    /// Its status, and the lines of its head for the client.
+    pub fn head(&mut self) -> (u16, &mut Vec<u8>) {
         match self {
-            Answer::Open(response, _) => &mut response.head,
-            Answer::Whole(whole) => &mut whole.head,
+            Answer::Open(response, _) => (response.head.status, &mut response.head.relayed),
+            Answer::Whole(whole) => (whole.status, &mut whole.relayed),
         }
     }
 

@@ -9,7 +9,7 @@ use crate::downstream::Connection;
 use crate::report::{Entry, Error, Outcome};
 use crate::runtime::Share;
 use crate::upstream::UpstreamResponse;
-use crate::wire::{Framing, Reply, ReplyBody, ResponseHead};
+use crate::wire::{Framing, Reply, ReplyBody};
 
 /// A whole body up to this goes out in one write with its head.
 const JOINED_BYTES_MAX: usize = 64 * 1024;
@@ -151,8 +151,12 @@ fn join(head: &mut Vec<u8>, rest: &mut ReplyBody) {
 
 /// A provider's response of which nothing is missing.
 pub struct WholeAnswer {
-    /// Its head.
-    pub head: ResponseHead,
+    /// Its status.
+    pub status: u16,
+    /// How its body was framed.
+    pub framing: Framing,
+    /// Its status line and its field lines for the client.
+    pub relayed: Vec<u8>,
     /// How many chunks it came in.
     pub chunks: u64,
     /// Its body, without framing.
@@ -165,18 +169,17 @@ impl WholeAnswer {
     /// Of one whose body was read to its end. Its connection is returned: an exchange that waits for one
     /// need not wait for this client.
     pub fn of(mut response: UpstreamResponse, body: Vec<u8>, share: Share) -> WholeAnswer {
+        let (status, framing) = (response.head.status, response.head.framing);
         let chunks = response.decoder.chunks();
         let relayed = std::mem::take(&mut response.head.relayed);
-        let head = ResponseHead { relayed, location: None, ..response.head };
         response.finish();
-        WholeAnswer { head, chunks, body, share }
+        WholeAnswer { status, framing, relayed, chunks, body, share }
     }
 }
 
 /// A provider's whole response.
 pub(super) fn whole(answer: WholeAnswer, connection: &Connection, entry: &mut Entry) -> Response {
-    let WholeAnswer { head: ResponseHead { status, framing, relayed: mut head, .. }, .. } = answer;
-    let WholeAnswer { chunks, body, share, .. } = answer;
+    let WholeAnswer { status, framing, relayed: mut head, chunks, body, share } = answer;
     entry.status = status;
     entry.chunks = chunks;
     entry.bytes = body.len() as u64;

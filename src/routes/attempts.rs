@@ -16,6 +16,7 @@ use crate::routing::{Attempts, Choice, Happened, Plan, Target, ERROR_BYTES_MAX};
 use crate::runtime::{label, unix_time, Share, Timer, Wait};
 use crate::state::State;
 use crate::upstream::{self, exchange, Message, Timings, Trouble, UpstreamResponse};
+use crate::wire::push_field;
 
 /// The longest wait for the body of an error that tells whose fault it is.
 const LOOK_MAX: Duration = Duration::from_secs(1);
@@ -214,6 +215,9 @@ impl<'r> Run<'r> {
             }
         }
         let Heard { mut response, body, whole, share, .. } = heard;
+        if !response.head.has_request_id {
+            push_field(&mut response.head.relayed, "x-request-id", self.id.as_bytes());
+        }
         let answer = if whole {
             Answer::Whole(Box::new(WholeAnswer::of(response, body, share)))
         } else {

@@ -36,11 +36,10 @@ pub async fn respond(
 ) -> Result<Response, Error> {
     let settings = state.settings();
     let token = admit(&settings, &head, entry)?;
-    let (read, body, share) = read(state, &settings, &mut head, connection).await?;
-    let Read { request, conversation } = read;
+    let (request, body, share) = read(state, &settings, &mut head, connection).await?;
     let client =
         (row.endpoint == Endpoint::Responses).then(|| state.stored.client(token.secret.expose()));
-    let conversation = conversation_of(&settings, token, &head, conversation);
+    let conversation = conversation_of(&settings, token, &head, request.conversation);
     let lists = |provider: &Provider, model: &str| models::lists(state, provider, model);
     let names = names(&settings, row.suffix, conversation, &lists);
     let route = match client {
@@ -75,22 +74,7 @@ pub async fn respond(
     send(state, &way, Request::Draft(draft), connection, &terms, entry).await
 }
 
-/// What was read of a body.
-struct Read {
-    request: ChatRequest,
-    /// What names the conversation, where somebody wants to know.
-    conversation: Option<u64>,
-}
-
-impl Read {
-    fn parse(body: &[u8], by_conversation: bool) -> Result<Read, Text> {
-        let request = ChatRequest::parse(body)?;
-        let conversation = if by_conversation { of_body(body) } else { None };
-        Ok(Read { request, conversation })
-    }
-}
-
-type Parsed = (Read, Vec<u8>, Share);
+type Parsed = (ChatRequest, Vec<u8>, Share);
 
 /// Reads the body, decoded if it has to be.
 async fn read(
@@ -115,8 +99,8 @@ async fn parse(
     connection: &mut Connection,
 ) -> Result<Parsed, Error> {
     if body.len() <= IN_PLACE_BYTES_MAX {
-        let read = Read::parse(&body, by_conversation).map_err(Error::BadRequest)?;
-        return Ok((read, body, share));
+        let request = parse_one(&body, by_conversation).map_err(Error::BadRequest)?;
+        return Ok((request, body, share));
     }
     let (sender, receiver) = bounded(1);
     let parsers = state.parsers.clone();
@@ -127,17 +111,25 @@ async fn parse(
         }
         let body = Arc::new(body);
         let theirs = body.clone();
-        let read = match offload(move || Read::parse(&theirs, by_conversation)).await {
-            Ok(read) => read,
+        let request = match offload(move || parse_one(&theirs, by_conversation)).await {
+            Ok(request) => request,
             // The system has no thread to give: it is read here, though it holds up the event loop.
-            Err(_) => Read::parse(&body, by_conversation),
+            Err(_) => parse_one(&body, by_conversation),
         };
-        let _ = sender.try_send((read, Arc::unwrap_or_clone(body), share));
+        let _ = sender.try_send((request, Arc::unwrap_or_clone(body), share));
     });
     let parsed = connection.unless_gone(receiver.recv()).await?;
     // The task ends without a result only when the program does.
-    let (read, body, share) = parsed.map_err(|_| downstream::Error::Gone)?;
-    Ok((read.map_err(Error::BadRequest)?, body, share))
+    let (request, body, share) = parsed.map_err(|_| downstream::Error::Gone)?;
+    Ok((request.map_err(Error::BadRequest)?, body, share))
+}
+
+fn parse_one(body: &[u8], by_conversation: bool) -> Result<ChatRequest, Text> {
+    let mut request = ChatRequest::parse(body)?;
+    if by_conversation {
+        request.conversation = of_body(body);
+    }
+    Ok(request)
 }
 
 #[cfg(test)]

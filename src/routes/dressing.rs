@@ -7,7 +7,7 @@ use crate::report::{model_value, Entry, Error};
 use crate::routing::{Attempts, Choice, Plan};
 use crate::state::State;
 use crate::upstream::{self, Trouble};
-use crate::wire::{fields, push_field, remove_field, ResponseHead, NAMED_MODEL};
+use crate::wire::{fields, push_field, remove_field, NAMED_MODEL};
 
 /// What was asked, and what came of it.
 const ATTEMPTS: &str = "x-ai-proxy-attempts";
@@ -67,16 +67,12 @@ pub fn error(plan: &Plan, failed: Vec<(usize, upstream::Error)>) -> Error {
 
 /// Writes into a provider's head what the client needs to know of the attempts.
 pub fn dress(
-    head: &mut ResponseHead,
+    (status, relayed): (u16, &mut Vec<u8>),
     plan: &Plan,
     attempts: &Attempts<'_>,
     now: Instant,
     entry: &Entry,
 ) {
-    let relayed = &mut head.relayed;
-    if !head.has_request_id {
-        push_field(relayed, "x-request-id", entry.id.as_bytes());
-    }
     if plan.is_alias {
         remove_field(relayed, NAMED_MODEL);
         push_field(relayed, NAMED_MODEL, model_value(&entry.model).as_bytes());
@@ -85,7 +81,7 @@ pub fn dress(
         remove_field(relayed, ATTEMPTS);
         push_field(relayed, ATTEMPTS, attempts.trail().as_bytes());
     }
-    if plan.keeps_state() && matches!(head.status, 429 | 503 | 529) {
+    if plan.keeps_state() && matches!(status, 429 | 503 | 529) {
         let (recovery, hopeless) = attempts.recovery(now);
         if let Some(recovery) = recovery {
             state_recovery(relayed, recovery);

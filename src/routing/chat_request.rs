@@ -35,6 +35,8 @@ pub struct ChatRequest {
     /// Whether there is also a string whose key differs from `model` in case only: Go's JSON, which
     /// many providers read with, takes `Model` for `model`.
     pub ambiguous: bool,
+    /// What names its conversation, where somebody wants to know.
+    pub conversation: Option<u64>,
     /// Where the model's JSON string lies in the body, quotes included; empty without a model.
     place: Range<usize>,
 }

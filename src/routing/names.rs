@@ -66,7 +66,7 @@ impl<'s> Names<'s, '_> {
             };
         };
         self.refuse_ambiguous(provider, ambiguous)?;
-        if !self.is_served(provider, bare) {
+        if bare.is_empty() || !self.config.allows(model) || !is_listed(provider, bare) {
             return Err(Refusal::NoSuchModel);
         }
         self.refuse_endpoint(provider)?;
@@ -107,19 +107,17 @@ impl<'s> Names<'s, '_> {
 
     /// Whether a model may be asked for: it passes the filters, and is on the list if there is one.
     pub fn is_served(&self, provider: &Provider, bare: &str) -> bool {
-        let (filters, listed) = (&self.config.supported_models, &provider.config.model_list);
-        let passes = filters.is_empty() || {
-            let id = format!("{}/{bare}", provider.name());
-            filters.iter().any(|filter| filter.is_match(&id))
-        };
-        !bare.is_empty() && passes && (listed.is_empty() || listed.iter().any(|m| m == bare))
+        !bare.is_empty()
+            && is_listed(provider, bare)
+            && self.config.allows(&format!("{}/{bare}", provider.name()))
     }
 
     /// The provider must not read another model than the one that was checked.
+    #[inline]
     pub fn refuse_ambiguous(&self, provider: &Provider, ambiguous: bool) -> Result<(), Refusal> {
         let is_checked =
-            !(provider.config.model_list.is_empty() && self.config.supported_models.is_empty());
-        if ambiguous && is_checked {
+            || !(provider.config.model_list.is_empty() && self.config.supported_models.is_empty());
+        if ambiguous && is_checked() {
             let reason =
                 Words("除model外还有仅大小写不同的键", "a key differs from `model` in case only");
             return Err(Refusal::BadRequest(reason.into()));
@@ -134,6 +132,7 @@ impl<'s> Names<'s, '_> {
 
     /// # Errors
     /// The provider does not offer the endpoint.
+    #[inline]
     pub fn refuse_endpoint(&self, provider: &Provider) -> Result<(), Refusal> {
         if self.offers(provider) {
             return Ok(());
@@ -249,6 +248,12 @@ impl<'s> Names<'s, '_> {
         let listing = known.into_iter().filter(|(_, lists)| *lists == Lists::Yes);
         only(model, &listing.map(|(provider, _)| provider).collect::<Vec<_>>())
     }
+}
+
+/// Whether a provider has a model, as far as the file says.
+fn is_listed(provider: &Provider, bare: &str) -> bool {
+    let listed = &provider.config.model_list;
+    listed.is_empty() || listed.iter().any(|model| model == bare)
 }
 
 fn only<'s>(model: &str, found: &[&'s Rc<Provider>]) -> Result<&'s Rc<Provider>, Refusal> {
