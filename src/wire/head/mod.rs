@@ -167,33 +167,46 @@ impl<'b> Control<'b> {
     fn read(fields: &[Header<'b>]) -> Result<Control<'b>, HeadError> {
         let mut control = Control::default();
         for field in fields {
-            if field.name.eq_ignore_ascii_case("content-length") {
-                for value in field.value.split(|byte| *byte == b',') {
-                    control.add_length(trim(value))?;
-                }
-            } else if field.name.eq_ignore_ascii_case("transfer-encoding") {
-                for coding in list(field.value) {
-                    control.codings += 1;
-                    control.chunked = coding.eq_ignore_ascii_case(b"chunked");
-                }
-                if control.codings == 0 {
-                    return Err(HeadError::Coding);
-                }
-            } else if field.name.eq_ignore_ascii_case("connection") {
-                for option in list(field.value) {
-                    if option.eq_ignore_ascii_case(b"close") {
-                        control.close = true;
-                    } else if option.eq_ignore_ascii_case(b"keep-alive") {
-                        control.keep_alive = true;
-                    } else if control.named.len() < NAMED_MAX {
-                        control.named.push(option);
-                    } else {
-                        return Err(HeadError::TooLarge);
+            let is = |name: &str| field.name.eq_ignore_ascii_case(name);
+            // Most fields are told apart by their length alone.
+            match field.name.len() {
+                14 if is("content-length") => {
+                    for value in field.value.split(|byte| *byte == b',') {
+                        control.add_length(trim(value))?;
                     }
                 }
+                17 if is("transfer-encoding") => control.add_codings(field.value)?,
+                10 if is("connection") => control.add_options(field.value)?,
+                _ => {}
             }
         }
         Ok(control)
+    }
+
+    fn add_codings(&mut self, value: &[u8]) -> Result<(), HeadError> {
+        for coding in list(value) {
+            self.codings += 1;
+            self.chunked = coding.eq_ignore_ascii_case(b"chunked");
+        }
+        match self.codings {
+            0 => Err(HeadError::Coding),
+            _ => Ok(()),
+        }
+    }
+
+    fn add_options(&mut self, value: &'b [u8]) -> Result<(), HeadError> {
+        for option in list(value) {
+            if option.eq_ignore_ascii_case(b"close") {
+                self.close = true;
+            } else if option.eq_ignore_ascii_case(b"keep-alive") {
+                self.keep_alive = true;
+            } else if self.named.len() < NAMED_MAX {
+                self.named.push(option);
+            } else {
+                return Err(HeadError::TooLarge);
+            }
+        }
+        Ok(())
     }
 
     fn add_length(&mut self, value: &[u8]) -> Result<(), HeadError> {
