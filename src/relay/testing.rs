@@ -113,7 +113,9 @@ impl Bench {
         Box::pin(async move {
             let terms = self.terms();
             let result =
-                match relay(response, Vec::new(), &mut connection, &terms, &mut entry).await {
+                match relay::<false>(response, Vec::new(), &mut connection, &terms, &mut entry)
+                    .await
+                {
                     Ok(response) => Ok(response.send(&mut connection, &mut entry).await),
                     Err(error) => Err(error),
                 };

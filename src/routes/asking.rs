@@ -231,5 +231,5 @@ pub async fn ask(
     if !response.head.has_request_id {
         push_field(&mut response.head.relayed, "x-request-id", entry.id.as_bytes());
     }
-    relay(response, Vec::new(), connection, terms, entry).await
+    relay::<false>(response, Vec::new(), connection, terms, entry).await
 }

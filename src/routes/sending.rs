@@ -46,9 +46,13 @@ pub async fn send(
             return Box::pin(send_by(state, plan, way, request, connection, terms, entry)).await;
         }
     };
-    let message = match request {
-        Request::Draft(mut draft) => draft.message(provider, key, None, &entry.id)?,
-        Request::Once(write, _) => write(provider, key, None, connection, entry)?,
+    // In a block of its own: nothing of the request is kept but the message.
+    let message = {
+        let mut request = request;
+        match request {
+            Request::Draft(ref mut draft) => draft.message(provider, key, None, &entry.id)?,
+            Request::Once(write, _) => write(provider, key, None, connection, entry)?,
+        }
     };
     connection.release_head();
     terms.watch.set(way.creator.map(|client| stored::watch(state, client, provider, key)));

@@ -33,8 +33,13 @@ fn open(bench: &Bench, framing: &str) -> Open {
     let (response, provider) = bench.response(&format!("{HEAD}{framing}"));
     let (mut connection, client) = bench.client(1);
     let (terms, mut entry) = (bench.terms(), bench.entry(&connection));
-    let relayed =
-        bench.providers.finish(relay(response, Vec::new(), &mut connection, &terms, &mut entry));
+    let relayed = bench.providers.finish(relay::<false>(
+        response,
+        Vec::new(),
+        &mut connection,
+        &terms,
+        &mut entry,
+    ));
     let Ok(Response::Stream(stream)) = relayed else { panic!() };
     (stream, connection, entry, client, provider)
 }
