@@ -292,3 +292,6 @@ impl<'p> Attempts<'p> {
         Some((target, key, wait))
     }
 }
+
+#[cfg(test)]
+mod tests;

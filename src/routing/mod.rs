@@ -100,3 +100,6 @@ pub fn start_of_long(model: &str) -> Option<String> {
     let is_long = model.len() > MODEL_BYTES_MAX;
     is_long.then(|| model.chars().take(MODEL_CHARS_SHOWN).chain(['…']).collect())
 }
+
+#[cfg(test)]
+mod tests_support;

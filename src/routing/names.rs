@@ -276,3 +276,6 @@ struct Found {
     /// Why the first target that was left out was.
     refusal: Option<Refusal>,
 }
+
+#[cfg(test)]
+mod tests;

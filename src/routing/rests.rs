@@ -206,3 +206,6 @@ pub fn keep_rate_limits(rests: &Rests) {
     models.retain(|of_model| of_model.rate.until.is_some());
     models.iter_mut().for_each(|of_model| of_model.denied = Rest::default());
 }
+
+#[cfg(test)]
+mod tests;
