@@ -111,10 +111,8 @@ impl Happened {
             Err(Failure::Timeout) if retry_on.timeout => Class::Refused,
             Err(Failure::Timeout | Failure::Ours) => Class::Final,
         };
-        let is_added = |status| {
-            let is_timeout = matches!(status, 408 | 504 | 524) && retry_on.timeout;
-            is_timeout || retry_on.statuses.contains(&status)
-        };
+        let is_added =
+            |status| self.is_timeout() && retry_on.timeout || retry_on.statuses.contains(&status);
         let added_code = self.said.code.as_ref().filter(|code| retry_on.codes.contains(code));
         match (class, self.result) {
             (Class::Final | Class::Unclear, Ok(status)) if is_added(status) => Class::Refused,
@@ -134,6 +132,11 @@ impl Happened {
             500 | 502 | 520 => Class::Unclear,
             _ => Class::Final,
         }
+    }
+
+    /// Whether it is an answer that tells of a time-out.
+    pub fn is_timeout(&self) -> bool {
+        matches!(self.result, Ok(408 | 504 | 524))
     }
 
     /// Whether it is an answer after which waiting helps.

@@ -8,12 +8,15 @@ use crate::routing::rests::{self, Standing};
 
 impl Attempts<'_> {
     /// Whether the answer of the last attempt is a better one for the client than the one that was kept
-    /// before: waiting helps after an overload, and else the last one counts.
+    /// before: what is the request's fault is final, waiting helps after an overload, and else the last one
+    /// counts.
     pub fn keeps_last(&self, kept_is_overload: bool) -> bool {
         self.made.last().is_some_and(|last| {
-            let is_answer = matches!(last.class, Class::Success | Class::Final);
+            // A time-out ends the attempts, too, and is nobody's fault.
+            let is_final =
+                matches!(last.class, Class::Success | Class::Final) && !last.happened.is_timeout();
             last.happened.result.is_ok()
-                && (is_answer || last.happened.is_overload() || !kept_is_overload)
+                && (is_final || last.happened.is_overload() || !kept_is_overload)
         })
     }
 

@@ -542,6 +542,10 @@ fn the_client_gets_the_answer_that_says_most() {
         (&["429", "dns", "closed"], Some(0)),
         (&["429", "closed", "timeout"], Some(0)),
         (&["429", "busy"], Some(0)),
+        // A time-out is nobody's fault, whoever tells of it.
+        (&["429", "504"], Some(0)),
+        (&["503", "500", "408"], Some(0)),
+        (&["529", "524"], Some(0)),
         (&["500", "504"], Some(1)),
         (&["504"], Some(0)),
         // Else the last real answer.
