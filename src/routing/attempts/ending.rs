@@ -26,7 +26,8 @@ impl Attempts<'_> {
     }
 
     /// After how long the first of all keys and targets recovers, at least a second, as far as that is
-    /// known; and whether it is no use to wait, since the quota of all is used up.
+    /// known; and whether it is no use to wait, since the answer is about a quota and no key recovers before
+    /// that is filled up.
     pub fn recovery(&self, now: Instant) -> (Option<Duration>, bool) {
         let (mut soonest, mut free, mut by_time) = (None::<Instant>, false, false);
         for (target, key) in self.pairs(0) {
@@ -45,9 +46,10 @@ impl Attempts<'_> {
         let soonest = soonest.map(|at| if free { now } else { at });
         let length =
             soonest.map(|at| at.saturating_duration_since(now).max(Duration::from_secs(1)));
-        let is_quota = |made: &Made| made.class == Class::KeyFault && made.happened.is_overload();
-        let hopeless = !by_time && !free && self.made.iter().any(is_quota);
-        (length, hopeless && self.made.len() > 1)
+        // The client gets the last of them.
+        let overload = self.made.iter().rfind(|made| made.happened.is_overload());
+        let is_quota = overload.is_some_and(|made| made.class == Class::KeyFault);
+        (length, is_quota && !by_time && !free && self.made.len() > 1)
     }
 
     /// What was asked and what came of it, in its order: `groq#1=429, deepseek=200`.

@@ -602,6 +602,9 @@ fn the_client_is_told_when_the_first_of_all_recovers() {
         (&[1, 1], None, &["429 quota", "429 after 60"], Some(60.), false),
         (&[3], Some(1), &["429 quota"], Some(1.), false),
         (&[2], Some(0), &["429 quota"], Some(1.), false),
+        // The answer is about something else.
+        (&[1, 1], None, &["429 quota", "503"], Some(600.), false),
+        (&[1, 1], None, &["429 quota", "529"], Some(600.), false),
         (&[1, 1], None, &["429 quota", "500"], Some(600.), true),
     ];
     for (keys, retries, texts, recovery, hopeless) in table {
