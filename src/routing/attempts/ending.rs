@@ -35,7 +35,7 @@ impl Attempts<'_> {
             let stated =
                 last.and_then(|made| Some(made.at + rests::within_bounds(made.happened.stated?)));
             let until = match self.standing((target, key), now) {
-                Standing::Resting(until) => Some(until),
+                Standing::Resting(until) => stated.max(Some(until)),
                 _ => stated,
             };
             let whole = rests::rests_as_a_whole(self.rests(target, key), now);

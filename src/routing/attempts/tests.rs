@@ -617,6 +617,19 @@ fn the_client_is_told_when_the_first_of_all_recovers() {
 }
 
 #[test]
+fn a_key_recovers_when_its_rest_and_what_is_stated_are_over() {
+    let (plan, now) = (plan(&[2], None), Instant::now());
+    // Both rest; the first is free sooner, is asked, and asks for more.
+    Request::begin(&plan, now).all(&["429 after 10", "429 after 300"]);
+    let request = Request::begin(&plan, now).all(&["503 after 60"]);
+    assert_eq!(request.attempts.trail(), "a#1=503");
+    assert_eq!(request.attempts.recovery(now), (Some(seconds(60.)), false));
+    // It is counted from when it was said.
+    assert_eq!(request.attempts.recovery(now + seconds(20.)), (Some(seconds(40.)), false));
+    assert_eq!(request.attempts.recovery(now + seconds(100.)), (Some(seconds(1.)), false));
+}
+
+#[test]
 fn the_trail_names_each_attempt_and_what_it_came_to() {
     let table: Trails<'_> = &[
         (&[2, 1], None, &["429", "429", "200"], "a#1=429, a#2=429, b=200"),
