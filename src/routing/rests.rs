@@ -135,13 +135,11 @@ pub fn be_denied(rests: &Rests, model: u64, now: Instant) {
 /// A rest that begins or goes on. One that is running becomes no shorter, and is counted once, however
 /// many requests were out.
 fn prolonged(rest: Rest, lengths: Lengths, stated: Option<Duration>, now: Instant) -> Rest {
-    let runs = rest.until.is_some_and(|until| until > now);
-    let (times, length) = match stated {
-        Some(stated) => (rest.times, stated),
-        None if runs => (rest.times, length(lengths, rest.times.saturating_sub(1))),
-        None => (rest.times.saturating_add(1), length(lengths, rest.times)),
-    };
-    Rest { until: rest.until.max(Some(now + length)), times, on_trial: rest.on_trial }
+    let was_counted = rest.is_counted && rest.until.is_some_and(|until| until > now);
+    let is_counted = was_counted || stated.is_none();
+    let times = rest.times.saturating_add(u32::from(is_counted && !was_counted));
+    let length = stated.unwrap_or_else(|| length(lengths, times.saturating_sub(1)));
+    Rest { until: rest.until.max(Some(now + length)), times, is_counted, ..rest }
 }
 
 /// The provider said "too many requests" to the key `at` of all its `keys`.

@@ -12,6 +12,8 @@ pub struct Rest {
     pub until: Option<Instant>,
     /// How often its length was ours to choose since the last success.
     pub times: u32,
+    /// Whether the one that runs is counted there.
+    pub is_counted: bool,
     /// Whether a request is out that was the first one after its end.
     pub on_trial: bool,
 }

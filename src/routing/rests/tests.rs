@@ -103,6 +103,19 @@ fn a_key_rests_as_long_as_stated_or_longer_each_time() {
             "429 of requests that were out together: once",
             &[(0., Limited(none), 15.), (1., Limited(none), 15.), (2., Limited(none), 15.)],
         ),
+        (
+            "429, unstated, while a stated rest runs: ours, and counts",
+            &[(0., Limited(Some(5.)), 5.), (1., Limited(none), 15.), (20., Limited(none), 30.)],
+        ),
+        (
+            "429, unstated, while a later stated rest runs: counts as the second",
+            &[
+                (0., Limited(none), 15.),
+                (20., Limited(Some(5.)), 5.),
+                (21., Limited(none), 30.),
+                (22., Limited(none), 30.),
+            ],
+        ),
         ("402, stated", &[(0., Quota(Some(90.)), 90.)]),
         ("402, stated below a second", &[(0., Quota(Some(0.1)), 1.)]),
         ("402, stated above an hour", &[(0., Quota(Some(1e6)), HOUR)]),
