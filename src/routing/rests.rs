@@ -83,20 +83,26 @@ pub fn rests_at_all(rests: &Rests, now: Instant) -> bool {
         || rests.models.borrow().iter().any(|m| rests_now(m.rate) || rests_now(m.denied))
 }
 
-/// Puts those rests on trial that are over.
-pub fn put_on_trial(rests: &Rests, model: u64, now: Instant) {
-    change_all(rests, model, |rest| Rest {
-        on_trial: rest.until.is_some_and(|until| until <= now),
-        ..rest
+/// Puts those rests on trial that are over when a request `begins`, and returns when they end.
+pub fn put_on_trial(rests: &Rests, model: u64, begins: Instant) -> Vec<Instant> {
+    let mut ends = Vec::new();
+    change_all(rests, model, |rest| {
+        let end = rest.until.filter(|until| *until <= begins);
+        ends.extend(end);
+        Rest { on_trial: end.is_some(), ..rest }
+    });
+    ends
+}
+
+/// The request that tried the rests of these ends is back.
+pub fn end_trial(rests: &Rests, model: u64, ends: &[Instant]) {
+    change_all(rests, model, |rest| {
+        let is_other = rest.until.is_none_or(|until| !ends.contains(&until));
+        Rest { on_trial: rest.on_trial && is_other, ..rest }
     });
 }
 
-/// The request that tried them is back.
-pub fn end_trial(rests: &Rests, model: u64) {
-    change_all(rests, model, |rest| Rest { on_trial: false, ..rest });
-}
-
-fn change_all(rests: &Rests, model: u64, change: impl Fn(Rest) -> Rest) {
+fn change_all(rests: &Rests, model: u64, mut change: impl FnMut(Rest) -> Rest) {
     rests.whole.set(change(rests.whole.get()));
     if let Some(of_model) = rests.models.borrow_mut().iter_mut().find(|m| m.model == model) {
         of_model.rate = change(of_model.rate);
@@ -128,7 +134,8 @@ pub fn be_unfit(rests: &Rests, why: Unfit, stated: Option<Duration>, now: Instan
 pub fn be_denied(rests: &Rests, model: u64, now: Instant) {
     with_model(rests, model, |of_model| {
         let until = Some(now + DENIED).max(of_model.denied.until);
-        of_model.denied = Rest { until, ..of_model.denied };
+        let on_trial = of_model.denied.on_trial && until == of_model.denied.until;
+        of_model.denied = Rest { until, on_trial, ..of_model.denied };
     });
 }
 
@@ -139,7 +146,9 @@ fn prolonged(rest: Rest, lengths: Lengths, stated: Option<Duration>, now: Instan
     let is_counted = was_counted || stated.is_none();
     let times = rest.times.saturating_add(u32::from(is_counted && !was_counted));
     let length = stated.unwrap_or_else(|| length(lengths, times.saturating_sub(1)));
-    Rest { until: rest.until.max(Some(now + length)), times, is_counted, ..rest }
+    let until = rest.until.max(Some(now + length));
+    // The end of a new rest is tried anew.
+    Rest { until, times, is_counted, on_trial: rest.on_trial && until == rest.until }
 }
 
 /// The provider said "too many requests" to the key `at` of all its `keys`.

@@ -10,21 +10,23 @@ use crate::upstream::Rests;
 pub struct Trial {
     rests: Rc<Rests>,
     model: u64,
+    /// When the rests end or ended that it is about.
+    ends: Vec<Instant>,
 }
 
 impl Trial {
-    /// Puts a key on trial if its rest is over and nobody has tried it yet.
-    pub fn begin(rests: &Rc<Rests>, model: u64, now: Instant) -> Option<Trial> {
-        let is_due = standing(rests, model, now) == Standing::Due;
+    /// Puts a key on trial if its rest is over when a request `begins`, and nobody has tried it yet.
+    pub fn begin(rests: &Rc<Rests>, model: u64, begins: Instant) -> Option<Trial> {
+        let is_due = standing(rests, model, begins) == Standing::Due;
         is_due.then(|| {
-            put_on_trial(rests, model, now);
-            Trial { rests: rests.clone(), model }
+            let ends = put_on_trial(rests, model, begins);
+            Trial { rests: rests.clone(), model, ends }
         })
     }
 }
 
 impl Drop for Trial {
     fn drop(&mut self) {
-        end_trial(&self.rests, self.model);
+        end_trial(&self.rests, self.model, &self.ends);
     }
 }

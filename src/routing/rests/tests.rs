@@ -222,10 +222,10 @@ fn one_request_goes_first_after_a_rest_until_it_is_back() {
         assert_eq!(standing(MODEL), Standing::Well, "{step:?}");
         keys.step(0, MODEL, 0., step);
         assert_eq!(standing(MODEL), Standing::Due, "{step:?}");
-        put_on_trial(rests, MODEL, over);
+        let ends = put_on_trial(rests, MODEL, over);
         assert_eq!(standing(MODEL), Standing::OnTrial, "{step:?}");
         // It came to nothing that would say more of the key: the next one goes first.
-        end_trial(rests, MODEL);
+        end_trial(rests, MODEL, &ends);
         assert_eq!(standing(MODEL), Standing::Due, "{step:?}");
         put_on_trial(rests, MODEL, over);
         keys.step(0, MODEL, 600., Success);
@@ -235,6 +235,29 @@ fn one_request_goes_first_after_a_rest_until_it_is_back() {
     let keys = Keys::new(1);
     put_on_trial(&keys.0[0], MODEL, keys.at(0.));
     assert_eq!(standing(&keys.0[0], MODEL, keys.at(0.)), Standing::Well);
+}
+
+#[test]
+fn a_trial_ends_for_the_rests_that_it_was_about_only() {
+    let keys = Keys::new(1);
+    let rests = &keys.0[0];
+    let stands = |model, seconds| standing(rests, model, keys.at(seconds));
+    keys.step(0, MODEL, 0., Limited(None));
+    let first = put_on_trial(rests, MODEL, keys.at(15.));
+    // Meanwhile the key rests as a whole, and a request for another model tries that.
+    keys.step(0, OTHER, 16., Quota(Some(1.)));
+    let other = put_on_trial(rests, OTHER, keys.at(17.));
+    end_trial(rests, MODEL, &first);
+    assert_eq!(stands(OTHER, 17.), Standing::OnTrial);
+    end_trial(rests, OTHER, &other);
+    assert_eq!(stands(OTHER, 17.), Standing::Due);
+    // The end of a new rest has its own first request.
+    let first = put_on_trial(rests, MODEL, keys.at(17.));
+    keys.step(0, MODEL, 18., Limited(Some(1.)));
+    assert_eq!(stands(MODEL, 18.), Standing::Resting(keys.at(19.)));
+    let next = put_on_trial(rests, MODEL, keys.at(19.));
+    end_trial(rests, MODEL, &first);
+    assert_eq!((stands(MODEL, 19.), next.len()), (Standing::OnTrial, 2));
 }
 
 /// The key's number, when, and the delay that is stated.
