@@ -137,7 +137,7 @@ impl<'p> Attempts<'p> {
         }
         if self.plan.keeps_state() {
             let (rests, model) = (self.rests(target, key), self.plan.targets[target].id);
-            self.trial = Trial::begin(rests, model, now);
+            self.trial = Trial::begin(rests, model, now + wait);
         }
         Choice { target, key, wait }
     }

@@ -524,6 +524,22 @@ fn after_a_rest_one_request_goes_first_and_others_prefer_other_keys() {
 }
 
 #[test]
+fn who_waits_for_a_rest_to_end_is_the_one_that_goes_first() {
+    let (plan, start) = (plan(&[2], Some(3)), Instant::now());
+    let mut waiting = Request::begin(&plan, start);
+    waiting.comes_to("429 after 3", 0.);
+    waiting.comes_to("429 after 60", 0.);
+    assert_eq!(waiting.next, Some(Choice { target: 0, key: 0, wait: seconds(3.) }));
+    let key_at = |at| Request::begin(&plan, start + seconds(at)).next.unwrap().key;
+    assert_eq!(key_at(2.), 0, "all rest, and that one is free soonest");
+    let target = &plan.targets[0];
+    rests::succeed(&target.provider.keys[1].rests, target.id);
+    assert_eq!([2., 3., 4.].map(key_at), [1, 1, 1]);
+    waiting.comes_to("200", 0.);
+    assert_eq!(key_at(4.), 0);
+}
+
+#[test]
 fn the_client_gets_the_answer_that_says_most() {
     // What the targets come to, and which of it the client gets.
     let table: &[(&[&str], Option<usize>)] = &[
