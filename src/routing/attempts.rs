@@ -10,6 +10,7 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use super::happened::{Class, Happened};
+use super::key_order;
 use super::plan::Plan;
 use super::reach;
 use super::rests::{self, Standing};
@@ -132,8 +133,9 @@ impl<'p> Attempts<'p> {
     }
 
     fn begin(&mut self, target: usize, key: usize, wait: Duration, now: Instant) -> Choice {
-        if self.last_at(target).is_some_and(|made| made.class == Class::Denied) {
-            self.denied = true;
+        match self.last_at(target) {
+            None => key_order::end_turn(&self.plan.targets[target].provider),
+            Some(made) => self.denied |= made.class == Class::Denied,
         }
         if self.plan.keeps_state() {
             let (rests, model) = (self.rests(target, key), self.plan.targets[target].id);

@@ -15,11 +15,7 @@ pub fn order(provider: &Provider, conversation: u64) -> Vec<usize> {
     match provider.config.key_order {
         _ if count < 2 => {}
         KeyOrder::InOrder => {}
-        KeyOrder::RoundRobin => {
-            let turn = provider.turn.get();
-            provider.turn.set(turn.wrapping_add(1));
-            keys.rotate_left(turn % count);
-        }
+        KeyOrder::RoundRobin => keys.rotate_left(provider.turn.get() % count),
         // Rendezvous hashing: a key that goes moves only its own conversations.
         KeyOrder::Sticky => {
             keys = sorted(keys, |key| {
@@ -39,6 +35,11 @@ pub fn sorted<T, K: PartialOrd>(list: Vec<T>, rank: impl Fn(&T) -> K) -> Vec<T> 
         sorted.insert(at, (own, item));
     }
     sorted.into_iter().map(|(_, item)| item).collect()
+}
+
+/// A request asks a provider: the next one begins with the next key, where they take turns.
+pub fn end_turn(provider: &Provider) {
+    provider.turn.set(provider.turn.get().wrapping_add(1));
 }
 
 /// How much a conversation likes something.
@@ -74,8 +75,10 @@ mod tests {
         let in_order = provider(&["k1", "k2", "k3"], "in_order");
         assert_eq!([order(&in_order, 1), order(&in_order, 2)], [[0, 1, 2], [0, 1, 2]]);
         let in_turn = provider(&["k1", "k2", "k3"], "round_robin");
-        let orders: Vec<_> = (0..4).map(|_| order(&in_turn, 1)).collect();
-        assert_eq!(orders, [[0, 1, 2], [1, 2, 0], [2, 0, 1], [0, 1, 2]]);
+        for expected in [[0, 1, 2], [1, 2, 0], [2, 0, 1], [0, 1, 2]] {
+            assert_eq!([order(&in_turn, 1), order(&in_turn, 2)], [expected; 2]);
+            end_turn(&in_turn);
+        }
     }
 
     #[test]

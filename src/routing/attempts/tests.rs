@@ -1,10 +1,13 @@
 //! What is asked, in which order and after which waits, and what the client is told: K2, K4, K5, K7, K9 and
 //! R1 to R9.
 
+use std::rc::Rc;
+
 use super::*;
 use crate::config::RetryOn;
 use crate::routing::tests_support::{plan, provider, trail, Request};
 use crate::routing::Target;
+use crate::upstream::Provider;
 
 const HOUR: Duration = Duration::from_secs(3600);
 
@@ -696,6 +699,31 @@ fn an_origin_that_cannot_be_reached_is_tried_last_and_not_refused() {
     (0..3).for_each(|_| drop(trail_at(20., &["connect", "200"])));
     assert_eq!(trail_at(24.9, &["200"]), "b=200");
     assert_eq!(trail_at(25., &["200"]), "a#1=200");
+}
+
+#[test]
+fn keys_take_turns_among_the_requests_that_ask_their_provider() {
+    // One provider behind two targets, and another one that takes turns with it.
+    let (p, q) = (provider("p", 2, "round_robin"), provider("q", 2, "round_robin"));
+    let plan_of = |targets: &[(&Rc<Provider>, &str)]| {
+        let targets = targets.iter().map(|(provider, model)| Target::new(provider, model));
+        Plan { targets: targets.collect(), ..plan(&[1], None) }
+    };
+    let table = [
+        (plan_of(&[(&p, "m"), (&p, "n")]), "p#1=200"),
+        (plan_of(&[(&p, "m"), (&p, "n")]), "p#2=200"),
+        (plan_of(&[(&p, "m"), (&q, "m")]), "p#1=200"),
+        (plan_of(&[(&q, "m"), (&p, "m")]), "q#1=200"),
+        (plan_of(&[(&p, "m"), (&q, "m")]), "p#2=200"),
+        (plan_of(&[(&q, "m"), (&p, "m")]), "q#2=200"),
+        (plan_of(&[(&p, "m")]), "p#1=200"),
+    ];
+    for (index, (plan, expected)) in table.iter().enumerate() {
+        assert_eq!(&trail(plan, &["200"]), expected, "{index}");
+    }
+    // Whoever asks both takes a turn at both.
+    assert_eq!(trail(&table[2].0, &["500", "200"]), "p#2=500, q#1=200");
+    assert_eq!(trail(&table[3].0, &["500", "200"]), "q#2=500, p#1=200");
 }
 
 #[test]
