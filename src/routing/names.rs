@@ -176,7 +176,7 @@ impl<'s> Names<'s, '_> {
             return;
         }
         found.aliases.push(index);
-        for target in self.in_order(index) {
+        for target in self.in_order(index, found.targets.is_empty()) {
             let Ok(name) = self.name(target, rest) else { continue };
             if let Some(nested) = self.exact(&name) {
                 self.collect(nested, "", found);
@@ -202,15 +202,16 @@ impl<'s> Names<'s, '_> {
         start_of_long(&name).map_or(Ok(name), |start| Err(Refusal::LongName(start)))
     }
 
-    /// The targets of an alias, the preferred one first; those of no weight last.
-    fn in_order(&self, index: usize) -> Vec<&'s AliasTarget> {
+    /// The targets of an alias, the preferred one first; those of no weight last. If it `leads` a route the
+    /// next one begins with the next target, where they take turns.
+    fn in_order(&self, index: usize, leads: bool) -> Vec<&'s AliasTarget> {
         let alias = &self.config.aliases[index];
         let mut targets: Vec<&AliasTarget> = alias.targets.iter().collect();
         match alias.order {
             TargetOrder::InOrder => return targets,
             TargetOrder::RoundRobin => {
                 let turn = self.turns[index].get();
-                self.turns[index].set(turn.wrapping_add(1));
+                self.turns[index].set(turn.wrapping_add(usize::from(leads)));
                 let weighty = targets.iter().filter(|target| target.weight > 0).count().max(1);
                 targets = sorted(targets, |target| target.weight == 0);
                 targets[..weighty].rotate_left(turn % weighty);

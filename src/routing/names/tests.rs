@@ -308,6 +308,18 @@ fn in_a_round_robin_each_target_is_first_in_turn() {
 }
 
 #[test]
+fn in_a_round_robin_within_another_each_target_is_first_in_turn() {
+    let bench = Bench::aliases(
+        r#""outer": {"targets": ["inner", "a/1"], "order": "round_robin"},
+        "inner": {"targets": ["b/2", "many/3"], "order": "round_robin"}"#,
+    );
+    let first = || bench.chat("outer").split(' ').next().unwrap().to_owned();
+    let firsts: Vec<_> = (0..8).map(|_| first()).collect();
+    assert_eq!(firsts[..4], ["b/2", "a/1", "many/3", "a/1"]);
+    assert_eq!(firsts[4..], firsts[..4]);
+}
+
+#[test]
 fn filters_hold_for_targets() {
     let bench = |filter: &str| {
         Bench::new(&format!(
