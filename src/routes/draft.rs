@@ -149,7 +149,7 @@ impl Draft<'_> {
     pub fn take_back(&mut self, message: Message) {
         let (mut body, share) = message.into_body();
         if self.framing == Framing::Chunked {
-            body.truncate(body.len() - LAST_CHUNK.len());
+            body.truncate(body.len().saturating_sub(LAST_CHUNK.len()));
             body.truncate(body.len().saturating_sub(b"\r\n".len()));
         }
         (self.body, self.share) = (body, share);
