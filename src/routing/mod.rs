@@ -102,4 +102,8 @@ pub fn start_of_long(model: &str) -> Option<String> {
 }
 
 #[cfg(test)]
+mod tests_histories;
+#[cfg(test)]
+mod tests_spec;
+#[cfg(test)]
 mod tests_support;
