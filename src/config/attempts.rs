@@ -6,7 +6,7 @@ use super::{Alias, Config, Provider};
 
 /// Attempts beside the first, when nothing says how many.
 const RETRIES_DEFAULT_MAX: usize = 8;
-/// Of one target no more keys are asked by default.
+/// Of the keys of one target no more count by default.
 const KEYS_MAX: usize = 3;
 
 /// The additional attempts of a route for which none are given: each further target, and up to two
