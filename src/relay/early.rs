@@ -116,10 +116,11 @@ impl<'t> Early<'t> {
                 let (status, relayed) = answer.head();
                 *relayed = Vec::new();
                 match (status, answer) {
-                    (200..300, Answer::Open(response, begun)) => {
-                        self.success(*response, begun, connection, entry).await
+                    (200..300, Answer::Open(response, begun, share)) => {
+                        self.success(*response, (begun, share), connection, entry).await
                     }
-                    (status, Answer::Open(response, begun)) => {
+                    (status, Answer::Open(response, begun, share)) => {
+                        let begun = (begun, share);
                         let body = self.refusal(*response, begun, connection, entry).await;
                         body.map(|body| self.refused(status, &body, connection, entry))
                     }
@@ -164,7 +165,7 @@ impl<'t> Early<'t> {
     async fn success(
         &mut self,
         mut response: UpstreamResponse,
-        mut body: Vec<u8>,
+        (mut body, mut share): (Vec<u8>, Share),
         connection: &mut Connection,
         entry: &mut Entry,
     ) -> Result<Response, Error> {
@@ -175,7 +176,6 @@ impl<'t> Early<'t> {
             );
             return Err(self.upstream(upstream::Error::Head(HeadError::Malformed(reason))));
         }
-        let mut share = self.terms.budget.share();
         if response.head.content == Content::Whole {
             let limit = self.terms.body_bytes_max;
             let timer = Timer::new(connection.timer().clock());
@@ -206,14 +206,13 @@ impl<'t> Early<'t> {
     async fn refusal(
         &mut self,
         mut response: UpstreamResponse,
-        mut body: Vec<u8>,
+        (mut body, mut share): (Vec<u8>, Share),
         connection: &mut Connection,
         entry: &mut Entry,
     ) -> Result<Vec<u8>, Error> {
         // Whatever it begins with, it is no stream.
         response.head.content = Content::Other;
-        let (mut share, timer) =
-            (self.terms.budget.share(), Timer::new(connection.timer().clock()));
+        let timer = Timer::new(connection.timer().clock());
         let read =
             read(&mut response, &mut body, &mut share, REFUSAL_BYTES_MAX, self.terms, &timer);
         // What has come is told, however it ended.

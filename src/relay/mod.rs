@@ -61,8 +61,8 @@ impl Terms<'_> {
 
 /// A provider's response that was read before it is known whether the client gets it.
 pub enum Answer {
-    /// What has come of its body, without framing; more may come.
-    Open(Box<UpstreamResponse>, Vec<u8>),
+    /// What has come of its body, without framing, and that body's memory; more may come.
+    Open(Box<UpstreamResponse>, Vec<u8>, Share),
     /// All of it.
     Whole(Box<WholeAnswer>),
 }
@@ -71,7 +71,7 @@ impl Answer {
     /// Its status, and the lines of its head for the client.
     pub fn head(&mut self) -> (u16, &mut Vec<u8>) {
         match self {
-            Answer::Open(response, _) => (response.head.status, &mut response.head.relayed),
+            Answer::Open(response, ..) => (response.head.status, &mut response.head.relayed),
             Answer::Whole(whole) => (whole.status, &mut whole.relayed),
         }
     }
@@ -87,23 +87,23 @@ impl Answer {
         entry: &mut Entry,
     ) -> Result<Response, Error> {
         match self {
-            Answer::Open(response, begun) => {
-                relay::<true>(*response, begun, connection, terms, entry).await
+            Answer::Open(response, begun, share) => {
+                relay::<true>(*response, (begun, share), connection, terms, entry).await
             }
             Answer::Whole(whole) => Ok(response::whole(*whole, connection, entry)),
         }
     }
 }
 
-/// Relays `response`, or begins to. `held` is what was read of its body already, without framing. Each of its
-/// two callers has a copy (`AGAIN`), which the compiler puts in its place: that saves 300 instructions a
-/// response.
+/// Relays `response`, or begins to. `held` is what was read of its body already, without framing, and its
+/// memory. Each of its two callers has a copy (`AGAIN`), which the compiler puts in its place: that saves 300
+/// instructions a response.
 ///
 /// # Errors
 /// Only while nothing was sent to the client, so that it can still be told.
 pub async fn relay<const AGAIN: bool>(
     mut response: UpstreamResponse,
-    mut held: Vec<u8>,
+    (mut held, mut share): (Vec<u8>, Share),
     connection: &mut Connection,
     terms: &Terms<'_>,
     entry: &mut Entry,
@@ -121,7 +121,6 @@ pub async fn relay<const AGAIN: bool>(
             return Err(upstream(upstream::Error::TooLarge(terms.body_bytes_max)));
         }
     }
-    let mut share = terms.budget.share();
     if !streams {
         if hold(&mut response, &mut held, &mut share, connection, terms).await? {
             if let Some(mut watch) = terms.watch_of(&response.head) {

@@ -112,10 +112,9 @@ impl Bench {
         let (mut entry, mut connection) = (self.entry(&connection), connection);
         Box::pin(async move {
             let terms = self.terms();
+            let held = (Vec::new(), terms.budget.share());
             let result =
-                match relay::<false>(response, Vec::new(), &mut connection, &terms, &mut entry)
-                    .await
-                {
+                match relay::<false>(response, held, &mut connection, &terms, &mut entry).await {
                     Ok(response) => Ok(response.send(&mut connection, &mut entry).await),
                     Err(error) => Err(error),
                 };

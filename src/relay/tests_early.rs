@@ -22,7 +22,9 @@ fn begin(bench: &Bench, connection: Connection) -> Running<'_> {
                 let response = early
                     .relay(
                         response
-                            .map(|response| Answer::Open(Box::new(response), Vec::new()))
+                            .map(|response| {
+                                Answer::Open(Box::new(response), Vec::new(), terms.budget.share())
+                            })
                             .map_err(|error| Error::of_exchange(terms.provider, error)),
                         &mut connection,
                         &mut entry,

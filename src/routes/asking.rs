@@ -224,12 +224,14 @@ pub async fn ask(
         entry.note_provider_head(response.lease.reused);
     }
     if let Some(early) = early.filter(|early| early.opened) {
-        let answer = response.map(|response| Answer::Open(Box::new(response), Vec::new()));
+        let open = |response| Answer::Open(Box::new(response), Vec::new(), terms.budget.share());
+        let answer = response.map(open);
         return Ok(Box::pin(early.relay(answer, connection, entry)).await);
     }
     let mut response = response?;
     if !response.head.has_request_id {
         push_field(&mut response.head.relayed, "x-request-id", entry.id.as_bytes());
     }
-    relay::<false>(response, Vec::new(), connection, terms, entry).await
+    let held = (Vec::new(), terms.budget.share());
+    relay::<false>(response, held, connection, terms, entry).await
 }

@@ -13,7 +13,7 @@ use crate::downstream::Connection;
 use crate::relay::{Answer, Terms, WholeAnswer};
 use crate::report::{Entry, Error};
 use crate::routing::{Attempts, Choice, Happened, Plan, Target, ERROR_BYTES_MAX};
-use crate::runtime::{label, unix_time, Share, Timer, Wait};
+use crate::runtime::{label, unix_time, Share, Timer, Wait, SCRATCH_BYTES};
 use crate::state::State;
 use crate::upstream::{self, exchange, Message, Timings, Trouble, UpstreamResponse};
 use crate::wire::push_field;
@@ -22,6 +22,8 @@ use crate::wire::push_field;
 const LOOK_MAX: Duration = Duration::from_secs(1);
 /// The same of any other, so that its connection serves again: it mostly comes with the head.
 const REST_MAX: Duration = Duration::from_millis(20);
+/// No more is read of a body at once.
+const PIECE_BYTES_MAX: usize = SCRATCH_BYTES;
 /// How much of a body is read before the next attempt.
 const KEPT_BYTES_MAX: usize = 256 * 1024;
 
@@ -224,14 +226,15 @@ impl<'r> Run<'r> {
             if !is_last {
                 response.lease.permit = None;
             }
-            Answer::Open(Box::new(response), body)
+            Answer::Open(Box::new(response), body, share)
         };
         self.kept = Some(Kept { answer, choice, reused, is_overload });
     }
 }
 
 impl Heard {
-    /// Reads more of the body, up to `limit` bytes in all, as far as time and memory allow.
+    /// Reads more of the body, up to `limit` bytes in all, as far as time and memory allow: there must be
+    /// room for a piece before it is read.
     ///
     /// # Errors
     /// The connection or its framing breaks.
@@ -239,14 +242,15 @@ impl Heard {
         let now = timer.now();
         let wait = Wait::new(label::NEXT_BYTES, now, self.until.saturating_duration_since(now));
         while !self.whole && self.body.len() < limit {
-            let (response, body) = (&mut self.response, &mut self.body);
-            let piece = poll_fn(|context| response.poll_body(context, body, u64::MAX));
-            let Ok(done) = timer.within(wait, piece).await else { return Ok(()) };
-            let (done, fits) = (done?, self.share.resize(self.body.capacity()));
-            self.whole = done && fits;
-            if !fits {
+            if !self.share.grow_to(self.body.capacity() + PIECE_BYTES_MAX) {
                 return Ok(());
             }
+            let (response, body) = (&mut self.response, &mut self.body);
+            let piece = poll_fn(|context| response.poll_body(context, body, u64::MAX));
+            let read = timer.within(wait, piece).await;
+            let fits = self.share.resize(self.body.capacity());
+            let Ok(done) = read else { return Ok(()) };
+            self.whole = done? && fits;
         }
         Ok(())
     }

@@ -3,6 +3,7 @@
 use serde_json::json;
 
 use crate::row::{run, Row};
+use crate::support::*;
 
 const QUOTA: &str = "429 | body {\"error\":{\"code\":\"insufficient_quota\"}}";
 
@@ -101,6 +102,35 @@ fn an_answer_that_is_kept_while_others_are_asked_stays_whole() {
             "anna=429, bert=500",
         ),
     ]);
+}
+
+#[test]
+fn answers_that_are_kept_are_within_the_common_memory() {
+    let long = "x".repeat(400_000);
+    let list = format!("{{\"data\":[{{\"id\":\"z\"}}],\"x\":\"{long}\"}}");
+    let row = Row::new("kept", "anna bert cleo*")
+        .alias(&["anna/m", "bert/m"])
+        .file(json!({"max_response_size": 1024 * 1024}))
+        .up("anna", format!("503 | body {long}"))
+        .up("bert", "200 | gate")
+        .up("cleo/models", format!("503 ; 200 | body {list}"));
+    let world = row.world();
+    eventually("the list is refused", || !world.lists().is_empty());
+    let mut clients: Vec<_> = (0..60).map(|_| world.proxy.connect()).collect();
+    for client in &mut clients {
+        client.send(chat_request("", chat("a").as_bytes()));
+    }
+    world.wait_calls(2 * clients.len());
+    let reload = || assert_eq!(world.proxy.request("POST", "/v1/reload", "").status, 200);
+    reload();
+    world.proxy.wait_for_log("合计内存上限 3145728 字节已用完");
+    world.open_gate();
+    for client in &mut clients {
+        assert_eq!(client.response().status, 200);
+    }
+    reload();
+    let has_list = || world.proxy.get("/v1/models").text().contains("cleo/z");
+    eventually("the memory is given back", has_list);
 }
 
 #[test]

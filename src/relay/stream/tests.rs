@@ -35,7 +35,7 @@ fn open(bench: &Bench, framing: &str) -> Open {
     let (terms, mut entry) = (bench.terms(), bench.entry(&connection));
     let relayed = bench.providers.finish(relay::<false>(
         response,
-        Vec::new(),
+        (Vec::new(), terms.budget.share()),
         &mut connection,
         &terms,
         &mut entry,
