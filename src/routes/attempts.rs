@@ -211,7 +211,8 @@ impl<'r> Run<'r> {
             return;
         }
         let (reused, choice) = (heard.response.lease.reused, self.last);
-        if !is_last {
+        // One that breaks off is no better than another that is here.
+        if !is_last || is_overload && self.kept.is_some() {
             if let Err(error) = heard.read(KEPT_BYTES_MAX, &self.state.timer()).await {
                 return self.failed.push((choice.target, error));
             }

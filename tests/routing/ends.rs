@@ -93,6 +93,9 @@ fn an_answer_that_is_kept_while_others_are_asked_stays_whole() {
             .up("cleo", "close")
             .ask("a", 503, "anna=503, bert=503, cleo=closed")
             .from(0),
+        pair("a last one that breaks off replaces no other", "429", "503 | torn")
+            .ask("a", 429, "anna=429, bert=503")
+            .from(0),
         pair("what is kept takes no connection from the next", "503 | slow", "200")
             .file(json!({"max_connections": 1, "non_stream_timeout": 4}))
             .ask("a", 200, "anna=503, bert=200"),
