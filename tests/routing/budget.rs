@@ -99,6 +99,10 @@ fn a_client_may_ask_for_fewer_and_no_provider_hears_of_it() {
             .file(json!({"retries": 1}))
             .ask("anna/m", 429, "anna#1=429, anna#2=429")
             .with("x-ai-proxy-retries: 10"),
+        all("x-ai-proxy-retries: the lowest of several")
+            .ask("anna/m", 429, "anna#1=429")
+            .with("x-ai-proxy-retries: 0")
+            .with("x-ai-proxy-retries: 2"),
         all("x-ai-proxy-retries: no number")
             .ask("anna/m", 429, "anna#1=429, anna#2=429, anna#3=429")
             .with("x-ai-proxy-retries: many"),

@@ -228,7 +228,8 @@ impl RequestHead {
             self.explain = value == b"1" || value.eq_ignore_ascii_case(b"true");
         } else if name.eq_ignore_ascii_case("x-ai-proxy-retries") {
             let number = std::str::from_utf8(value).ok().and_then(|text| text.parse().ok());
-            self.retries = number.or(self.retries);
+            // Whoever on the way has a say can only lower it.
+            self.retries = number.into_iter().chain(self.retries).min();
         }
         Ok(())
     }
