@@ -9,12 +9,14 @@ use percent_encoding::{utf8_percent_encode, AsciiSet, CONTROLS};
 use crate::upstream::{Part, Timings};
 use crate::wire::{push_field, remove_field, NAMED_MODEL};
 
-/// The names of the parts in `Server-Timing` (W3C, Server Timing §2.1).
-const PARTS: [(Part, &str); 4] = [
+/// The names of the parts in `Server-Timing` (W3C, Server Timing §2.1). The last is said only where there was
+/// more than one attempt.
+const PARTS: [(Part, &str); 5] = [
     (Part::Queue, "queue"),
     (Part::Connect, "connect"),
     (Part::Tls, "tls"),
     (Part::FirstByte, "first_byte"),
+    (Part::Wait, "wait"),
 ];
 /// A wait for the rest of a body that is held until it is whole is said from here on.
 const BODY_MIN: Duration = Duration::from_millis(1);
@@ -46,7 +48,9 @@ impl Explanation {
         for (part, name) in PARTS {
             let length = self.timings.get(part);
             left = left.saturating_sub(length);
-            add(name, length);
+            if part != Part::Wait || length > Duration::ZERO {
+                add(name, length);
+            }
         }
         let body = self.head_at.map_or(Duration::ZERO, |at| now.saturating_duration_since(at));
         if body >= BODY_MIN {
@@ -89,6 +93,9 @@ mod tests {
         assert_eq!(explanation.server_timing(start, after(6)), format!("{none}6.00"));
         let with_body = none.replace("proxy;dur=", "body;dur=4.00, proxy;dur=6.00");
         assert_eq!(explanation.server_timing(start, after(10)), with_body);
+        explanation.timings.add(Part::Wait, Duration::from_millis(5));
+        let with_wait = with_body.replace("body;", "wait;dur=5.00, body;").replace("6.00", "1.00");
+        assert_eq!(explanation.server_timing(start, after(10)), with_wait);
     }
 
     #[test]

@@ -15,7 +15,7 @@ use crate::report::{Entry, Error};
 use crate::routing::{Attempts, Choice, Happened, Plan, Target, ERROR_BYTES_MAX};
 use crate::runtime::{label, unix_time, Share, Timer, Wait, SCRATCH_BYTES};
 use crate::state::State;
-use crate::upstream::{self, exchange, Message, Timings, Trouble, UpstreamResponse};
+use crate::upstream::{self, exchange, Message, Part, Timings, Trouble, UpstreamResponse};
 use crate::wire::push_field;
 
 /// The longest wait for the body of an error that tells whose fault it is.
@@ -129,6 +129,7 @@ impl<'r> Run<'r> {
         let mut message = message;
         loop {
             let result = self.one(&mut message).await;
+            let ended = self.state.clock().real_now();
             let (happened, heard) = self.judge(result).await;
             let (is_overload, random) = (happened.is_overload(), fastrand::f64());
             let now = self.state.clock().now();
@@ -148,6 +149,9 @@ impl<'r> Run<'r> {
             let Target { provider, model, .. } = &self.plan.targets[next.target];
             message = draft.message(provider, next.key, Some(model), &self.id)?;
             message.count_from(self.begun);
+            if let Some(timings) = &self.timings {
+                timings.add(Part::Wait, self.state.clock().real_now() - ended);
+            }
         }
     }
 

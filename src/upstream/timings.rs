@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use crate::runtime::Timer;
 
-/// The parts of an exchange, its repeat included, in their order.
+/// The parts of an exchange, its repeat included, in their order, and what is between two of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Part {
     /// Waiting for a free connection.
@@ -17,11 +17,13 @@ pub enum Part {
     Tls,
     /// From the connection to the head of the response.
     FirstByte,
+    /// From the end of an attempt to the next one.
+    Wait,
 }
 
 /// How long each part of an exchange took so far.
 #[derive(Debug, Default)]
-pub struct Timings([Cell<Duration>; 4]);
+pub struct Timings([Cell<Duration>; 5]);
 
 impl Timings {
     /// How long a part took.
@@ -29,7 +31,8 @@ impl Timings {
         self.0[part as usize].get()
     }
 
-    fn add(&self, part: Part, length: Duration) {
+    /// Adds to a part.
+    pub fn add(&self, part: Part, length: Duration) {
         self.0[part as usize].set(self.get(part) + length);
     }
 }
