@@ -68,8 +68,8 @@ struct Heard {
     body: Vec<u8>,
     /// Whether that is all of the body.
     whole: bool,
-    /// Until when its body is waited for before the next attempt.
-    until: Instant,
+    /// How its body is waited for before the next attempt.
+    wait: Wait,
     /// The body's memory.
     share: Share,
 }
@@ -190,12 +190,12 @@ impl<'r> Run<'r> {
         let mut happened = Happened::status(status);
         happened.stated = stated(&response.head.relayed, unix_time());
         let (timer, share) = (self.state.timer(), self.terms.budget.share());
-        let until = timer.now() + REST_MAX;
-        let mut heard = Heard { response, body: Vec::new(), whole: false, until, share };
+        let wait = Wait::new(label::NEXT_BYTES, timer.now(), REST_MAX);
+        let mut heard = Heard { response, body: Vec::new(), whole: false, wait, share };
         if !is_looked_at(&happened, &self.plan.retry_on) {
             return (happened, Some(heard));
         }
-        heard.until = timer.now() + LOOK_MAX;
+        heard.wait = Wait::new(label::NEXT_BYTES, timer.now(), LOOK_MAX);
         let seen = heard.read(ERROR_BYTES_MAX, &timer).await;
         happened.said = said(&heard.body);
         match seen {
@@ -208,7 +208,8 @@ impl<'r> Run<'r> {
     }
 
     /// Keeps an answer for the client if it is the best so far. If others follow its connection is given
-    /// back, unless its body is slow or long; then its place among the connections is.
+    /// back, unless its body is slow or long; then its place among the connections is, for one of a few
+    /// others. If there is none it is not kept.
     async fn keep(&mut self, mut heard: Heard, is_overload: bool, is_last: bool) {
         let kept_is_overload = self.kept.as_ref().is_some_and(|kept| kept.is_overload);
         if !self.attempts.keeps_last(kept_is_overload) {
@@ -221,7 +222,7 @@ impl<'r> Run<'r> {
                 return self.failed.push((choice.target, error));
             }
         }
-        let Heard { mut response, body, whole, share, .. } = heard;
+        let Heard { mut response, body, whole, wait, share } = heard;
         if !response.head.has_request_id {
             push_field(&mut response.head.relayed, "x-request-id", self.id.as_bytes());
         }
@@ -229,7 +230,15 @@ impl<'r> Run<'r> {
             Answer::Whole(Box::new(WholeAnswer::of(response, body, share)))
         } else {
             if !is_last {
-                response.lease.permit = None;
+                let Some(place) = self.state.kept_answers.try_take() else {
+                    let is_long = body.len() >= KEPT_BYTES_MAX;
+                    let error = match is_long {
+                        true => upstream::Error::TooLarge(KEPT_BYTES_MAX as u64),
+                        false => upstream::Error::Timeout(wait),
+                    };
+                    return self.failed.push((choice.target, error));
+                };
+                response.lease.permit = Some(place);
             }
             Answer::Open(Box::new(response), body, share)
         };
@@ -244,15 +253,13 @@ impl Heard {
     /// # Errors
     /// The connection or its framing breaks.
     async fn read(&mut self, limit: usize, timer: &Timer) -> Result<(), upstream::Error> {
-        let now = timer.now();
-        let wait = Wait::new(label::NEXT_BYTES, now, self.until.saturating_duration_since(now));
         while !self.whole && self.body.len() < limit {
             if !self.share.grow_to(self.body.capacity() + PIECE_BYTES_MAX) {
                 return Ok(());
             }
             let (response, body) = (&mut self.response, &mut self.body);
             let piece = poll_fn(|context| response.poll_body(context, body, u64::MAX));
-            let read = timer.within(wait, piece).await;
+            let read = timer.within(self.wait, piece).await;
             let fits = self.share.resize(self.body.capacity());
             let Ok(done) = read else { return Ok(()) };
             self.whole = done? && fits;

@@ -57,6 +57,16 @@ impl Semaphore {
         Permit(self.clone())
     }
 
+    /// Takes a permit if one is free and nobody waits for it.
+    pub fn try_take(self: &Rc<Self>) -> Option<Permit> {
+        let mut state = self.0.borrow_mut();
+        let is_free = state.waiting.is_empty() && state.taken < state.limit;
+        is_free.then(|| {
+            state.taken += 1;
+            Permit(self.clone())
+        })
+    }
+
     /// Takes a permit at once, or joins the queue.
     fn queue(&self) -> Option<Queued<'_>> {
         let mut state = self.0.borrow_mut();

@@ -31,6 +31,9 @@ pub use self::stored::{Client, Owner, Stored};
 
 /// Large request bodies read at the same time: the event loop keeps its share of a small machine.
 const PARSERS_MAX: usize = 2;
+/// Answers that are kept with their connections while others are asked: these are more connections than the
+/// configuration allows, and descriptors beside those of clients and exchanges.
+const KEPT_ANSWERS_MAX: usize = 16;
 
 /// The state of the program.
 pub struct State {
@@ -54,6 +57,8 @@ pub struct State {
     pub admission: Rc<Admission>,
     /// Permits to read a large body off the event loop.
     pub parsers: Rc<Semaphore>,
+    /// Places for answers that are kept, slow or long, while others are asked.
+    pub kept_answers: Rc<Semaphore>,
     /// The permit to read the configuration file again: one reload after the other.
     pub reloading: Rc<Semaphore>,
     /// When it was last said that a request could not be sent twice.
@@ -95,6 +100,7 @@ impl State {
             memory: Memory::new(&settings),
             admission: Admission::new(settings.max_client_connections.min(clients_max)),
             parsers: Semaphore::new(PARSERS_MAX),
+            kept_answers: Semaphore::new(KEPT_ANSWERS_MAX),
             reloading: Semaphore::new(1),
             warned_of_one_attempt: Cell::default(),
             reloads: Cell::new(0),

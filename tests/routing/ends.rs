@@ -119,7 +119,7 @@ fn answers_that_are_kept_are_within_the_common_memory() {
         .up("cleo/models", format!("503 ; 200 | body {list}"));
     let world = row.world();
     eventually("the list is refused", || !world.lists().is_empty());
-    let mut clients: Vec<_> = (0..60).map(|_| world.proxy.connect()).collect();
+    let mut clients: Vec<_> = (0..14).map(|_| world.proxy.connect()).collect();
     for client in &mut clients {
         client.send(chat_request("", chat("a").as_bytes()));
     }
@@ -134,6 +134,26 @@ fn answers_that_are_kept_are_within_the_common_memory() {
     reload();
     let has_list = || world.proxy.get("/v1/models").text().contains("cleo/z");
     eventually("the memory is given back", has_list);
+}
+
+#[test]
+fn few_answers_are_kept_with_their_connections_and_others_are_given_up() {
+    let row = Row::new("many", "anna bert")
+        .alias(&["anna/m", "bert/m"])
+        .up("anna", "503 | slow")
+        .up("bert", "close | gate");
+    let world = row.world();
+    let mut clients: Vec<_> = (0..20).map(|_| world.proxy.connect()).collect();
+    for client in &mut clients {
+        client.send(chat_request("", chat("a").as_bytes()));
+    }
+    world.wait_calls(40);
+    world.open_gate();
+    let mut statuses: Vec<_> = clients.iter_mut().map(|client| client.response().status).collect();
+    statuses.sort_unstable();
+    assert_eq!(statuses, [[502; 4].as_slice(), &[503; 16]].concat());
+    // The places are free again.
+    assert_eq!(world.proxy.chat(chat("a")).status, 503);
 }
 
 #[test]

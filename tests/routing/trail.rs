@@ -147,3 +147,32 @@ fn a_request_is_counted_once_whatever_was_tried_for_it() {
     assert_eq!(log.matches(" 耗时: ").count(), 1, "{log}");
     assert_eq!(world.proxy.get("/").json()["stats"]["chats"], 1);
 }
+
+#[test]
+fn a_request_is_in_flight_at_the_provider_that_it_is_at_and_nowhere_in_the_end() {
+    let row = Row::new("in flight", "anna:2 bert")
+        .alias(&["anna/m", "bert/m"])
+        .up("anna", "429")
+        .up("bert", "200 | gate");
+    let world = row.world();
+    let fields = format!("Authorization: Bearer {TOKEN}\r\n");
+    let in_flight = || {
+        let status = world.proxy.request("GET", "/v1/status", &fields).json();
+        let of = |name: &str| {
+            let providers = status["providers"].as_array().expect("a list");
+            providers.iter().find(|row| row["name"] == name).map(|row| row["in_flight"].clone())
+        };
+        [of("anna"), of("bert")]
+    };
+    let counts = |anna: u64, bert: u64| [Some(json!(anna)), Some(json!(bert))];
+    let (mut leaves, mut stays) = (world.proxy.connect(), world.proxy.connect());
+    for client in [&mut leaves, &mut stays] {
+        client.send(chat_request("", chat("a").as_bytes()));
+    }
+    eventually("both are at the last provider", || in_flight() == counts(0, 2));
+    drop(leaves);
+    eventually("one has left", || in_flight() == counts(0, 1));
+    world.open_gate();
+    assert_eq!(stays.response().status, 200);
+    eventually("none is left", || in_flight() == counts(0, 0));
+}
