@@ -266,9 +266,48 @@ pub fn push_field(head: &mut Vec<u8>, name: &str, value: &[u8]) {
     head.extend_from_slice(b"\r\n");
 }
 
+/// The same of a field that stands in the head `bytes`: mostly its line can be taken as it is, in one piece.
+fn push_line(head: &mut Vec<u8>, bytes: &[u8], name: &str, value: &[u8]) {
+    let start = (name.as_ptr() as usize).wrapping_sub(bytes.as_ptr() as usize);
+    let length = name.len() + b": ".len() + value.len() + b"\r\n".len();
+    let line = bytes.get(start..start.wrapping_add(length)).unwrap_or_default();
+    let is_plain = line.get(name.len()..name.len() + 2) == Some(b": ")
+        && line.ends_with(b"\r\n")
+        && line[name.len() + 2..].as_ptr() == value.as_ptr();
+    match is_plain {
+        true => head.extend_from_slice(line),
+        false => push_field(head, name, value),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_line_goes_on_as_if_it_were_written_anew() {
+        for line in [
+            "Name: value\r\n",
+            "Name:value\r\n",
+            "Name:  value\r\n",
+            "Name: value \r\n",
+            "Name:\tvalue\r\n",
+            "Name: \r\n",
+            "Name:\r\n",
+            "N: a: b\r\n",
+        ] {
+            let bytes = format!("GET / HTTP/1.1\r\n{line}Last: 1\r\n\r\n").into_bytes();
+            let mut fields = [httparse::EMPTY_HEADER; 4];
+            let mut request = httparse::Request::new(&mut fields);
+            request.parse(&bytes).unwrap();
+            let (mut anew, mut as_it_is) = (Vec::new(), Vec::new());
+            for field in &*request.headers {
+                push_field(&mut anew, field.name, trim(field.value));
+                push_line(&mut as_it_is, &bytes, field.name, trim(field.value));
+            }
+            assert_eq!(as_it_is, anew, "{line:?}");
+        }
+    }
 
     #[test]
     fn a_head_is_found_at_the_same_place_in_any_split() {

@@ -8,7 +8,7 @@ use super::credentials::Rank;
 use super::cross_origin::CrossOrigin;
 use super::fields::{stays, Stays};
 use super::host::{check_host, may_be_local};
-use super::{list, push_field, trim, Control, HeadError, FIELDS_MAX};
+use super::{list, push_field, push_line, trim, Control, HeadError, FIELDS_MAX};
 use crate::language::Words;
 use crate::wire::body::Framing;
 
@@ -124,7 +124,7 @@ impl RequestHead {
         // nginx speaks 1.0 to what is behind it, unless it is told otherwise.
         head.may_be_local =
             minor > 0 && matches!(&*head.method, "GET" | "HEAD") && may_be_local(fields);
-        head.take_fields(fields, &control, is_secret)?;
+        head.take_fields(bytes, fields, &control, is_secret)?;
         head.request_id = head.request_id.filter(|id| !is_secret(id.as_bytes()));
         Ok(head)
     }
@@ -132,6 +132,7 @@ impl RequestHead {
     /// Takes note of what the fields say, and keeps the lines of those that go on.
     fn take_fields(
         &mut self,
+        bytes: &[u8],
         fields: &[httparse::Header<'_>],
         control: &Control<'_>,
         is_secret: &dyn Fn(&[u8]) -> bool,
@@ -147,7 +148,7 @@ impl RequestHead {
             }
             let goes_on = stays.is_none() && !control.names(name) && value.is_ascii();
             if goes_on && !is_secret(value) {
-                push_field(&mut self.relayed, name, value);
+                push_line(&mut self.relayed, bytes, name, value);
             }
         }
         // The one that lets the client in goes no further.

@@ -1,7 +1,7 @@
 //! The head of a provider's response, checked.
 
 use super::fields::stays_of_response;
-use super::{push_field, trim, Control, HeadError, FIELDS_MAX};
+use super::{push_field, push_line, trim, Control, HeadError, FIELDS_MAX};
 use crate::language::Words;
 use crate::wire::body::Framing;
 
@@ -91,7 +91,7 @@ impl ResponseHead {
         for field in raw.headers.iter() {
             head.take_note(field.name, trim(field.value));
             if !stays_of_response(field.name) && !control.names(field.name) {
-                push_field(&mut head.relayed, field.name, trim(field.value));
+                push_line(&mut head.relayed, bytes, field.name, trim(field.value));
             }
         }
         // It tells the length of what the client has already (RFC 9110 §15.4.5).
