@@ -176,3 +176,17 @@ fn a_request_is_in_flight_at_the_provider_that_it_is_at_and_nowhere_in_the_end()
     assert_eq!(stays.response().status, 200);
     eventually("none is left", || in_flight() == counts(0, 0));
 }
+
+#[test]
+fn what_a_provider_says_of_attempts_and_model_is_not_taken_for_ours() {
+    let own = "x-ai-proxy-model: evil/x | x-ai-proxy-attempts: evil=200";
+    let row = Row::new("names", "anna bert")
+        .alias(&["anna/m", "bert/m"])
+        .up("anna", "503")
+        .up("bert", format!("200 | {own}"));
+    let world = row.world();
+    let answer = world.proxy.chat(chat("a"));
+    assert_eq!(answer.header("x-ai-proxy-model").as_deref(), Some("bert/m"));
+    assert_eq!(answer.header("x-ai-proxy-attempts").as_deref(), Some("anna=503, bert=200"));
+    assert!(!contains(&answer.head.raw, "evil"), "both are told");
+}
