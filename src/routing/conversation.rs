@@ -21,7 +21,7 @@ pub const SESSION_FIELDS: [&str; 6] = [
 ];
 /// How much of the instructions tells conversations apart.
 const INSTRUCTIONS_BYTES: usize = 1024;
-/// The same of what comes before the first answer.
+/// The same of the first user item.
 const BEGINNING_BYTES: usize = 4 * 1024;
 
 /// A conversation, by the hash of what names it.
@@ -54,8 +54,7 @@ pub fn of_body(json: &[u8]) -> Option<u64> {
             let [system, instructions, messages, input] =
                 pick(json, ["system", "instructions", "messages", "input"]);
             start(text(system.or(instructions)), INSTRUCTIONS_BYTES).hash(&mut hasher);
-            let turns = text(messages.or(input));
-            start(to_first_user(turns), BEGINNING_BYTES).hash(&mut hasher);
+            hash_to_first_user(text(messages.or(input)), &mut hasher);
         }
     }
     Some(hasher.finish())
@@ -69,35 +68,52 @@ fn start(text: &str, length: usize) -> &[u8] {
     &text.as_bytes()[..text.len().min(length)]
 }
 
-/// A list of turns up to the end of the first that is the user's. What does not get so far, or is no list,
-/// stays as it is.
-fn to_first_user(turns: &str) -> &str {
-    let mut end = None;
+/// A list of turns up to the first that is the user's: of each so much that long instructions do not hide what
+/// the user says. What is no list counts as it is.
+fn hash_to_first_user(turns: &str, hasher: &mut DefaultHasher) {
+    if !turns.starts_with('[') {
+        return start(turns, BEGINNING_BYTES).hash(hasher);
+    }
     let mut reader = serde_json::Deserializer::from_str(turns);
     // It stops there, which is an error to the reader.
-    let _ = reader.deserialize_seq(Turns { list: turns, end: &mut end });
-    &turns[..end.unwrap_or(turns.len())]
+    let _ = reader.deserialize_seq(List(|item: &RawValue| {
+        let [role, content] = pick(item.get(), ["role", "content"]);
+        let is_user = role.and_then(string).as_deref() == Some("user");
+        let length = if is_user { BEGINNING_BYTES } else { INSTRUCTIONS_BYTES };
+        hash_content(content.unwrap_or(item).get(), length, hasher);
+        !is_user
+    }));
 }
 
-struct Turns<'t> {
-    list: &'t str,
-    end: &'t mut Option<usize>,
+/// A text, or the texts of its parts: the mark up to which a provider is to cache moves on from turn to turn.
+fn hash_content(content: &str, length: usize, hasher: &mut DefaultHasher) {
+    if !content.starts_with('[') {
+        return start(content, length).hash(hasher);
+    }
+    let mut left = length;
+    let mut reader = serde_json::Deserializer::from_str(content);
+    let _ = reader.deserialize_seq(List(|part: &RawValue| {
+        let text = pick(part.get(), ["text"])[0].unwrap_or(part);
+        let text = start(text.get(), left);
+        text.hash(hasher);
+        left -= text.len();
+        left > 0
+    }));
 }
 
-impl<'de> Visitor<'de> for Turns<'_> {
+/// Hands over the items of a list one after the other, until one is enough.
+struct List<F>(F);
+
+impl<'de, F: FnMut(&'de RawValue) -> bool> Visitor<'de> for List<F> {
     type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a list of turns")
+        f.write_str("a list")
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<(), A::Error> {
-        while let Some(item) = list.next_element::<&RawValue>()? {
-            // Both point into the same text.
-            let end = item.get().as_ptr() as usize + item.get().len() - self.list.as_ptr() as usize;
-            let [role] = pick(item.get(), ["role"]);
-            if role.and_then(string).as_deref() == Some("user") || end >= BEGINNING_BYTES {
-                *self.end = Some(end);
+    fn visit_seq<A: SeqAccess<'de>>(mut self, mut list: A) -> Result<(), A::Error> {
+        while let Some(item) = list.next_element()? {
+            if !(self.0)(item) {
                 return Err(A::Error::custom("enough"));
             }
         }
@@ -160,11 +176,34 @@ mod tests {
         };
         assert_eq!(of_body(body("a", "b").as_bytes()), of_body(body("a", "c").as_bytes()));
         assert_ne!(of_body(body("a", "b").as_bytes()), of_body(body("b", "b").as_bytes()));
+        let input = |input: &str| of_body(format!(r#"{{"input":{input}}}"#).as_bytes());
         assert_eq!(
-            to_first_user(r#"[{"role":"assistant"},{"role":"us\u0065r"},{}]"#),
-            r#"[{"role":"assistant"},{"role":"us\u0065r"}"#
+            input(r#"[{"role":"assistant"},{"role":"us\u0065r"},{}]"#),
+            input(r#"[{"role":"assistant"},{"role":"us\u0065r"}]"#)
         );
-        assert_eq!(to_first_user("\"text\""), "\"text\"");
+        assert_ne!(input("\"text\""), input("\"other\""));
+    }
+
+    #[test]
+    fn long_instructions_do_not_hide_what_the_user_says() {
+        let long = "x".repeat(20_000);
+        let body = |user: &str| {
+            format!(
+                r#"{{"messages":[{{"role":"system","content":"{long}"}},{{"role":"user","content":"{user}"}}]}}"#
+            )
+        };
+        assert_ne!(of_body(body("a").as_bytes()), of_body(body("b").as_bytes()));
+    }
+
+    #[test]
+    fn a_mark_for_the_cache_may_move_on() {
+        let body = |content: &str| {
+            of_body(format!(r#"{{"messages":[{{"role":"user","content":{content}}}]}}"#).as_bytes())
+        };
+        let marked = r#"[{"type":"text","text":"a","cache_control":{"type":"ephemeral"}}]"#;
+        assert_eq!(body(marked), body(r#"[{"type":"text","text":"a"}]"#));
+        assert_eq!(body(marked), body("\"a\""));
+        assert_ne!(body(marked), body(r#"[{"type":"text","text":"b"}]"#));
     }
 
     #[test]
