@@ -154,12 +154,12 @@ impl Sending {
             if let Some(head) = self.send_streamed(message, timeouts, timer).await? {
                 return Ok(head);
             }
-        } else if message.len() > UNREAD_BYTES_MAX && self.lease.was_alive(self.sent_at) {
+        } else if message.len() > UNREAD_BYTES_MAX && self.lease.was_alive(timer.now()) {
             self.lease.be_patient(None);
         }
         let all = timeouts.head(self.sent_at);
         let mut wait = all;
-        wait.until = wait.until.min(self.sent_at + ACKNOWLEDGED_AFTER);
+        wait.until = wait.until.min(timer.now() + ACKNOWLEDGED_AFTER);
         loop {
             let head = poll_fn(|context| self.poll_head(context, message));
             match timer.within(wait, head).await {
