@@ -19,7 +19,7 @@
 //! | [`server`] | listen, accept, one task per connection, drain | upstream |
 //! | [`routes`] | what each endpoint answers; one table | – |
 //! | [`relay`] | an upstream response becomes a client's | routing, state, config |
-//! | [`routing`] | which provider and model; pure | relay, state, report, downstream, runtime, wire |
+//! | [`routing`] | which provider, key and model an attempt uses, and whether another follows; pure | relay, state, report, downstream, runtime, wire |
 //! | [`state`] | data that all tasks share: settings, providers, catalogue | relay, routing |
 //! | [`report`] | what became of a request: error, outcome, log line, counters | – |
 //! | [`upstream`] | one exchange with a provider: pool, connect, DNS, TLS, send, read | downstream |

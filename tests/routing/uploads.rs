@@ -181,6 +181,33 @@ fn what_passes_through_tries_another_key_where_it_is_short() {
 }
 
 #[test]
+fn what_passes_through_is_held_up_to_256_kib_and_longer_bodies_have_one_attempt() {
+    for (length, status, course) in
+        [(256 * 1024, 200, "anna#1 anna#2"), (256 * 1024 + 1, 429, "anna#1")]
+    {
+        let row = Row::new("pass-through", "anna:2")
+            .provider("anna", json!({"passthrough": true}))
+            .up("anna#1", "429 | retry-after: 100");
+        let world = row.world();
+        let head = format!(
+            "POST /p/anna/files HTTP/1.1\r\nHost: t\r\nAuthorization: Bearer {TOKEN}\r\n\
+             Content-Length: {length}\r\n\r\n"
+        );
+        let mut client = world.proxy.connect();
+        client.send(head);
+        // It does not come with the head.
+        client.send(vec![b'x'; length]);
+        assert_eq!(
+            (client.response().status, world.course(0).as_str()),
+            (status, course),
+            "{length}"
+        );
+        let log = world.proxy.log();
+        assert_eq!(log.contains("只尝试一次"), status == 429, "{length}: {log}");
+    }
+}
+
+#[test]
 fn a_head_without_a_body_is_no_reason_to_wait_for_one() {
     let row = Row::new("HEAD", "anna:2")
         .provider("anna", json!({"passthrough": true}))

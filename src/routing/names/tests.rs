@@ -108,6 +108,17 @@ impl Bench {
 }
 
 #[test]
+fn no_target_of_a_route_reads_another_model_than_the_one_that_was_checked() {
+    let bench = Bench::aliases(r#""open": ["a/x", "b/x"], "mixed": ["a/x", "local/m"]"#);
+    for (name, refused) in
+        [("open", false), ("mixed", true), ("a/x", false), ("local/m", true), ("many/x", false)]
+    {
+        let route = bench.with("chat/completions", 1, |names| names.route(name, true).err());
+        assert_eq!(matches!(route, Some(Refusal::BadRequest(_))), refused, "{name}");
+    }
+}
+
+#[test]
 fn without_aliases_a_name_leads_to_its_provider() {
     Bench::new(r#""supported_models": ["^(a|local)/"]"#).lead(&[
         ("a/x", "=a"),
