@@ -32,7 +32,7 @@ fuzz_target!(|input: &[u8]| {
     let mut from = 0;
     while let Ok(Some(length)) = fields::end_of_head(&message[from..]) {
         let head = &message[from..from + length];
-        let Ok(parsed) = ResponseHead::parse(head) else { break };
+        let Ok((parsed, _)) = ResponseHead::parse(head) else { break };
         check_head(head, &parsed);
         from += length;
         if parsed.status >= 200 {
@@ -96,7 +96,7 @@ fn next_head(
     buffer: &mut Vec<u8>,
 ) -> Result<Option<ResponseHead>, HeadError> {
     let Some(length) = scanner.scan(buffer)? else { return Ok(None) };
-    let head = ResponseHead::parse(&buffer[..length])?;
+    let (head, _) = ResponseHead::parse(&buffer[..length])?;
     buffer.drain(..length);
     Ok(Some(head))
 }

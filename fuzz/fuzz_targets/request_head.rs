@@ -46,12 +46,13 @@ fuzz_target!(|input: &[u8]| {
     let Ok(Some(length)) = expected else { return };
     let head = &message[..length];
     assert!(length <= HEAD_BYTES_MAX);
-    if let Ok(parsed) = RequestHead::parse(head, &|_| false) {
+    if let Ok((parsed, parsed_length)) = RequestHead::parse(head, &|_| false) {
+        assert_eq!(parsed_length, length);
         check(head, &parsed);
         for end in plan.ends().into_iter().filter(|end| *end < length) {
             assert!(RequestHead::parse(&head[..end], &|_| false).is_err(), "half a head was accepted");
         }
-        let more = RequestHead::parse(message, &|_| false).ok().expect("what follows a head is not its own");
+        let (more, _) = RequestHead::parse(message, &|_| false).ok().expect("what follows a head is not its own");
         assert_eq!(more.relayed, parsed.relayed);
     }
 });

@@ -192,7 +192,7 @@ impl Config {
         Self {
             port: 8001,
             providers: vec![Provider { name: name.clone(), base, ..Provider::default() }],
-            tokens: vec![Token { description: name, secret }],
+            tokens: vec![Token { description: name.into(), secret }],
             ..Self::default()
         }
     }

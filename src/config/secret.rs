@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use subtle::ConstantTimeEq;
+use subtle::{Choice, ConstantTimeEq};
 
 use super::odd;
 
@@ -37,9 +37,18 @@ impl Secret {
     }
 
     /// Whether `candidate` is this secret. The time taken depends on the two lengths only, never
-    /// on the bytes (subtle 2.6 returns at once when the lengths differ).
+    /// on the bytes.
     pub fn matches(&self, candidate: &[u8]) -> bool {
-        self.0.as_bytes().ct_eq(candidate).into()
+        let (ours, theirs) = (self.0.as_bytes(), candidate);
+        if ours.len() != theirs.len() {
+            return false;
+        }
+        // Eight bytes at once: for single ones subtle takes a tenth of what a head takes to be read.
+        let (mut ours, mut theirs) = (ours.chunks_exact(8), theirs.chunks_exact(8));
+        let word = |bytes: &[u8]| bytes.first_chunk().map_or(0, |eight| u64::from_le_bytes(*eight));
+        let words = ours.by_ref().zip(theirs.by_ref());
+        let same = words.fold(Choice::from(1), |same, (a, b)| same & word(a).ct_eq(&word(b)));
+        (same & ours.remainder().ct_eq(theirs.remainder())).into()
     }
 
     /// Whether `value` is this secret, alone or behind a scheme such as `Bearer`.

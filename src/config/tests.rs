@@ -74,7 +74,7 @@ fn the_example_file_loads_without_warnings_and_says_the_defaults() {
     assert_eq!(config.warnings, [""; 0]);
     assert_eq!((config.port, config.providers.len()), (8001, 3));
     assert_eq!(config.providers[0].base.to_string(), "https://open.bigmodel.cn/api/paas/v4");
-    let token = config.token(b"sk-test-123456").map(|token| token.description.as_str());
+    let token = config.token(b"sk-test-123456").map(|token| &*token.description);
     assert_eq!(token, Some("测试"));
     let defaults = Config::default();
     assert_eq!(config.stream_timeout, defaults.stream_timeout);

@@ -194,7 +194,7 @@ fn bad_tokens_are_refused_without_their_values() {
 #[test]
 fn a_client_token_is_found_by_its_exact_bytes_only() {
     let config = tokens(r#""甲|sk-1", "乙|sk|2", "|sk-3", "丁|sk-1""#).expect("all are valid");
-    let found = |bytes: &[u8]| config.token(bytes).map(|token| token.description.as_str());
+    let found = |bytes: &[u8]| config.token(bytes).map(|token| &*token.description);
     assert_eq!(found(b"sk-1"), Some("甲"));
     assert_eq!(found(b"sk|2"), Some("乙"));
     assert_eq!(found(b"sk-3"), Some(""));

@@ -1,5 +1,7 @@
 //! The `tokens` list: what a client's token needs.
 
+use std::sync::Arc;
+
 use super::keys::{Kind, Value};
 use super::node::Node;
 use super::secret::Secret;
@@ -10,7 +12,7 @@ use crate::language::Words;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Token {
     /// For the log; may be empty.
-    pub description: String,
+    pub description: Arc<str>,
     /// What the client sends behind `Bearer`.
     pub secret: Secret,
 }
@@ -33,11 +35,11 @@ impl Value for Token {
         }
         odd::about(secret).for_each(|reason| node.warn(reason));
         node.note_secret();
-        Ok(Self { description: description.to_owned(), secret: Secret::new(secret) })
+        Ok(Self { description: description.into(), secret: Secret::new(secret) })
     }
 
     fn show(&self, _: &Kind) -> String {
-        match self.description.as_str() {
+        match &*self.description {
             "" => Words("（无说明）", "(no description)").to_string(),
             description => description.to_owned(),
         }

@@ -62,11 +62,21 @@ impl Connection {
         if matches!(framing, Framing::Length(length) if length > limit) {
             return Err(Error::TooLarge(limit));
         }
-        let mut incoming = self.begin_body(framing, limit).await?;
-        while !self.take_more(&mut incoming, share)? {
-            self.wait_for_more(&mut incoming).await?;
+        let mut incoming = match self.expects_continue {
+            true => Box::pin(self.begin_body(framing, limit)).await?,
+            false => self.incoming(framing, limit),
+        };
+        if self.take_more(&mut incoming, share)? {
+            return Ok(incoming.body);
         }
-        Ok(incoming.body)
+        // Boxed: mostly a body has come with its head.
+        let rest = async {
+            while !self.take_more(&mut incoming, share)? {
+                self.wait_for_more(&mut incoming).await?;
+            }
+            Ok(incoming.body)
+        };
+        Box::pin(rest).await
     }
 
     /// Asks for the body of the current request, which may have `limit` bytes.
@@ -74,19 +84,23 @@ impl Connection {
     /// # Errors
     /// A client that left.
     pub async fn begin_body(&mut self, framing: Framing, limit: u64) -> Result<Incoming, Error> {
+        if self.expects_continue && self.read_buffer.is_empty() {
+            self.write_all(CONTINUE).await?;
+        }
+        self.expects_continue = false;
+        Ok(self.incoming(framing, limit))
+    }
+
+    fn incoming(&self, framing: Framing, limit: u64) -> Incoming {
         // No memory is taken for what is only announced.
         let length = match framing {
             Framing::Length(length) => length.min(limit),
             _ => limit,
         };
         let length_max = usize::try_from(length).unwrap_or(usize::MAX);
-        if self.expects_continue && self.read_buffer.is_empty() {
-            self.write_all(CONTINUE).await?;
-        }
-        self.expects_continue = false;
         let (now, received) = (self.timer.now(), self.read_buffer.len() as u64);
         let pace = Pace { begun: now, heard_at: now, received };
-        Ok(Incoming { body: Vec::new(), limit, length_max, pace })
+        Incoming { body: Vec::new(), limit, length_max, pace }
     }
 
     /// Takes what has come of a body. Returns whether that is the rest of it.

@@ -29,7 +29,7 @@ impl Connection {
             return None;
         }
         match self.read_head(is_secret).await {
-            Ok(Some(head)) => Some(Ok(Box::new(head))),
+            Ok(Some(head)) => Some(Ok(head)),
             Ok(None) | Err(Error::Gone) => None,
             Err(error) => Some(Err(error)),
         }
@@ -38,14 +38,12 @@ impl Connection {
     async fn read_head(
         &mut self,
         is_secret: &dyn Fn(&[u8]) -> bool,
-    ) -> Result<Option<RequestHead>, Error> {
+    ) -> Result<Option<Box<RequestHead>>, Error> {
         let wait = Wait::new(label::REQUEST_HEAD, self.timer.now(), HEAD_MAX);
-        let length = self.head_length(wait).await;
+        let head = self.whole_head(wait, is_secret).await;
         self.timer.set(None);
         self.slot.set(Activity::Busy, self.timer.now());
-        let Some(length) = length? else { return Ok(None) };
-        let head = RequestHead::parse(&self.read_buffer[..length], is_secret);
-        let head = head.map_err(Error::Head)?;
+        let Some((head, length)) = head? else { return Ok(None) };
         self.read_buffer.drain(..length);
         self.unread = Some(Decoder::new(head.framing)).filter(|decoder| !decoder.is_done());
         self.expects_continue = head.expects_continue && self.unread.is_some();
@@ -112,9 +110,15 @@ impl Connection {
         some
     }
 
-    /// Waits for a complete head and returns its length; `None` when the client left before, or
-    /// must leave.
-    async fn head_length(&mut self, wait: Wait) -> Result<Option<usize>, Error> {
+    /// Waits for a complete head, and tells its length; `None` when the client left before, or must leave.
+    async fn whole_head(
+        &mut self,
+        wait: Wait,
+        is_secret: &dyn Fn(&[u8]) -> bool,
+    ) -> Result<Option<(Box<RequestHead>, usize)>, Error> {
+        let parse = |bytes: &[u8]| {
+            RequestHead::parse(bytes, is_secret).map(|(head, length)| (Box::new(head), length))
+        };
         let mut scanner = HeadScanner::default();
         let begun = self.timer.now();
         let mut first_look = true;
@@ -124,9 +128,9 @@ impl Connection {
                 let reason = &Words("不是HTTP请求", "not an HTTP request");
                 return Err(Error::Head(HeadError::Malformed(reason)));
             }
-            if let Some(length) = scanner.scan(&self.read_buffer).map_err(Error::Head)? {
-                self.take_memory(length)?;
-                return Ok(Some(length));
+            if let Some(head) = scanner.read(&self.read_buffer, parse).map_err(Error::Head)? {
+                self.take_memory(head.1)?;
+                return Ok(Some(head));
             }
             if std::mem::take(&mut first_look) {
                 self.slot.set(Activity::Head, begun);

@@ -229,7 +229,7 @@ fn end_head(head: &mut Vec<u8>, framing: Framing, keep_alive: bool, connection: 
     }
     match framing {
         Framing::Length(length) => {
-            push_field(head, "content-length", length.to_string().as_bytes());
+            push_field(head, "content-length", itoa::Buffer::new().format(length).as_bytes());
         }
         Framing::Chunked => push_field(head, "transfer-encoding", b"chunked"),
         Framing::None | Framing::UntilClose => {}

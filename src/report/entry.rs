@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::explain::{self, Explanation};
@@ -35,7 +36,7 @@ pub struct Entry {
     pub id: String,
     peer: SocketAddr,
     /// The description of the client's token, once it was accepted.
-    pub client: String,
+    pub client: Option<Arc<str>>,
     /// `provider/model`, once known.
     pub model: String,
     /// The provider that was asked, once known.
@@ -82,7 +83,7 @@ impl Entry {
             kind: Kind::Other,
             id,
             peer,
-            client: String::new(),
+            client: None,
             model: String::new(),
             provider: None,
             way: None,

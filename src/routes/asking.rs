@@ -39,7 +39,7 @@ pub fn admit<'s>(
 ) -> Result<&'s Token, Error> {
     entry.begin_chat();
     let token = authorise(settings, head)?;
-    entry.client.clone_from(&token.description);
+    entry.client = Some(token.description.clone());
     if head.explain || settings.explain {
         entry.explain();
     }

@@ -70,7 +70,7 @@ mod tests {
 
     fn head(start: &str, fields: &str) -> RequestHead {
         let text = format!("{start} HTTP/1.1\r\nHost: a\r\n{fields}\r\n");
-        RequestHead::parse(text.as_bytes(), &|_| false).ok().unwrap()
+        RequestHead::parse(text.as_bytes(), &|_| false).ok().unwrap().0
     }
 
     #[test]

@@ -31,7 +31,7 @@ pub async fn plain_body(
     let known = |name: String| Coding::of(&name).ok_or(Error::UnknownCoding(name));
     let coding = head.coding.take().map(known).transpose()?;
     let limit = settings.max_request_size;
-    let body = Box::pin(connection.read_body(head.framing, limit, share)).await?;
+    let body = connection.read_body(head.framing, limit, share).await?;
     let Some(coding) = coding else { return Ok(body) };
     remove_field(&mut head.relayed, "content-encoding");
     Box::pin(decoded(state, Decoding::new(coding, body, limit), connection, share)).await

@@ -16,6 +16,10 @@ use crate::language::{JsonReason, Text, Words};
 use crate::text;
 use crate::upstream::is_stored_id;
 
+use self::skim::skim;
+
+mod skim;
+
 /// Arrays and objects within each other.
 const DEPTH_MAX: usize = 128;
 /// Stored objects that one request names: a response and a conversation, and some that are repeated.
@@ -51,7 +55,23 @@ impl ChatRequest {
             let at = error.valid_up_to();
             text!("请求体不是UTF-8，字节 {at}", "request body is not UTF-8 at byte {at}")
         })?;
-        let json = text.strip_prefix('\u{feff}').unwrap_or(text);
+        if let Some(skimmed) = skim(body) {
+            let place = skimmed.model.unwrap_or_default();
+            let model = text.get(place.start + 1..place.end.saturating_sub(1));
+            return Ok(ChatRequest {
+                model: model.map(str::to_owned),
+                stream: skimmed.stream,
+                ambiguous: skimmed.like_model,
+                place,
+                ..ChatRequest::default()
+            });
+        }
+        ChatRequest::parse_text(text)
+    }
+
+    /// The same, whatever it says.
+    fn parse_text(body: &str) -> Result<ChatRequest, Text> {
+        let json = body.strip_prefix('\u{feff}').unwrap_or(body);
         if too_deep(json.as_bytes()) {
             return Err(text!(
                 "请求体JSON嵌套超过 {DEPTH_MAX} 层",

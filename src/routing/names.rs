@@ -4,6 +4,8 @@
 use std::cell::Cell;
 use std::rc::Rc;
 
+use memchr::memchr;
+
 use super::key_order::{rendezvous, sorted};
 use super::plan::{Plan, Target};
 use super::{start_of_long, Refusal, Route};
@@ -100,9 +102,9 @@ impl<'s> Names<'s, '_> {
 
     /// The provider and the model's name there, if what is before the first slash is a provider's name.
     fn split<'m>(&self, model: &'m str) -> Option<(&'s Rc<Provider>, &'m str)> {
-        let (name, bare) = model.split_once('/')?;
-        let provider = self.providers.iter().find(|provider| provider.name() == name)?;
-        Some((provider, bare))
+        let slash = memchr(b'/', model.as_bytes())?;
+        let provider = self.providers.iter().find(|provider| provider.name() == &model[..slash])?;
+        Some((provider, &model[slash + 1..]))
     }
 
     /// Whether a model may be asked for: it passes the filters, and is on the list if there is one.

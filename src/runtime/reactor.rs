@@ -113,8 +113,8 @@ impl Reactor {
 
     /// One visit to the kernel: waits only when nothing is due and no task was woken.
     fn wait(&self, events: &mut Vec<epoll::Event>) {
-        let (complete, asked) = if self.parker.is_woken() {
-            (self.collect(events, Some(Duration::ZERO)), Duration::ZERO)
+        let (complete, asked, now) = if self.parker.is_woken() {
+            (self.collect(events, Some(Duration::ZERO)), Duration::ZERO, Instant::now())
         } else {
             if let Some(callback) = self.on_idle.get() {
                 callback();
@@ -122,7 +122,7 @@ impl Reactor {
             self.poll_or_sleep(events)
         };
         self.sources.visits.set(self.sources.visits.get().wrapping_add(1));
-        self.clock.pass(Instant::now(), asked);
+        self.clock.pass(now, asked);
         self.settle(events, complete);
     }
 
@@ -136,15 +136,17 @@ impl Reactor {
     }
 
     /// Waits for the next event, first by busy polling where that is likely to do. Returns
-    /// what [`Reactor::collect`] does, and how long it was to take at most.
-    fn poll_or_sleep(&self, events: &mut Vec<epoll::Event>) -> (bool, Duration) {
+    /// what [`Reactor::collect`] does, how long it was to take at most, and what time it is now.
+    fn poll_or_sleep(&self, events: &mut Vec<epoll::Event>) -> (bool, Duration, Instant) {
         let begun = Instant::now();
         self.clock.begin_wait(begun);
         if self.short_waits.get() >= SHORT_WAITS_MIN {
-            while begun.elapsed() < BUSY_POLL_MAX {
+            let mut now = begun;
+            while now - begun < BUSY_POLL_MAX {
                 let complete = self.collect(events, Some(Duration::ZERO));
+                now = Instant::now();
                 if self.parker.is_woken() {
-                    return (complete, Duration::ZERO);
+                    return (complete, Duration::ZERO, now);
                 }
             }
         }
@@ -152,9 +154,10 @@ impl Reactor {
         let woken = self.parker.is_woken();
         let timeout = if woken { Some(Duration::ZERO) } else { self.clock.until_next() };
         let complete = self.collect(events, timeout);
-        let short = begun.elapsed() < BUSY_POLL_MAX;
+        let now = Instant::now();
+        let short = now - begun < BUSY_POLL_MAX;
         self.short_waits.set(if short { self.short_waits.get().saturating_add(1) } else { 0 });
-        (complete, timeout.unwrap_or(Duration::MAX))
+        (complete, timeout.unwrap_or(Duration::MAX), now)
     }
 
     /// Takes all events there are, or waits for the first one. Returns whether the kernel told all.

@@ -9,6 +9,7 @@ use std::rc::Rc;
 use std::task::{ready, Context, Poll};
 use std::time::Duration;
 
+use rustix::io::{read, write};
 use socket2::SockRef;
 
 pub use super::listener::Listener;
@@ -77,7 +78,7 @@ impl Read for Watched {
             return Err(would_block());
         }
         loop {
-            match self.stream.read(buffer) {
+            match read(&self.stream, &mut *buffer).map_err(io::Error::from) {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     self.registration.clear_readable();
@@ -99,7 +100,7 @@ impl Read for Watched {
 impl Write for Watched {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         loop {
-            match self.stream.write(bytes) {
+            match write(&self.stream, bytes).map_err(io::Error::from) {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 other => return other,
             }

@@ -265,8 +265,7 @@ impl Sending {
         if !self.buffer.iter().zip(b"HTTP/1.").all(|(byte, wanted)| byte == wanted) {
             return Err(HeadError::of_other_protocol(&self.buffer));
         }
-        while let Some(length) = self.scanner.scan(&self.buffer)? {
-            let mut head = ResponseHead::parse(&self.buffer[..length])?;
+        while let Some((mut head, length)) = self.scanner.read(&self.buffer, ResponseHead::parse)? {
             self.buffer.drain(..length);
             if head.status >= 200 {
                 if of_head {

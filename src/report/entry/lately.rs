@@ -74,7 +74,7 @@ impl Entry {
         Problem {
             at: unix_time(),
             id: self.id.as_str().into(),
-            client: short(&self.client),
+            client: short(self.client.as_deref().unwrap_or_default()),
             model: short(&self.model),
             provider: self.provider.as_ref().map(|provider| short(provider.name())),
             status,

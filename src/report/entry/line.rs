@@ -86,8 +86,8 @@ impl fmt::Display for Line<'_> {
         f.write_str(labels.request)?;
         f.write_str(&entry.id)?;
         f.write_str(labels.client)?;
-        if !entry.client.is_empty() {
-            Plain(&entry.client).fmt(f)?;
+        if let Some(client) = entry.client.as_deref().filter(|client| !client.is_empty()) {
+            Plain(client).fmt(f)?;
             f.write_str("@")?;
         }
         write_address(f, entry.peer)?;

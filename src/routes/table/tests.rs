@@ -4,7 +4,7 @@ use super::*;
 
 fn status(method: &str, path: &str, fields: &str) -> Option<u16> {
     let text = format!("{method} {path} HTTP/1.1\r\nHost: a\r\n{fields}\r\n");
-    let head = RequestHead::parse(text.as_bytes(), &|_| false).ok().unwrap();
+    let (head, _) = RequestHead::parse(text.as_bytes(), &|_| false).ok().unwrap();
     endpoint(&head, find(&head.path)).err().and_then(|error| error.status())
 }
 
@@ -50,7 +50,7 @@ fn who_asks_for_models_names_the_dialect() {
     ] {
         for (fields, expected) in [("", plain), ("Anthropic-Version: 1\r\n", versioned)] {
             let text = format!("PUT {path} HTTP/1.1\r\nHost: a\r\n{fields}\r\n");
-            let head = RequestHead::parse(text.as_bytes(), &|_| false).ok().unwrap();
+            let (head, _) = RequestHead::parse(text.as_bytes(), &|_| false).ok().unwrap();
             assert_eq!(dialect(&head, find(&head.path)), expected, "{path} {fields}");
         }
     }
@@ -129,7 +129,7 @@ fn a_path_that_stands_there_twice_is_told_as_that() {
         "/v1/v1/p/a/x",
     ] {
         let text = format!("POST {path} HTTP/1.1\r\nHost: a\r\n\r\n");
-        let head = RequestHead::parse(text.as_bytes(), &|_| false).ok().unwrap();
+        let (head, _) = RequestHead::parse(text.as_bytes(), &|_| false).ok().unwrap();
         assert!(matches!(endpoint(&head, find(&head.path)), Err(Error::PathTwice(_))), "{path}");
     }
 }

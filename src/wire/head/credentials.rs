@@ -1,5 +1,6 @@
 //! Where a client's token stands.
 
+use super::grammar::Field;
 use super::trim;
 
 /// How far down the list of fields that may hold the token the best one so far stands.
@@ -11,11 +12,11 @@ impl Rank {
     pub(super) const NONE: Rank = Rank(Rank::FIELDS.len());
 
     /// Takes the token of a field that counts for more than the one before, if it has one.
-    pub(super) fn take_token(&mut self, token: &mut Option<Vec<u8>>, name: &str, value: &[u8]) {
+    pub(super) fn take_token(&mut self, token: &mut Option<Vec<u8>>, field: &Field<'_>) {
         // Each has a length of its own, and is known to be one of them.
-        let rank = Rank::FIELDS.iter().position(|field| name.len() == field.len());
+        let rank = Rank::FIELDS.iter().position(|name| field.name().len() == name.len());
         let Some(rank) = rank.filter(|rank| *rank < self.0) else { return };
-        let found = if rank == 0 { bearer(value) } else { Some(value) };
+        let found = if rank == 0 { bearer(field.value()) } else { Some(field.value()) };
         if let Some(found) = found.filter(|found| !found.is_empty()) {
             *token = Some(found.to_vec());
             self.0 = rank;

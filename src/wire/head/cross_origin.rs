@@ -16,8 +16,8 @@ pub struct CrossOrigin {
 
 impl CrossOrigin {
     /// Takes note of a field, if it is one of these.
-    pub(super) fn note(noted: &mut Option<Box<CrossOrigin>>, name: &str, value: &[u8]) {
-        let is = |other: &str| name.eq_ignore_ascii_case(other);
+    pub(super) fn note(noted: &mut Option<Box<CrossOrigin>>, name: &[u8], value: &[u8]) {
+        let is = |other: &str| name.eq_ignore_ascii_case(other.as_bytes());
         let place: fn(&mut CrossOrigin) -> &mut Option<String> = if is("origin") {
             |noted| &mut noted.origin
         } else if is("access-control-request-method") {

@@ -1,7 +1,6 @@
-//! Which fields of a client's request and of a provider's response stay here. One look at the first
-//! letters of a name leaves few rules to compare: this runs for every field of every message.
-
-use Rule::{Name, Start};
+//! The fields that the program knows, and which of a client's request and of a provider's response stay
+//! here. One look at the length and the first letter of a name leaves few to compare: this runs for every
+//! field of every message.
 
 /// Why a field does not go on to the provider.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,124 +19,263 @@ pub(super) enum Stays {
     Front,
 }
 
-/// Which names stay.
-enum Rule {
-    /// This one.
-    Name(&'static str, Stays),
-    /// All that begin like this.
-    Start(&'static str, Stays),
+/// What is known by a field's name.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Known {
+    /// Nothing: it goes on.
+    #[default]
+    Nothing,
+    Accept,
+    AcceptEncoding,
+    AnthropicVersion,
+    ApiKey,
+    Authorization,
+    CacheControl,
+    Connection,
+    ContentEncoding,
+    ContentLength,
+    ContentType,
+    Cookie,
+    Expect,
+    Explain,
+    Host,
+    Location,
+    NamedModel,
+    Origin,
+    RequestId,
+    Retries,
+    SecFetchMode,
+    SecFetchSite,
+    TransferEncoding,
+    Upgrade,
+    XAccelBuffering,
+    XApiKey,
+    XGoogApiKey,
+    /// Others of the connection.
+    HopByHop,
+    /// Others of a browser.
+    Browser,
+    /// Those of a reverse proxy.
+    Front,
+    /// A provider says by it how else its own origin is to be asked, gives orders to the browsers of its
+    /// own pages, or asks for a proxy's credentials.
+    OfOrigin,
 }
 
-/// Why the field of this name stays, if it does.
-pub(super) fn stays(name: &str) -> Option<Stays> {
-    let name = name.as_bytes();
-    candidates(name).iter().find_map(|rule| match rule {
-        Name(other, stays) => name.eq_ignore_ascii_case(other.as_bytes()).then_some(*stays),
-        Start(start, stays) => {
-            let other = name.get(..start.len())?;
-            other.eq_ignore_ascii_case(start.as_bytes()).then_some(*stays)
+/// How much of a name is compared: no name that is known is longer.
+pub(super) const NAME_BYTES: usize = 32;
+
+/// The first bytes of a field's name, in lower case, as numbers that compare at once. No other
+/// token's bytes become those of a name of letters and hyphens.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Name(pub [u64; NAME_BYTES / 8]);
+
+impl Name {
+    pub(super) const fn new(name: &[u8]) -> Name {
+        let mut words = [0; NAME_BYTES / 8];
+        let mut at = 0;
+        while at < name.len() && at < NAME_BYTES {
+            words[at / 8] |= ((name[at] | 0x20) as u64) << (at % 8 * 8);
+            at += 1;
         }
-    })
-}
+        Name(words)
+    }
 
-/// The rules for names that begin like this one.
-fn candidates(name: &[u8]) -> &'static [Rule] {
-    use Stays::{Browser, Credential, Front, HopByHop, Ours};
-    let letter = |at: usize| name.get(at).map_or(0, u8::to_ascii_lowercase);
-    match letter(0) {
-        b'a' => &[
-            Name("authorization", Credential),
-            Name("accept-encoding", Ours),
-            Name("api-key", Credential),
-            Start("access-control-request-", Browser),
-        ],
-        b'c' => &[
-            Name("content-length", Ours),
-            Name("connection", HopByHop),
-            Name("cookie", Ours),
-            Start("cf-", Front),
-            Name("cdn-loop", Front),
-            Start("cloudfront-", Front),
-        ],
-        b'd' => &[Name("dnt", Browser)],
-        b'e' => &[Name("expect", Ours)],
-        b'f' => &[Name("forwarded", Front), Start("fly-", Front), Start("fastly-", Front)],
-        b'h' => &[Name("host", Ours)],
-        b'k' => &[Name("keep-alive", HopByHop)],
-        b'o' => &[Name("origin", Browser)],
-        b'p' => &[Name("proxy-connection", HopByHop), Name("proxy-authorization", HopByHop)],
-        b'r' => &[Name("referer", Browser), Start("remote-", Front)],
-        b's' => &[Start("sec-", Browser)],
-        b't' => &[
-            Name("te", HopByHop),
-            Name("trailer", HopByHop),
-            Name("transfer-encoding", HopByHop),
-            Name("true-client-ip", Front),
-            Start("tailscale-", Front),
-        ],
-        b'u' => &[Name("upgrade", HopByHop), Name("upgrade-insecure-requests", Browser)],
-        b'v' => &[Name("via", Front)],
-        b'x' => candidates_with_x(letter(2)),
-        _ => &[],
+    fn letter(&self, at: usize) -> u8 {
+        (self.0[0] >> (8 * at)) as u8
+    }
+
+    /// Whether it begins with these bytes, at most 32.
+    fn begins(&self, start: &str) -> bool {
+        let Name(start_words) = Name::new(start.as_bytes());
+        let (whole, rest) = (start.len() / 8, start.len() % 8);
+        self.0[..whole] == start_words[..whole]
+            && (rest == 0 || (self.0[whole] ^ start_words[whole]) << (64 - 8 * rest) == 0)
     }
 }
 
-/// The rules for names that begin with `x-` and this letter.
-fn candidates_with_x(letter: u8) -> &'static [Rule] {
-    use Stays::{Credential, Front, Ours};
-    match letter {
-        b'a' => &[
-            Name("x-api-key", Credential),
-            Name("x-ai-proxy-explain", Ours),
-            Name("x-ai-proxy-retries", Ours),
-            Name("x-azure-clientip", Front),
-            Name("x-azure-socketip", Front),
-            Name("x-azure-ref", Front),
-            Name("x-azure-fdid", Front),
-            Start("x-appengine-", Front),
-            Start("x-amzn-oidc-", Front),
-            Start("x-auth-request-", Front),
-            Start("x-authentik-", Front),
-        ],
-        b'c' => &[Name("x-client-ip", Front), Name("x-cluster-client-ip", Front)],
-        b'e' => &[Start("x-envoy-", Front)],
-        b'f' => &[Start("x-forwarded", Front)],
-        b'g' => &[
-            Name("x-goog-api-key", Credential),
-            Start("x-goog-iap-", Front),
-            Start("x-goog-authenticated-", Front),
-        ],
-        b'm' => &[Start("x-ms-client-principal", Front), Start("x-ms-token-", Front)],
-        b'o' => &[Start("x-original-", Front)],
-        b'r' => &[Name("x-real-ip", Front), Name("x-request-id", Ours)],
-        b'v' => &[Start("x-vercel-", Front)],
-        _ => &[],
+impl Known {
+    /// What is known of the name of so many bytes.
+    pub(super) fn by_name(length: usize, name: &Name) -> Known {
+        let named = NAMES.get(length).copied().unwrap_or_default();
+        // The first eight letters tell nearly all apart.
+        let is_it = |other: &Name| other.0[0] == name.0[0] && other == name;
+        if let Some((_, known)) = named.iter().find(|(other, _)| is_it(other)) {
+            return *known;
+        }
+        let (first, third) = (name.letter(0), name.letter(2));
+        let begin = beginnings(first, third).iter().find(|(start, _)| name.begins(start));
+        begin.map_or(Known::Nothing, |(_, known)| *known)
+    }
+
+    /// Why such a field of a request stays, if it does.
+    pub(super) fn stays(self) -> Option<Stays> {
+        Some(match self {
+            Known::AcceptEncoding
+            | Known::ContentLength
+            | Known::Cookie
+            | Known::Expect
+            | Known::Explain
+            | Known::Host
+            | Known::RequestId
+            | Known::Retries => Stays::Ours,
+            Known::ApiKey | Known::Authorization | Known::XApiKey | Known::XGoogApiKey => {
+                Stays::Credential
+            }
+            Known::Connection | Known::HopByHop | Known::TransferEncoding | Known::Upgrade => {
+                Stays::HopByHop
+            }
+            Known::Browser | Known::Origin | Known::SecFetchMode | Known::SecFetchSite => {
+                Stays::Browser
+            }
+            Known::Front => Stays::Front,
+            Known::Nothing
+            | Known::Accept
+            | Known::AnthropicVersion
+            | Known::CacheControl
+            | Known::ContentEncoding
+            | Known::ContentType
+            | Known::Location
+            | Known::NamedModel
+            | Known::OfOrigin
+            | Known::XAccelBuffering => return None,
+        })
+    }
+
+    /// Whether such a field of a response does not go on to the client: it belongs to the provider's
+    /// connection (RFC 9110 §7.6.1), frames the body, or speaks for the provider's origin and would be
+    /// taken for ours.
+    pub(super) fn stays_of_response(self) -> bool {
+        matches!(
+            self,
+            Known::Connection
+                | Known::ContentLength
+                | Known::HopByHop
+                | Known::OfOrigin
+                | Known::TransferEncoding
+                | Known::Upgrade
+        )
     }
 }
 
-/// Whether a response's field of this name does not go on to the client: it belongs to the
-/// provider's connection (RFC 9110 §7.6.1), frames the body, or speaks for the provider's origin
-/// and would be taken for ours: other ways to reach it, rules for its host, orders to its pages'
-/// browsers.
-pub(super) fn stays_of_response(name: &str) -> bool {
-    let names: &[&str] = match name.as_bytes().first().map_or(0, u8::to_ascii_lowercase) {
-        b'a' => &["alt-svc"],
-        b'c' => &["connection", "content-length", "clear-site-data"],
-        b'k' => &["keep-alive"],
-        b'n' => &["nel"],
-        b'p' => &["proxy-connection", "proxy-authorization", "proxy-authenticate"],
-        b'r' => &["report-to", "reporting-endpoints"],
-        b's' => &["strict-transport-security"],
-        b't' => &["te", "trailer", "transfer-encoding"],
-        b'u' => &["upgrade"],
+/// The names by their length.
+const NAMES: [&[(Name, Known)]; 26] = {
+    use Known::*;
+    const fn name(name: &str) -> Name {
+        Name::new(name.as_bytes())
+    }
+    [
+        &[],
+        &[],
+        &[(name("te"), HopByHop)],
+        &[(name("dnt"), Browser), (name("nel"), OfOrigin), (name("via"), Front)],
+        &[(name("host"), Host)],
+        &[],
+        &[
+            (name("accept"), Accept),
+            (name("cookie"), Cookie),
+            (name("expect"), Expect),
+            (name("origin"), Origin),
+        ],
+        &[
+            (name("api-key"), ApiKey),
+            (name("alt-svc"), OfOrigin),
+            (name("referer"), Browser),
+            (name("trailer"), HopByHop),
+            (name("upgrade"), Upgrade),
+        ],
+        &[(name("cdn-loop"), Front), (name("location"), Location)],
+        &[
+            (name("forwarded"), Front),
+            (name("report-to"), OfOrigin),
+            (name("x-api-key"), XApiKey),
+            (name("x-real-ip"), Front),
+        ],
+        &[(name("connection"), Connection), (name("keep-alive"), HopByHop)],
+        &[(name("x-client-ip"), Front), (name("x-azure-ref"), Front)],
+        &[
+            (name("content-type"), ContentType),
+            (name("x-request-id"), RequestId),
+            (name("x-azure-fdid"), Front),
+        ],
+        &[(name("authorization"), Authorization), (name("cache-control"), CacheControl)],
+        &[
+            (name("content-length"), ContentLength),
+            (name("sec-fetch-mode"), SecFetchMode),
+            (name("sec-fetch-site"), SecFetchSite),
+            (name("true-client-ip"), Front),
+            (name("x-goog-api-key"), XGoogApiKey),
+        ],
+        &[(name("accept-encoding"), AcceptEncoding), (name("clear-site-data"), OfOrigin)],
+        &[
+            (name("content-encoding"), ContentEncoding),
+            (name("proxy-connection"), HopByHop),
+            (name(super::NAMED_MODEL), NamedModel),
+            (name("x-azure-clientip"), Front),
+            (name("x-azure-socketip"), Front),
+        ],
+        &[
+            (name("anthropic-version"), AnthropicVersion),
+            (name("transfer-encoding"), TransferEncoding),
+            (name("x-accel-buffering"), XAccelBuffering),
+        ],
+        &[
+            (name("proxy-authenticate"), OfOrigin),
+            (name("x-ai-proxy-explain"), Explain),
+            (name("x-ai-proxy-retries"), Retries),
+        ],
+        &[
+            (name("proxy-authorization"), HopByHop),
+            (name("reporting-endpoints"), OfOrigin),
+            (name("x-cluster-client-ip"), Front),
+        ],
+        &[],
+        &[],
+        &[],
+        &[],
+        &[],
+        &[
+            (name("strict-transport-security"), OfOrigin),
+            (name("upgrade-insecure-requests"), Browser),
+        ],
+    ]
+};
+
+/// How other names begin that have these two as their first and third letter.
+fn beginnings(first: u8, third: u8) -> &'static [(&'static str, Known)] {
+    use Known::*;
+    match (first, third) {
+        (b'a', b'c') => &[("access-control-request-", Browser)],
+        (b'c', b'-') => &[("cf-", Front)],
+        (b'c', b'o') => &[("cloudfront-", Front)],
+        (b'f', b'y') => &[("fly-", Front)],
+        (b'f', b's') => &[("fastly-", Front)],
+        (b'r', b'm') => &[("remote-", Front)],
+        (b's', b'c') => &[("sec-", Browser)],
+        (b't', b'i') => &[("tailscale-", Front)],
+        (b'x', b'a') => &[
+            ("x-appengine-", Front),
+            ("x-amzn-oidc-", Front),
+            ("x-auth-request-", Front),
+            ("x-authentik-", Front),
+        ],
+        (b'x', b'e') => &[("x-envoy-", Front)],
+        (b'x', b'f') => &[("x-forwarded", Front)],
+        (b'x', b'g') => &[("x-goog-iap-", Front), ("x-goog-authenticated-", Front)],
+        (b'x', b'm') => &[("x-ms-client-principal", Front), ("x-ms-token-", Front)],
+        (b'x', b'o') => &[("x-original-", Front)],
+        (b'x', b'v') => &[("x-vercel-", Front)],
         _ => &[],
-    };
-    names.iter().any(|other| name.eq_ignore_ascii_case(other))
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn known(name: &str) -> Known {
+        Known::by_name(name.len(), &Name::new(name.as_bytes()))
+    }
 
     /// RFC 9110 §7.6.1.
     const HOP_BY_HOP: [&str; 8] = [
@@ -152,15 +290,35 @@ mod tests {
     ];
 
     #[test]
+    fn every_name_stands_where_it_is_looked_for() {
+        for (length, names) in NAMES.iter().enumerate() {
+            for (name, is) in *names {
+                let bytes: Vec<u8> = name.0.iter().flat_map(|word| word.to_le_bytes()).collect();
+                let text = std::str::from_utf8(&bytes).unwrap().trim_end_matches('\0');
+                assert_eq!(text.len(), length, "{text}");
+                assert_eq!(known(&text.to_ascii_uppercase()), *is, "{text}");
+                assert_ne!(known(&format!("{text}-")), *is, "{text}");
+            }
+        }
+        for (first, third) in (b'a'..=b'z').flat_map(|a| (b'-'..=b'z').map(move |b| (a, b))) {
+            for (start, is) in beginnings(first, third) {
+                assert_eq!(known(start), *is, "{start}");
+                assert_eq!(known(&format!("{start}x")), *is, "{start}");
+                assert_eq!(known(&start[..start.len() - 1]), Known::Nothing, "{start}");
+            }
+        }
+    }
+
+    #[test]
     fn what_a_response_says_of_its_connection_or_origin_stays() {
         let of_origin =
             ["Alt-Svc", "STRICT-TRANSPORT-SECURITY", "Clear-Site-Data", "NEL", "Report-To"];
         for name in HOP_BY_HOP.iter().chain(&of_origin).chain(&["Reporting-Endpoints"]) {
-            assert!(stays_of_response(name), "{name}");
+            assert!(known(name).stays_of_response(), "{name}");
         }
         for name in ["Retry-After", "Set-Cookie", "Server", "Alt-Svc-Used", "X-NEL", "anthropic-x"]
         {
-            assert!(!stays_of_response(name), "{name}");
+            assert!(!known(name).stays_of_response(), "{name}");
         }
     }
 
@@ -191,7 +349,7 @@ mod tests {
             ),
         ] {
             for name in names {
-                assert_eq!(stays(name), Some(reason), "{name}");
+                assert_eq!(known(name).stays(), Some(reason), "{name}");
             }
         }
     }
@@ -220,7 +378,7 @@ mod tests {
             "cf",
             "é-via",
         ] {
-            assert_eq!(stays(name), None, "{name}");
+            assert_eq!(known(name).stays(), None, "{name}");
         }
     }
 }

@@ -3,15 +3,14 @@
 
 use std::net::IpAddr;
 
-use httparse::Header;
-
-use super::fields::{stays, Stays};
-use super::{trim, HeadError};
+use super::fields::Known;
+use super::grammar::Fields;
+use super::HeadError;
 use crate::language::Words;
 
 /// Exactly one `Host`, which HTTP/1.0 may lack (RFC 9112 §3.2).
-pub(super) fn check_host(fields: &[Header<'_>], minor: u8) -> Result<(), HeadError> {
-    let mut hosts = fields.iter().filter(|field| field.name.eq_ignore_ascii_case("host"));
+pub(super) fn check_host(fields: &Fields<'_>, minor: u8) -> Result<(), HeadError> {
+    let mut hosts = fields.of(|known| known == Known::Host);
     let host = hosts.next();
     if hosts.next().is_some() {
         return Err(HeadError::Malformed(&Words("Host重复", "more than one Host")));
@@ -20,7 +19,7 @@ pub(super) fn check_host(fields: &[Header<'_>], minor: u8) -> Result<(), HeadErr
         let missing = HeadError::Malformed(&Words("缺少Host", "no Host"));
         return if minor == 0 { Ok(()) } else { Err(missing) };
     };
-    if is_authority(trim(host.value)) {
+    if is_authority(host.value()) {
         Ok(())
     } else {
         Err(HeadError::Malformed(&Words("Host无效", "malformed Host")))
@@ -36,7 +35,10 @@ fn is_authority(value: &[u8]) -> bool {
     };
     let Some((host, port)) = end.and_then(|end| value.split_at_checked(end)) else { return false };
     let host = if address.is_some() { &host[1..host.len() - 1] } else { host };
-    let plain = |byte: &u8| byte.is_ascii_graphic() && !b"/?#@,\\[]".contains(byte);
+    let plain = |byte: &u8| {
+        matches!(byte, b'!'..=b'~')
+            && !matches!(byte, b'/' | b'?' | b'#' | b'@' | b',' | b'\\' | b'[' | b']')
+    };
     host.iter().all(plain)
         && (port.is_empty() || (port[0] == b':' && port[1..].iter().all(u8::is_ascii_digit)))
 }
@@ -44,9 +46,9 @@ fn is_authority(value: &[u8]) -> bool {
 /// Whether no reverse proxy speaks in the fields, the host is this machine, and no page of another
 /// place asks. A page of any name can have its name resolve to this machine (DNS rebinding), and its
 /// requests then look as if it asked itself: only the host gives it away.
-pub(super) fn may_be_local(fields: &[Header<'_>]) -> bool {
-    let host = value(fields, "host").unwrap_or_default();
-    let is_front = |field: &Header<'_>| stays(field.name) == Some(Stays::Front);
+pub(super) fn may_be_local(fields: &Fields<'_>) -> bool {
+    let host = fields.of(|known| known == Known::Host).next();
+    let host = host.map_or(&b""[..], |host| host.value());
     // What a user typed is asked by no page.
     let of_ours = |site: &[u8]| matches!(site, b"same-origin" | b"none");
     let is_ours = |origin: &[u8]| {
@@ -54,19 +56,13 @@ pub(super) fn may_be_local(fields: &[Header<'_>]) -> bool {
         place.is_some_and(|place| place.eq_ignore_ascii_case(host))
     };
     is_loopback(host)
-        && !fields.iter().any(is_front)
-        && all(fields, "sec-fetch-site", of_ours)
-        && all(fields, "origin", is_ours)
+        && fields.of(|known| known == Known::Front).next().is_none()
+        && all(fields, Known::SecFetchSite, of_ours)
+        && all(fields, Known::Origin, is_ours)
 }
 
-fn value<'f>(fields: &[Header<'f>], name: &str) -> Option<&'f [u8]> {
-    let field = fields.iter().find(|field| field.name.eq_ignore_ascii_case(name));
-    field.map(|field| trim(field.value))
-}
-
-fn all(fields: &[Header<'_>], name: &str, is_good: impl Fn(&[u8]) -> bool) -> bool {
-    let mut found = fields.iter().filter(|field| field.name.eq_ignore_ascii_case(name));
-    found.all(|field| is_good(trim(field.value)))
+fn all(fields: &Fields<'_>, known: Known, is_good: impl Fn(&[u8]) -> bool) -> bool {
+    fields.of(|other| other == known).all(|field| is_good(field.value()))
 }
 
 /// Whether an authority is `localhost`, a name below it (RFC 6761 §6.3), or a loopback address, with or
@@ -86,12 +82,14 @@ fn is_loopback(authority: &[u8]) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use super::super::grammar::NO_PLACES;
     use super::*;
 
     fn may(lines: &[(&str, &str)]) -> bool {
-        let fields: Vec<_> =
-            lines.iter().map(|(name, value)| Header { name, value: value.as_bytes() }).collect();
-        may_be_local(&fields)
+        let lines: String =
+            lines.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
+        let bytes = format!("{lines}\r\n").into_bytes();
+        may_be_local(&Fields::read(&bytes, 0, false, &mut NO_PLACES.clone()).ok().unwrap())
     }
 
     #[test]

@@ -6,9 +6,10 @@ use memchr::memchr;
 
 use super::credentials::Rank;
 use super::cross_origin::CrossOrigin;
-use super::fields::{stays, Stays};
+use super::fields::{Known, Stays};
+use super::grammar::{request_line, Field, Fields, NO_PLACES};
 use super::host::{check_host, may_be_local};
-use super::{list, push_field, push_line, trim, Control, HeadError, FIELDS_MAX};
+use super::{list, trim, Control, HeadError};
 use crate::language::Words;
 use crate::wire::body::Framing;
 
@@ -71,8 +72,8 @@ pub struct RequestHead {
 }
 
 impl RequestHead {
-    /// Reads a complete head, as [`super::HeadScanner`] found it. Fields whose value `is_secret`
-    /// stay here: some clients send their token in several.
+    /// Reads the head at the beginning of `bytes`, all of which must be there, and tells its length. Fields
+    /// whose value `is_secret` stay here: some clients send their token in several.
     ///
     /// # Errors
     /// See [`HeadError`]; after any of them what follows on the connection cannot be trusted to be
@@ -80,20 +81,10 @@ impl RequestHead {
     pub fn parse(
         bytes: &[u8],
         is_secret: &dyn Fn(&[u8]) -> bool,
-    ) -> Result<RequestHead, HeadError> {
-        let mut fields = [httparse::EMPTY_HEADER; FIELDS_MAX];
-        let mut raw = httparse::Request::new(&mut fields);
-        let parsed = raw.parse(bytes).map_err(|error| match error {
-            httparse::Error::Version if !names_version(bytes) => httparse::Error::Token,
-            other => other,
-        })?;
-        if parsed.is_partial() {
-            return Err(HeadError::Malformed(&Words("消息头不完整", "incomplete head")));
-        }
-        let (Some(method), Some(target), Some(minor)) = (raw.method, raw.path, raw.version) else {
-            return Err(HeadError::Malformed(&Words("起始行无效", "malformed request line")));
-        };
-        let fields = &*raw.headers;
+    ) -> Result<(RequestHead, usize), HeadError> {
+        let (method, target, minor, start) = request_line(bytes)?;
+        let mut places = NO_PLACES;
+        let fields = &Fields::read(bytes, start, false, &mut places)?;
         let control = Control::read(fields)?;
         check_host(fields, minor)?;
         let (path, query) = path_of(method, target)?;
@@ -118,130 +109,109 @@ impl RequestHead {
             may_be_local: false,
             cross_origin: None,
             prefers_html: false,
-            relayed: Vec::with_capacity(bytes.len()),
+            relayed: Vec::with_capacity(fields.length),
         };
         head.prefers_html = head.path == "/" && prefers_html(fields);
         // nginx speaks 1.0 to what is behind it, unless it is told otherwise.
         head.may_be_local =
             minor > 0 && matches!(&*head.method, "GET" | "HEAD") && may_be_local(fields);
-        head.take_fields(bytes, fields, &control, is_secret)?;
+        head.take_fields(fields, &control, is_secret)?;
         head.request_id = head.request_id.filter(|id| !is_secret(id.as_bytes()));
-        Ok(head)
+        Ok((head, fields.length))
     }
 
     /// Takes note of what the fields say, and keeps the lines of those that go on.
     fn take_fields(
         &mut self,
-        bytes: &[u8],
-        fields: &[httparse::Header<'_>],
+        fields: &Fields<'_>,
         control: &Control<'_>,
         is_secret: &dyn Fn(&[u8]) -> bool,
     ) -> Result<(), HeadError> {
-        let (mut rank, mut shown) = (Rank::NONE, 0);
-        for field in fields {
-            let (name, value) = (field.name, trim(field.value));
-            let stays = stays(name);
-            self.take_note(name, value, stays)?;
-            if stays == Some(Stays::Credential) {
-                rank.take_token(&mut self.token, name, value);
-                shown += 1;
-            }
-            let goes_on = stays.is_none() && !control.names(name) && value.is_ascii();
-            if goes_on && !is_secret(value) {
-                push_line(&mut self.relayed, bytes, name, value);
-            }
+        for field in fields.of(|known| known != Known::Nothing) {
+            self.take_note(&field)?;
         }
+        let is_credential = |known: Known| known.stays() == Some(Stays::Credential);
+        let (mut rank, mut shown) = (Rank::NONE, 0);
+        for field in fields.of(is_credential) {
+            rank.take_token(&mut self.token, &field);
+            shown += 1;
+        }
+        let may_go_on = |field: &Field<'_>| {
+            !control.names(*field) && field.value().is_ascii() && !is_secret(field.value())
+        };
+        fields.push_lines(&mut self.relayed, |known| known.stays().is_none(), may_go_on);
         // The one that lets the client in goes no further.
         if shown > usize::from(self.token.is_some()) {
-            self.keep_credentials(fields, control, is_secret);
+            fields.push_lines(&mut self.credentials, is_credential, may_go_on);
         }
         Ok(())
     }
 
-    fn keep_credentials(
-        &mut self,
-        fields: &[httparse::Header<'_>],
-        control: &Control<'_>,
-        is_secret: &dyn Fn(&[u8]) -> bool,
-    ) {
-        for field in fields.iter().filter(|field| stays(field.name) == Some(Stays::Credential)) {
-            let (name, value) = (field.name, trim(field.value));
-            if !control.names(name) && value.is_ascii() && !is_secret(value) {
-                push_field(&mut self.credentials, name, value);
-            }
-        }
-    }
-
-    fn take_note(
-        &mut self,
-        name: &str,
-        value: &[u8],
-        stays: Option<Stays>,
-    ) -> Result<(), HeadError> {
-        match stays {
-            None if name.eq_ignore_ascii_case("anthropic-version") => self.is_anthropic = true,
-            None if name.eq_ignore_ascii_case(NAMED_MODEL) => {
-                self.named_model = String::from_utf8(value.to_vec()).ok();
-            }
-            None if name.eq_ignore_ascii_case("content-encoding") => {
-                if !value.is_empty() && !value.eq_ignore_ascii_case(b"identity") {
-                    let shown = &value[..value.len().min(CODING_BYTES_SHOWN)];
-                    let coding = String::from_utf8_lossy(shown).into_owned();
-                    self.coding = Some(match self.coding.take() {
-                        Some(first) if first.len() < CODING_BYTES_SHOWN => {
-                            format!("{first}, {coding}")
-                        }
-                        Some(first) => first + ", …",
-                        None => coding,
-                    });
-                }
-            }
-            Some(Stays::Front) => self.forwarded = true,
+    fn take_note(&mut self, field: &Field<'_>) -> Result<(), HeadError> {
+        let value = field.value();
+        match field.known() {
+            Known::Nothing => {}
+            Known::AnthropicVersion => self.is_anthropic = true,
+            Known::NamedModel => self.named_model = String::from_utf8(value.to_vec()).ok(),
+            Known::ContentEncoding => self.take_coding(value),
+            Known::Front => self.forwarded = true,
             // Node's `fetch` says no more than this one; a browser says others, too.
-            Some(Stays::Browser) => {
-                self.forwarded |= !name.eq_ignore_ascii_case("sec-fetch-mode");
-                CrossOrigin::note(&mut self.cross_origin, name, value);
+            Known::SecFetchMode => {}
+            Known::Browser | Known::Origin | Known::SecFetchSite => {
+                self.forwarded = true;
+                CrossOrigin::note(&mut self.cross_origin, field.name(), value);
             }
-            Some(Stays::Ours) => self.take_note_of_ours(name, value)?,
-            Some(Stays::HopByHop) if name.eq_ignore_ascii_case("upgrade") => {
+            Known::Upgrade => {
                 let websocket = |protocol: &[u8]| protocol.eq_ignore_ascii_case(b"websocket");
                 self.wants_websocket |= list(value).any(websocket);
             }
-            None | Some(Stays::HopByHop | Stays::Credential) => {}
+            Known::Expect => {
+                // HTTP/1.0 knows no expectations (RFC 9110 §10.1.1).
+                if !value.eq_ignore_ascii_case(b"100-continue") {
+                    return Err(HeadError::Expectation);
+                }
+                self.expects_continue = self.minor > 0;
+            }
+            Known::RequestId => {
+                let plain = !value.is_empty()
+                    && value.len() <= REQUEST_ID_BYTES_MAX
+                    && value.iter().all(u8::is_ascii_graphic);
+                let text = std::str::from_utf8(value).ok().filter(|_| plain);
+                self.request_id = text.map(str::to_owned);
+            }
+            Known::Explain => {
+                self.explain = value == b"1" || value.eq_ignore_ascii_case(b"true");
+            }
+            Known::Retries => {
+                let number = std::str::from_utf8(value).ok().and_then(|text| text.parse().ok());
+                // Whoever on the way has a say can only lower it.
+                self.retries = number.into_iter().chain(self.retries).min();
+            }
+            _ => {}
         }
         Ok(())
     }
 
-    fn take_note_of_ours(&mut self, name: &str, value: &[u8]) -> Result<(), HeadError> {
-        if name.eq_ignore_ascii_case("expect") {
-            // HTTP/1.0 knows no expectations (RFC 9110 §10.1.1).
-            if !value.eq_ignore_ascii_case(b"100-continue") {
-                return Err(HeadError::Expectation);
-            }
-            self.expects_continue = self.minor > 0;
-        } else if name.eq_ignore_ascii_case("x-request-id") {
-            let plain = !value.is_empty()
-                && value.len() <= REQUEST_ID_BYTES_MAX
-                && value.iter().all(u8::is_ascii_graphic);
-            let text = std::str::from_utf8(value).ok().filter(|_| plain);
-            self.request_id = text.map(str::to_owned);
-        } else if name.eq_ignore_ascii_case("x-ai-proxy-explain") {
-            self.explain = value == b"1" || value.eq_ignore_ascii_case(b"true");
-        } else if name.eq_ignore_ascii_case("x-ai-proxy-retries") {
-            let number = std::str::from_utf8(value).ok().and_then(|text| text.parse().ok());
-            // Whoever on the way has a say can only lower it.
-            self.retries = number.into_iter().chain(self.retries).min();
+    fn take_coding(&mut self, value: &[u8]) {
+        if value.is_empty() || value.eq_ignore_ascii_case(b"identity") {
+            return;
         }
-        Ok(())
+        let shown = &value[..value.len().min(CODING_BYTES_SHOWN)];
+        let coding = String::from_utf8_lossy(shown).into_owned();
+        self.coding = Some(match self.coding.take() {
+            Some(first) if first.len() < CODING_BYTES_SHOWN => format!("{first}, {coding}"),
+            Some(first) => first + ", …",
+            None => coding,
+        });
     }
 }
 
 /// Whether `Accept` names `text/html` and ranks it no lower than `application/json`. A wildcard
 /// names nothing: curl and the SDKs send those.
-fn prefers_html(fields: &[httparse::Header<'_>]) -> bool {
-    let accept = fields.iter().filter(|field| field.name.eq_ignore_ascii_case("accept"));
+fn prefers_html(fields: &Fields<'_>) -> bool {
+    let accept = fields.of(|known| known == Known::Accept);
     let (mut html, mut json) = (0.0, 0.0);
-    for media in accept.flat_map(|field| list(field.value)) {
+    for media in accept.flat_map(|field| list(field.value())) {
         let mut parts = media.split(|byte| *byte == b';').map(trim);
         let name = parts.next().unwrap_or_default();
         if name.eq_ignore_ascii_case(b"text/html") {
@@ -262,16 +232,6 @@ fn quality<'v>(mut parameters: impl Iterator<Item = &'v [u8]>) -> f32 {
     let Some(weight) = weight else { return 1.0 };
     let weight = std::str::from_utf8(weight).ok().and_then(|text| text.parse().ok());
     weight.filter(|weight| (0.0..=1.0).contains(weight)).unwrap_or(0.0)
-}
-
-/// Whether a request line is one, but for a version that is not spoken here (RFC 9112 §2.3 and §3).
-fn names_version(head: &[u8]) -> bool {
-    let line = head.split(|byte| *byte == b'\r').next().unwrap_or_default();
-    let parts: Vec<_> = line.split(|byte| *byte == b' ').collect();
-    let [_, _, [b'H', b'T', b'T', b'P', b'/', major, b'.', minor]] = parts[..] else {
-        return false;
-    };
-    major.is_ascii_digit() && minor.is_ascii_digit()
 }
 
 /// The usual ones are borrowed.
@@ -307,7 +267,7 @@ mod tests {
     use super::*;
 
     fn parse(text: &str) -> Result<RequestHead, HeadError> {
-        RequestHead::parse(text.as_bytes(), &|_| false)
+        RequestHead::parse(text.as_bytes(), &|_| false).map(|(head, _)| head)
     }
 
     #[test]
@@ -354,7 +314,7 @@ mod tests {
     fn fields_that_hold_a_secret_stay_here() {
         let text =
             "POST / HTTP/1.1\r\nHost: a\r\nX-Api-Key:  t \r\nX-One: 1\r\nX-Request-Id: t\r\n\r\n";
-        let head = RequestHead::parse(text.as_bytes(), &|value| value == b"t").ok().unwrap();
+        let (head, _) = RequestHead::parse(text.as_bytes(), &|value| value == b"t").ok().unwrap();
         assert_eq!(head.relayed, b"X-One: 1\r\n");
         assert_eq!(head.request_id, None);
         assert_eq!(parse(text).ok().unwrap().request_id.as_deref(), Some("t"));

@@ -1,12 +1,15 @@
 //! The head of a provider's response, checked.
 
-use super::fields::stays_of_response;
-use super::{push_field, push_line, trim, Control, HeadError, FIELDS_MAX};
+use super::fields::Known;
+use super::grammar::{status_line, Field, Fields, NO_PLACES};
+use super::{push_field, trim, Control, HeadError};
 use crate::language::Words;
 use crate::wire::body::Framing;
 
-/// Room behind a relayed head for our own fields and a small body.
+/// Room behind a relayed head for our own fields and the beginning of a body.
 const ROOM_BYTES: usize = 640;
+/// The same for a body whose length is known.
+const BODY_ROOM_BYTES_MAX: u64 = 4096;
 
 /// What kind of body a response has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,28 +48,25 @@ pub struct ResponseHead {
 }
 
 impl ResponseHead {
-    /// Reads a complete head, as [`super::HeadScanner`] found it.
+    /// Reads the head at the beginning of `bytes`, all of which must be there, and tells its length.
     ///
     /// # Errors
     /// See [`HeadError`].
-    pub fn parse(bytes: &[u8]) -> Result<ResponseHead, HeadError> {
-        let mut fields = [httparse::EMPTY_HEADER; FIELDS_MAX];
-        let mut raw = httparse::Response::new(&mut fields);
+    pub fn parse(bytes: &[u8]) -> Result<(ResponseHead, usize), HeadError> {
+        let (minor, status, reason, start) = status_line(bytes)?;
         // White space before a colon is taken out (RFC 9112 §5.1).
-        let mut parser = httparse::ParserConfig::default();
-        parser.allow_spaces_after_header_name_in_responses(true);
-        if parser.parse_response(&mut raw, bytes)?.is_partial() {
-            return Err(HeadError::Malformed(&Words("消息头不完整", "incomplete head")));
-        }
-        let (Some(status), Some(minor)) = (raw.code, raw.version) else {
-            return Err(HeadError::Malformed(&Words("状态行无效", "malformed status line")));
-        };
+        let mut places = NO_PLACES;
+        let fields = Fields::read(bytes, start, true, &mut places)?;
         if status < 100 {
             return Err(HeadError::Malformed(&Words("状态码无效", "malformed status code")));
         }
-        let control = Control::read(raw.headers)?;
+        let control = Control::read(&fields)?;
         let framing = control.framing(minor)?;
         let bodiless = status < 200 || status == 204 || status == 304;
+        let room = match framing {
+            Some(Framing::Length(length)) => length.min(BODY_ROOM_BYTES_MAX) as usize,
+            _ => 0,
+        };
         let mut head = ResponseHead {
             status,
             framing: match framing {
@@ -85,20 +85,19 @@ impl ResponseHead {
             has_cache_control: false,
             has_accel_buffering: false,
             location: None,
-            relayed: Vec::with_capacity(bytes.len() + ROOM_BYTES),
+            relayed: Vec::with_capacity(fields.length + ROOM_BYTES + room),
         };
-        head.push_status_line(raw.reason.unwrap_or(""));
-        for field in raw.headers.iter() {
-            head.take_note(field.name, trim(field.value));
-            if !stays_of_response(field.name) && !control.names(field.name) {
-                push_line(&mut head.relayed, bytes, field.name, trim(field.value));
-            }
+        head.push_status_line(reason);
+        for field in fields.of(|known| known != Known::Nothing) {
+            head.take_note(&field);
         }
+        let goes_on = |known: Known| !known.stays_of_response();
+        fields.push_lines(&mut head.relayed, goes_on, |field| !control.names(*field));
         // It tells the length of what the client has already (RFC 9110 §15.4.5).
         if let (304, Some(Framing::Length(length))) = (status, framing) {
             push_field(&mut head.relayed, "content-length", length.to_string().as_bytes());
         }
-        Ok(head)
+        Ok((head, fields.length))
     }
 
     /// Takes note that this answers a `HEAD`: no body follows, whatever length it tells (RFC 9110
@@ -116,27 +115,26 @@ impl ResponseHead {
         matches!(self.status, 300..=303 | 305 | 307 | 308)
     }
 
-    fn push_status_line(&mut self, reason: &str) {
+    fn push_status_line(&mut self, reason: &[u8]) {
         let digit = |value: u16| b'0' + (value % 10) as u8;
         self.relayed.extend_from_slice(b"HTTP/1.1 ");
         let status = self.status;
         self.relayed.extend([digit(status / 100), digit(status / 10), digit(status), b' ']);
-        self.relayed.extend_from_slice(reason.as_bytes());
+        self.relayed.extend_from_slice(reason);
         self.relayed.extend_from_slice(b"\r\n");
     }
 
-    fn take_note(&mut self, name: &str, value: &[u8]) {
-        let is = |other| name.eq_ignore_ascii_case(other);
-        // One look at the first letter: this runs for every field.
-        match name.as_bytes().first() {
-            Some(b'c' | b'C') if is("content-type") => self.take_type(value),
-            Some(b'c' | b'C') if is("content-encoding") => {
+    fn take_note(&mut self, field: &Field<'_>) {
+        let value = field.value();
+        match field.known() {
+            Known::ContentType => self.take_type(value),
+            Known::ContentEncoding => {
                 self.encoded |= !value.is_empty() && !value.eq_ignore_ascii_case(b"identity");
             }
-            Some(b'c' | b'C') if is("cache-control") => self.has_cache_control = true,
-            Some(b'x' | b'X') if is("x-request-id") => self.has_request_id = true,
-            Some(b'x' | b'X') if is("x-accel-buffering") => self.has_accel_buffering = true,
-            Some(b'l' | b'L') if self.is_redirect() && is("location") => {
+            Known::CacheControl => self.has_cache_control = true,
+            Known::RequestId => self.has_request_id = true,
+            Known::XAccelBuffering => self.has_accel_buffering = true,
+            Known::Location if self.is_redirect() => {
                 self.location = Some(String::from_utf8_lossy(value).into());
             }
             _ => {}
@@ -159,7 +157,7 @@ mod tests {
     use super::*;
 
     fn parse(text: &[u8]) -> Result<ResponseHead, HeadError> {
-        ResponseHead::parse(text)
+        ResponseHead::parse(text).map(|(head, _)| head)
     }
 
     #[test]
