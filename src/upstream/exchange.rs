@@ -304,7 +304,7 @@ impl Sending {
         // A refusal does not want the rest of the request, but the next one can begin only behind it;
         // any other early response may.
         let wanted = head.status < 400 && !head.is_redirect();
-        let goes_on = self.write_error.is_none() && (wanted || head.keep_alive);
+        let goes_on = !sent && self.write_error.is_none() && (wanted || head.keep_alive);
         let unsent = if goes_on { message.rest(wanted) } else { None };
         let in_step = head.keep_alive && (sent || unsent.is_some());
         let reusable = in_step && head.framing != Framing::UntilClose;
