@@ -116,8 +116,11 @@ impl Inner {
         opened_at >= self.since && self.origins.contains(origin)
     }
 
-    fn wake_sweeper(&self) {
-        self.sweeper.iter().for_each(Waker::wake_by_ref);
+    /// Wakes who goes on with what is left to the pool, if there is one; a connection that cannot become
+    /// idle is left to nobody.
+    fn wake_sweeper(&self, opened_at: Instant, origin: &Rc<Origin>) -> bool {
+        let sweeper = self.sweeper.as_ref().filter(|_| self.is_current(opened_at, origin));
+        sweeper.map(Waker::wake_by_ref).is_some()
     }
 }
 
@@ -294,11 +297,9 @@ impl Pool {
     /// Waits for the end of an exchange, if its connection may become idle.
     fn end_later(&self, ending: Ending) {
         let mut state = self.state.borrow_mut();
-        let is_of_use = state.is_current(ending.connection.opened_at, &ending.origin)
-            && state.endings.len() < state.limits.idle_max;
-        if is_of_use {
+        let fits = state.endings.len() < state.limits.idle_max;
+        if fits && state.wake_sweeper(ending.connection.opened_at, &ending.origin) {
             state.endings.push_back(ending);
-            state.wake_sweeper();
         }
     }
 

@@ -90,11 +90,9 @@ impl Pool {
     /// Has a connection finished that nobody waits for, if it may become idle.
     fn open_for_nobody(&self, opening: Opening) {
         let mut state = self.state.borrow_mut();
-        let is_of_use = state.is_current(opening.begun_at, &opening.origin)
-            && state.idle.len() + state.opening.len() < state.limits.idle_max;
-        if is_of_use {
+        let fits = state.idle.len() + state.opening.len() < state.limits.idle_max;
+        if fits && state.wake_sweeper(opening.begun_at, &opening.origin) {
             state.opening.push_back(opening);
-            state.wake_sweeper();
         }
     }
 }
