@@ -278,11 +278,14 @@ impl Pool {
             return waiter.give(connection).into_iter().for_each(Waker::wake);
         }
         let surplus = limits.surplus_at_return(state.idle.len());
-        // One that is known to serve is worth more than one that has not served yet.
-        if surplus > 0 && !connection.used {
-            return;
+        let mut closed = Vec::new();
+        if surplus > 0 {
+            // One that is known to serve is worth more than one that has not served yet.
+            if !connection.used {
+                return;
+            }
+            closed.extend(state.idle.drain(..surplus));
         }
-        let closed: Vec<_> = state.idle.drain(..surplus).collect();
         if let Some(sweeper) = &state.sweeper {
             connection.socket.wake_when_readable(&Context::from_waker(sweeper));
         }
