@@ -2,7 +2,6 @@
 
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::Arc;
 use std::time::Duration;
 
 use super::*;
@@ -142,9 +141,8 @@ fn a_burst_opens_no_more_connections_than_it_has_requests() {
     assert_eq!(upstream.connections(), 8);
 }
 
-/// A listener on which the test accepts by itself, and one connection of the test that fills its queue: the kernel
-/// lets further connects wait. `None` where it does not.
-fn full_listener() -> Option<(TcpListener, SocketAddr)> {
+/// A listener on which the test accepts by itself, with the shortest queue that there is.
+fn listener() -> (TcpListener, SocketAddr) {
     let listener = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None);
     let listener = listener.expect("a socket");
     let any: SocketAddr = "127.0.0.1:0".parse().expect("an address");
@@ -152,12 +150,12 @@ fn full_listener() -> Option<(TcpListener, SocketAddr)> {
     listener.listen(0).expect("it listens");
     let listener = TcpListener::from(listener);
     let addr = listener.local_addr().expect("an address");
-    Some((listener, addr))
+    (listener, addr)
 }
 
 #[test]
 fn a_request_that_waits_for_tcp_takes_a_connection_that_becomes_free() {
-    let Some((listener, addr)) = full_listener() else { return };
+    let (listener, addr) = listener();
     let url = format!("http://{addr}/v1");
     let provider = json!({"provider": "p", "baseurl": url, "token": KEY, "model_list": ["m"]});
     let proxy = TestProxy::start(&config([provider]));
@@ -166,7 +164,7 @@ fn a_request_that_waits_for_tcp_takes_a_connection_that_becomes_free() {
     first.send(&request);
     let mut served = Accepted::new(&listener);
     served.read_request();
-    // The queue is full from here on.
+    // Until its queue is full: then the kernel lets further connects wait.
     let mut fillers = Vec::new();
     while let Ok(filler) = TcpStream::connect_timeout(&addr, Duration::from_millis(100)) {
         fillers.push(filler);
