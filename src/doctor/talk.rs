@@ -98,7 +98,7 @@ impl<'a> Examination<'a> {
         record: &Rc<Record>,
         (without_ca, until): (bool, Instant),
     ) -> Examination<'a> {
-        let way = Box::new(Way::new(reactor, tls, record, (without_ca, until)));
+        let way = Rc::new(Way::new(reactor, tls, record, (without_ca, until)));
         let pool = Pool::with_connector(&reactor.clock, LIMITS, tls.clone(), way);
         pool.configure(LIMITS, std::slice::from_ref(&provider.origin));
         let (provider, record, reactor) = (provider.clone(), record.clone(), reactor.clone());

@@ -38,8 +38,8 @@ pub struct Way {
 }
 
 impl Connect for Way {
-    fn connect<'a>(&'a self, origin: &'a Origin) -> Connecting<'a> {
-        Box::pin(self.open_in_time(origin))
+    fn connect(self: Rc<Self>, origin: Rc<Origin>) -> Connecting {
+        Box::pin(async move { self.open_in_time(&origin).await })
     }
 }
 

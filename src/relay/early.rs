@@ -217,7 +217,7 @@ impl<'t> Early<'t> {
             read(&mut response, &mut body, &mut share, REFUSAL_BYTES_MAX, self.terms, &timer);
         // What has come is told, however it ended.
         let _ = self.wait(read, connection, entry).await?;
-        response.finish();
+        response.discard();
         Ok(body)
     }
 

@@ -209,11 +209,11 @@ impl<'r> Run<'r> {
 
     /// Keeps an answer for the client if it is the best so far. If others follow its connection is given
     /// back, unless its body is slow or long; then its place among the connections is, for one of a few
-    /// others. If there is none it is not kept.
+    /// others. If there is none it is not kept. What is not kept is discarded.
     async fn keep(&mut self, mut heard: Heard, is_overload: bool, is_last: bool) {
         let kept_is_overload = self.kept.as_ref().is_some_and(|kept| kept.is_overload);
         if !self.attempts.keeps_last(kept_is_overload) {
-            return;
+            return heard.response.discard();
         }
         let (reused, choice) = (heard.response.lease.reused, self.last);
         // One that breaks off is no better than another that is here.
@@ -236,13 +236,17 @@ impl<'r> Run<'r> {
                         true => upstream::Error::TooLarge(KEPT_BYTES_MAX as u64),
                         false => upstream::Error::Timeout(wait),
                     };
+                    response.discard();
                     return self.failed.push((choice.target, error));
                 };
                 response.lease.permit = Some(place);
             }
             Answer::Open(Box::new(response), body, share)
         };
-        self.kept = Some(Kept { answer, choice, reused, is_overload });
+        let before = self.kept.replace(Kept { answer, choice, reused, is_overload });
+        if let Some(Kept { answer: Answer::Open(response, ..), .. }) = before {
+            response.discard();
+        }
     }
 }
 

@@ -72,8 +72,8 @@ pub struct Took {
     pub tls: Duration,
 }
 
-/// A connection on its way.
-pub type Connecting<'a> = Pin<Box<dyn Future<Output = Result<Connected, ConnectError>> + 'a>>;
+/// A connection on its way, which may outlive its requester.
+pub type Connecting = Pin<Box<dyn Future<Output = Result<Connected, ConnectError>>>>;
 
 /// Opens the pool's connections: [`Network`], or in tests the other end in memory.
 pub trait Connect {
@@ -81,7 +81,7 @@ pub trait Connect {
     ///
     /// # Errors
     /// See [`ConnectError`].
-    fn connect<'a>(&'a self, origin: &'a Origin) -> Connecting<'a>;
+    fn connect(self: Rc<Self>, origin: Rc<Origin>) -> Connecting;
 }
 
 /// Connections over TCP, and TLS where the origin asks for it.
@@ -169,8 +169,8 @@ impl Network {
 }
 
 impl Connect for Network {
-    fn connect<'a>(&'a self, origin: &'a Origin) -> Connecting<'a> {
-        Box::pin(self.open(origin))
+    fn connect(self: Rc<Self>, origin: Rc<Origin>) -> Connecting {
+        Box::pin(async move { self.open(&origin).await })
     }
 }
 

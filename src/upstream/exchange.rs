@@ -25,7 +25,7 @@ use crate::upstream::connect::Origin;
 use crate::upstream::pool::{Lease, Pool};
 use crate::upstream::timeouts::Timeouts;
 use crate::upstream::timings::{Part, Stopwatch};
-use crate::wire::{Decoder, HeadError, HeadScanner, ResponseHead};
+use crate::wire::{Decoder, Framing, HeadError, HeadScanner, ResponseHead};
 
 use self::repeat::may_repeat;
 
@@ -81,8 +81,10 @@ pub async fn exchange(
         let head = sending.head(message, timeouts, timer).await;
         watch.lap(Part::FirstByte);
         let error = match head {
-            Ok((head, _)) if head.is_redirect() => {
-                return Err(Error::Redirect(head.status, head.location));
+            Ok((mut head, decoder)) if head.is_redirect() => {
+                let error = Error::Redirect(head.status, head.location.take());
+                sending.into_response(head, decoder, message).discard();
+                return Err(error);
             }
             Ok((head, decoder)) => return Ok(sending.into_response(head, decoder, message)),
             Err(error) => error,
@@ -90,7 +92,7 @@ pub async fn exchange(
         let age = timer.real_now() - really_sent_at;
         let Sending { lease, response_bytes, .. } = sending;
         if !error.is_death()
-            || !may_repeat(attempt, lease.reused, response_bytes, age, lease.took.tcp)
+            || !may_repeat(attempt, lease.may_be_dead(), response_bytes, age, lease.took.tcp)
         {
             return Err(error);
         }
@@ -298,10 +300,13 @@ impl Sending {
         message: &mut Message,
     ) -> UpstreamResponse {
         let sent = message.is_sent();
-        // A refusal does not want the rest of the request; any other early response may.
-        let wanted = !sent && head.status < 400 && self.write_error.is_none();
-        let unsent = wanted.then(|| Box::new(std::mem::replace(message, Message::empty())));
-        let reusable = head.keep_alive && sent;
+        // A refusal does not want the rest of the request, but the next one can begin only behind it;
+        // any other early response may.
+        let wanted = head.status < 400 && !head.is_redirect();
+        let goes_on = !sent && self.write_error.is_none() && (wanted || head.keep_alive);
+        let unsent = if goes_on { message.rest(wanted) } else { None };
+        let in_step = head.keep_alive && (sent || unsent.is_some());
+        let reusable = in_step && head.framing != Framing::UntilClose;
         let Sending { lease, buffer, sent_at, .. } = self;
         UpstreamResponse { lease, head, buffer, decoder, sent_at, reusable, unsent }
     }

@@ -11,6 +11,9 @@ use crate::runtime::{PipeReader, Share, Socket};
 /// The start of the body that goes out in one write with the head.
 const FIRST_WRITE_BYTES: usize = 16 * 1024;
 
+/// What is left of a request that nobody wants any more is sent only if it is no longer.
+pub const REST_BYTES_MAX: usize = 64 * 1024;
+
 /// A request, encoded. It is kept until the response begins, for the repeat.
 pub struct Message {
     /// The head and the start of the body.
@@ -49,6 +52,24 @@ impl Message {
             since: None,
             timings: None,
         }
+    }
+
+    /// What is left to send when the response has begun before the end. What is `wanted` is taken out;
+    /// of anything else there is a copy, if it is short.
+    pub(super) fn rest(&mut self, wanted: bool) -> Option<Box<Message>> {
+        if wanted {
+            return Some(Box::new(std::mem::replace(self, Message::empty())));
+        }
+        self.is_short().then(|| {
+            let mut rest = self.kept().to_vec();
+            rest.extend_from_slice(self.kept_from(self.sent + rest.len()));
+            Box::new(Message::new(rest, Vec::new(), None))
+        })
+    }
+
+    /// Whether little is left to send, as far as that is known.
+    pub(super) fn is_short(&self) -> bool {
+        !self.is_streamed() && self.len() - self.sent <= REST_BYTES_MAX
     }
 
     /// Nothing at all.
@@ -137,8 +158,13 @@ impl Message {
 
     /// What is left to send of the bytes that are kept.
     fn kept(&self) -> &[u8] {
-        match self.sent.checked_sub(self.first.len()) {
-            None => &self.first[self.sent..],
+        self.kept_from(self.sent)
+    }
+
+    /// The same when so many were sent.
+    fn kept_from(&self, sent: usize) -> &[u8] {
+        match sent.checked_sub(self.first.len()) {
+            None => &self.first[sent..],
             Some(beyond) => self.body.get(self.joined + beyond..).unwrap_or_default(),
         }
     }
@@ -147,6 +173,25 @@ impl Message {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::runtime::pipe;
+
+    #[test]
+    fn what_is_left_is_taken_out_if_it_is_wanted_and_else_copied_if_it_is_short() {
+        let head = || b"head".to_vec();
+        for left in [1, REST_BYTES_MAX, REST_BYTES_MAX + 1] {
+            let mut message = Message::new(head(), vec![b'x'; 10 + left], None);
+            message.sent = 14;
+            let copy = message.rest(false).map(|rest| rest.first);
+            assert_eq!(copy, (left <= REST_BYTES_MAX).then(|| vec![b'x'; left]));
+            assert_eq!(message.len(), 14 + left);
+            let taken = message.rest(true).unwrap();
+            assert_eq!((taken.len() - taken.sent, message.len()), (left, 0));
+        }
+        let (_writer, reader) = pipe();
+        let mut streamed = Message::new(head(), Vec::new(), None).followed_by(reader);
+        streamed.sent = 5;
+        assert!(streamed.rest(false).is_none(), "what follows is not known");
+    }
 
     #[test]
     fn what_is_left_of_a_message_is_all_of_it_in_order() {

@@ -5,10 +5,8 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
-use std::future::poll_fn;
-use std::ops::{Deref, DerefMut};
 use std::rc::Rc;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Waker};
 use std::time::{Duration, Instant};
 
 use crate::runtime::{
@@ -17,9 +15,20 @@ use crate::runtime::{
 use crate::upstream::connect::{Connect, ConnectError, Connected, Network, Origin, Took};
 use crate::upstream::tls::Tls;
 
-pub use policy::PoolLimits;
+use self::ending::Ending;
+use self::opening::{Opening, Waiter};
 
+pub use self::lease::Lease;
+pub use self::policy::PoolLimits;
+
+mod ending;
+mod lease;
+mod opening;
 mod policy;
+mod sweep;
+
+/// One that nobody used for longer is not new any more: it may have died of age.
+const NEW_MAX: Duration = Duration::from_secs(1);
 
 /// A connection to a provider.
 pub struct Connection {
@@ -32,9 +41,17 @@ pub struct Connection {
     last_alive_at: Instant,
     /// Whether more than [`UNACKNOWLEDGED_MAX`] is allowed for an acknowledgement.
     patient: bool,
+    /// Whether an exchange has used it.
+    used: bool,
 }
 
 impl Connection {
+    /// One that nobody has used yet.
+    fn new(Connected { socket, took }: Connected, opened_at: Instant) -> Box<Connection> {
+        let (last_alive_at, patient, used) = (opened_at, false, false);
+        Box::new(Connection { socket, took, opened_at, last_alive_at, patient, used })
+    }
+
     /// Whether the way to the provider was open a moment ago.
     pub fn was_alive(&self, now: Instant) -> bool {
         self.last_alive_at + UNACKNOWLEDGED_MAX > now
@@ -65,20 +82,51 @@ struct Inner {
     since: Instant,
     /// Idle for longest first.
     idle: VecDeque<Idle>,
+    /// Those that are opened for nobody, to become idle.
+    opening: VecDeque<Opening>,
+    /// Those whose exchange is about to end, and nobody waits for that.
+    endings: VecDeque<Ending>,
+    /// Requests that would take one that becomes free, the first to come first.
+    waiting: VecDeque<Rc<Waiter>>,
     /// Wakes [`Pool::sweep`].
     sweeper: Option<Waker>,
 }
 
+/// What was taken out, and closes when it is dropped.
+type Closed = (Vec<Ending>, Vec<Opening>, Vec<Idle>);
+
 impl Inner {
-    /// Takes out those that are idle for longest. They close when they are dropped.
-    fn close_oldest(&mut self, count: usize) -> Vec<Idle> {
-        self.idle.drain(..count).collect()
+    /// Takes out so many that serve nobody: those that are idle go last, and of them those that are idle
+    /// for longest first.
+    fn take_out(&mut self, mut count: usize) -> Closed {
+        let mut share = |length: usize| {
+            let part = count.min(length);
+            count -= part;
+            ..part
+        };
+        (
+            self.endings.drain(share(self.endings.len())).collect(),
+            self.opening.drain(share(self.opening.len())).collect(),
+            self.idle.drain(share(self.idle.len())).collect(),
+        )
+    }
+
+    /// Whether a connection was opened under this configuration, to one of its origins.
+    fn is_current(&self, opened_at: Instant, origin: &Rc<Origin>) -> bool {
+        opened_at >= self.since && self.origins.contains(origin)
+    }
+
+    /// Wakes who goes on with what is left to the pool, if there is one; a connection that cannot become
+    /// idle is left to nobody.
+    fn wake_sweeper(&self, opened_at: Instant, origin: &Rc<Origin>) -> bool {
+        let sweeper = self.sweeper.as_ref().filter(|_| self.is_current(opened_at, origin));
+        sweeper.map(Waker::wake_by_ref).is_some()
     }
 }
 
 /// All upstream connections.
 pub struct Pool {
-    connector: Box<dyn Connect>,
+    connector: Rc<dyn Connect>,
     /// The TLS context of all connections.
     pub tls: Rc<Tls>,
     /// The right to a connection: an exchange for a client takes a permit before its lease.
@@ -96,7 +144,7 @@ impl Pool {
     /// [`Pool::configure`].
     pub fn new(reactor: &Rc<Reactor>, limits: PoolLimits) -> Rc<Pool> {
         let tls = Rc::default();
-        let network = Box::new(Network::new(reactor, &tls));
+        let network = Rc::new(Network::new(reactor, &tls));
         Pool::with_connector(&reactor.clock, limits, tls, network)
     }
 
@@ -105,15 +153,16 @@ impl Pool {
         clock: &Rc<Clock>,
         limits: PoolLimits,
         tls: Rc<Tls>,
-        connector: Box<dyn Connect>,
+        connector: Rc<dyn Connect>,
     ) -> Rc<Pool> {
         let since = clock.now();
-        let (origins, idle) = (Vec::new(), VecDeque::new());
+        let (origins, idle, opening, endings, waiting, sweeper) = Default::default();
+        let state = Inner { limits, origins, since, idle, opening, endings, waiting, sweeper };
         Rc::new(Pool {
             connector,
             tls,
             permits: Semaphore::new(limits.leases_max),
-            state: RefCell::new(Inner { limits, origins, since, idle, sweeper: None }),
+            state: RefCell::new(state),
             sweep_timer: Timer::new(clock),
             sweep_at: Cell::new(None),
             reused: Cell::new(0),
@@ -143,14 +192,15 @@ impl Pool {
         state.limits = limits;
         state.origins = origins.to_vec();
         state.since = self.now();
-        let closed = std::mem::take(&mut state.idle);
+        let closed = state.take_out(usize::MAX);
         drop(state);
         drop(closed);
         self.permits.set_limit(limits.leases_max);
     }
 
-    /// A connection: the one that became idle last and is still reusable, unless `fresh`, else a
-    /// new one. Probes and listings, of which there is one per provider, come without a permit.
+    /// A connection: the one that became idle last and is still reusable, else the first that becomes
+    /// free or is new; `fresh` leases get one that no exchange has used. Probes and listings, of which
+    /// there is one per provider, come without a permit.
     ///
     /// # Errors
     /// See [`ConnectError`].
@@ -160,41 +210,26 @@ impl Pool {
         origin: &Rc<Origin>,
         fresh: bool,
     ) -> Result<Lease, ConnectError> {
-        if !fresh {
-            if let Some(connection) = self.take_idle(origin) {
-                self.reused.set(self.reused.get() + 1);
-                return Ok(self.new_lease(connection, origin, permit, true));
-            }
-        }
-        self.make_room();
-        let opened_at = self.now();
-        let Connected { socket, took } = self.connector.connect(origin).await?;
-        self.opened.set(self.opened.get() + 1);
-        let connection = Box::new(Connection {
-            socket,
-            took,
-            opened_at,
-            last_alive_at: opened_at,
-            patient: false,
-        });
-        Ok(self.new_lease(connection, origin, permit, false))
+        let (connection, was_idle) = match self.take_idle(origin, fresh) {
+            Some(connection) => (connection, true),
+            // Boxed: it is rare, and every exchange would keep the room for it.
+            None => (Box::pin(self.open(origin, fresh)).await?, false),
+        };
+        let reused = connection.used;
+        let count = if reused { &self.reused } else { &self.opened };
+        count.set(count.get() + 1);
+        let (pool, origin) = (self.clone(), origin.clone());
+        Ok(Lease { connection, pool, origin, permit, reused, was_idle })
     }
 
-    fn new_lease(
-        self: &Rc<Self>,
-        connection: Box<Connection>,
-        origin: &Rc<Origin>,
-        permit: Option<Permit>,
-        reused: bool,
-    ) -> Lease {
-        Lease { connection, pool: self.clone(), origin: origin.clone(), permit, reused }
-    }
-
-    fn take_idle(&self, origin: &Rc<Origin>) -> Option<Box<Connection>> {
+    fn take_idle(&self, origin: &Rc<Origin>, fresh: bool) -> Option<Box<Connection>> {
         let mut state = self.state.borrow_mut();
         let now = self.now();
+        let is_new =
+            |connection: &Connection| !connection.used && connection.last_alive_at + NEW_MAX > now;
+        let suits = |idle: &Idle| idle.origin == *origin && (!fresh || is_new(&idle.connection));
         loop {
-            let index = state.idle.iter().rposition(|idle| idle.origin == *origin)?;
+            let index = state.idle.iter().rposition(suits)?;
             let mut idle = state.idle.remove(index)?;
             if idle.expires_at > now && idle.connection.socket.has_no_input() {
                 return Some(idle.connection);
@@ -202,22 +237,30 @@ impl Pool {
         }
     }
 
+    /// Before another connection is opened.
     fn make_room(&self) {
         let mut state = self.state.borrow_mut();
-        let surplus = state.limits.surplus_at_open(self.permits.taken(), state.idle.len());
-        let closed = state.close_oldest(surplus);
+        let others = state.endings.len() + state.opening.len() + state.idle.len();
+        let surplus = state.limits.surplus_at_open(self.permits.taken(), others);
+        let closed = state.take_out(surplus);
         drop(state);
         drop(closed);
     }
 
+    /// The same as [`Pool::put_idle`] of one that an exchange has used.
+    fn put_used(&self, origin: Rc<Origin>, mut connection: Box<Connection>) {
+        connection.used = true;
+        self.put_idle(origin, connection);
+    }
+
+    /// Lets a connection become idle, or hands it to the first that waits for one.
     fn put_idle(&self, origin: Rc<Origin>, mut connection: Box<Connection>) {
         let mut state = self.state.borrow_mut();
         let limits = state.limits;
         let now = self.now();
-        let opened_at = connection.opened_at;
         connection.last_alive_at = now;
-        let expires_at = limits.expires_at(now, opened_at);
-        let outdated = opened_at < state.since || !state.origins.contains(&origin);
+        let expires_at = limits.expires_at(now, connection.opened_at);
+        let outdated = !state.is_current(connection.opened_at, &origin);
         if limits.idle_max == 0 || expires_at <= now || outdated {
             return;
         }
@@ -226,13 +269,25 @@ impl Pool {
         if socket.hung_up() || socket.maybe_readable() && !socket.has_no_input() {
             return;
         }
-        let surplus = limits.surplus_at_return(state.idle.len());
-        let closed = state.close_oldest(surplus);
         if std::mem::take(&mut connection.patient) {
             socket.end_when_unacknowledged(Some(UNACKNOWLEDGED_MAX));
         }
+        let first = state.waiting.iter().position(|waiter| waiter.takes(&origin, &connection));
+        if let Some(waiter) = first.and_then(|index| state.waiting.remove(index)) {
+            drop(state);
+            return waiter.give(connection).into_iter().for_each(Waker::wake);
+        }
+        let surplus = limits.surplus_at_return(state.idle.len());
+        let mut closed = Vec::new();
+        if surplus > 0 {
+            // One that is known to serve is worth more than one that has not served yet.
+            if !connection.used {
+                return;
+            }
+            closed.extend(state.idle.drain(..surplus));
+        }
         if let Some(sweeper) = &state.sweeper {
-            socket.wake_when_readable(&Context::from_waker(sweeper));
+            connection.socket.wake_when_readable(&Context::from_waker(sweeper));
         }
         if self.sweep_at.get().is_none_or(|at| expires_at < at) {
             self.set_sweep(Some(expires_at));
@@ -242,77 +297,18 @@ impl Pool {
         drop(closed);
     }
 
+    /// Waits for the end of an exchange, if its connection may become idle.
+    fn end_later(&self, ending: Ending) {
+        let mut state = self.state.borrow_mut();
+        let fits = state.endings.len() < state.limits.idle_max;
+        if fits && state.wake_sweeper(ending.connection.opened_at, &ending.origin) {
+            state.endings.push_back(ending);
+        }
+    }
+
     fn set_sweep(&self, at: Option<Instant>) {
         self.sweep_at.set(at);
         self.sweep_timer.set(at);
-    }
-
-    /// Closes idle connections as they expire or as their peers close them, for ever.
-    pub async fn sweep(&self) {
-        let timer = &self.sweep_timer;
-        poll_fn(|context| {
-            timer.poll_due(context);
-            let mut state = self.state.borrow_mut();
-            set_waker(&mut state.sweeper, context.waker());
-            let now = timer.now();
-            let (mut kept, mut closed) = (VecDeque::new(), Vec::new());
-            for mut idle in std::mem::take(&mut state.idle) {
-                let socket = &mut idle.connection.socket;
-                if idle.expires_at > now && (!socket.maybe_readable() || socket.has_no_input()) {
-                    socket.wake_when_readable(context);
-                    kept.push_back(idle);
-                } else {
-                    closed.push(idle);
-                }
-            }
-            self.set_sweep(kept.iter().map(|idle| idle.expires_at).min());
-            state.idle = kept;
-            drop(state);
-            drop(closed);
-            Poll::<()>::Pending
-        })
-        .await;
-    }
-}
-
-/// A connection borrowed for one exchange.
-pub struct Lease {
-    connection: Box<Connection>,
-    pool: Rc<Pool>,
-    origin: Rc<Origin>,
-    /// Given back before the connection where that is read later.
-    pub permit: Option<Permit>,
-    /// Whether an earlier exchange used it: then it may have died of age.
-    pub reused: bool,
-}
-
-impl Deref for Lease {
-    type Target = Connection;
-
-    fn deref(&self) -> &Connection {
-        &self.connection
-    }
-}
-
-impl DerefMut for Lease {
-    fn deref_mut(&mut self) -> &mut Connection {
-        &mut self.connection
-    }
-}
-
-impl Lease {
-    /// Returns the connection for reuse. Call only after the last byte of a response that was
-    /// framed and complete; dropping a lease closes its connection.
-    pub fn release(self) {
-        // The permit goes back last: the exchange that gets it finds the connection idle.
-        let Lease { connection, pool, origin, permit, .. } = self;
-        pool.put_idle(origin, connection);
-        drop(permit);
-    }
-
-    /// Closes the connection and keeps the permit, for the repeat.
-    pub fn close_keeping_permit(self) -> Option<Permit> {
-        self.permit
     }
 }
 

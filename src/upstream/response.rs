@@ -50,7 +50,7 @@ impl UpstreamResponse {
                 self.lease.socket.reset_on_close(false);
             }
             // The provider takes no more of it: reading tells how the response ends.
-            Poll::Ready(Err(_)) => self.unsent = None,
+            Poll::Ready(Err(_)) => (self.unsent, self.reusable) = (None, false),
             Poll::Pending => {}
         }
     }
@@ -153,10 +153,23 @@ impl UpstreamResponse {
         complete
     }
 
-    /// Returns the connection to the pool if it is reusable.
+    /// Returns the connection to the pool if it is reusable, once what may be left of the request is
+    /// sent.
     pub fn finish(self) {
-        if self.reusable && self.decoder.is_done() {
-            self.lease.release();
+        if self.decoder.is_done() {
+            self.discard();
+        }
+    }
+
+    /// Gives up a response that nobody reads. Its connection serves again if little of it is missing.
+    pub fn discard(mut self) {
+        let in_step = (self.buffer.is_empty() || self.take_buffer().is_ok()) && self.reusable;
+        let UpstreamResponse { lease, decoder, unsent, .. } = self;
+        match unsent {
+            _ if !in_step => {}
+            None if decoder.is_done() => lease.release(),
+            Some(message) if !message.is_short() => {}
+            unsent => lease.release_later(decoder, unsent),
         }
     }
 }

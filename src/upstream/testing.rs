@@ -3,10 +3,11 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
-use std::future::Future;
+use std::future::{poll_fn, Future};
 use std::io::ErrorKind;
 use std::pin::Pin;
 use std::rc::Rc;
+use std::task::Poll;
 use std::time::Duration;
 
 use crate::config::Config;
@@ -30,13 +31,24 @@ struct Memory {
     peers: RefCell<VecDeque<Peer>>,
     refuses: Cell<bool>,
     panics: Cell<bool>,
+    /// Connections begun so far, and how many of them may be there: the first ones.
+    begun: Cell<usize>,
+    open_max: Cell<usize>,
+    /// How many of them are refused: the first ones.
+    refused: Cell<usize>,
 }
 
-impl Connect for Rc<Memory> {
-    fn connect<'a>(&'a self, _origin: &'a Origin) -> Connecting<'a> {
-        Box::pin(async {
+impl Connect for Memory {
+    fn connect(self: Rc<Self>, _origin: Rc<Origin>) -> Connecting {
+        let number = self.begun.replace(self.begun.get() + 1);
+        Box::pin(async move {
             assert!(!self.panics.get(), "on purpose");
-            if self.refuses.get() {
+            poll_fn(|_| match number < self.open_max.get() {
+                true => Poll::Ready(()),
+                false => Poll::Pending,
+            })
+            .await;
+            if self.refuses.get() || number < self.refused.get() {
                 return Err(ConnectError::Tcp(ErrorKind::ConnectionRefused.into()));
             }
             let (socket, peer) = pair(&self.reactor).map_err(ConnectError::Tcp)?;
@@ -76,11 +88,15 @@ impl Bench {
     /// One whose pool keeps connections to the origins `a` and `b`.
     pub(crate) fn new(limits: PoolLimits) -> Bench {
         let reactor = Reactor::new().unwrap();
-        let (peers, refuses, panics) = Default::default();
-        let memory = Rc::new(Memory { reactor: reactor.clone(), peers, refuses, panics });
-        let connector = Box::new(memory.clone());
-        let pool = Pool::with_connector(&reactor.clock, limits, Rc::default(), connector);
+        let (peers, refuses, panics, begun, refused) = Default::default();
+        let (reactor_of_memory, open_max) = (reactor.clone(), Cell::new(usize::MAX));
+        let memory =
+            Memory { reactor: reactor_of_memory, peers, refuses, panics, begun, open_max, refused };
+        let memory = Rc::new(memory);
+        let pool = Pool::with_connector(&reactor.clock, limits, Rc::default(), memory.clone());
         pool.configure(limits, &[origin("a"), origin("b")]);
+        // The pool's own work, which a test polls again when it is to go on.
+        assert!(reactor.poll(Box::pin(pool.sweep())).is_none());
         let timer = Timer::new(&reactor.clock);
         Bench { reactor, pool, timer, memory }
     }
@@ -94,6 +110,26 @@ impl Bench {
     /// Lets providers refuse connections from now on.
     pub(crate) fn refuse(&self) {
         self.memory.refuses.set(true);
+    }
+
+    /// Lets no connection be there from now on but so many of those that are begun first.
+    pub(crate) fn open_only(&self, count: usize) {
+        self.memory.open_max.set(count);
+    }
+
+    /// Connections begun so far.
+    pub(crate) fn begun(&self) -> usize {
+        self.memory.begun.get()
+    }
+
+    /// Refuses so many of those that are begun first.
+    pub(crate) fn refuse_those_below(&self, count: usize) {
+        self.memory.refused.set(count);
+    }
+
+    /// Connections that are there and were not asked for yet.
+    pub(crate) fn peers(&self) -> usize {
+        self.memory.peers.borrow().len()
     }
 
     /// Lets the next connection be a fault of the program itself.

@@ -57,13 +57,14 @@ impl<'t> Stopwatch<'t> {
         }
     }
 
-    /// The same of a connection that was opened, with `tls` at its end.
+    /// The same of a connection that was opened, with `tls` at its end. It may have been begun for
+    /// another exchange: only what was waited for counts.
     pub(super) fn lap_connection(&mut self, tls: Duration) {
-        self.lap(Part::Connect);
         if let Some(timings) = &self.timings {
-            let both = &timings.0[Part::Connect as usize];
-            both.set(both.get().saturating_sub(tls));
+            let tls = tls.min(self.timer.real_now() - self.since);
             timings.add(Part::Tls, tls);
+            self.since += tls;
         }
+        self.lap(Part::Connect);
     }
 }

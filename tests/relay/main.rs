@@ -6,6 +6,7 @@ mod coded_requests;
 mod early_keepalive;
 mod explain;
 mod final_events;
+mod kept;
 mod mislabelled_streams;
 mod passthrough;
 mod redirects;

@@ -9,7 +9,7 @@ use crate::support::certificates::{Authority, Leaf, GOOD};
 use crate::support::*;
 
 /// Starts a proxy that trusts the authority's certificate through the variable `name`.
-fn start_trusting(authority: &Authority, config: &Value) -> (TempDir, TestProxy) {
+pub fn start_trusting(authority: &Authority, config: &Value) -> (TempDir, TestProxy) {
     let directory = TempDir::new();
     let path = directory.write("ca.pem", authority.pem());
     let proxy = TestProxy::with_environment(config, &[("SSL_CERT_FILE", path)]);

@@ -214,10 +214,20 @@ impl TestProxy {
     }
 
     fn status(&self, name: &str) -> usize {
+        self.status_text(name).parse().expect("a number")
+    }
+
+    fn status_text(&self, name: &str) -> String {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid()));
         let status = status.expect("the process lives");
         let line = status.lines().find(|line| line.starts_with(name)).expect(name);
-        line.split_whitespace().nth(1).and_then(|n| n.parse().ok()).expect("a number")
+        line.split_whitespace().nth(1).expect("a value").to_owned()
+    }
+
+    /// Stops the process, which hears of all that comes at once when it gets the signal `CONT`.
+    pub fn stop(&self) {
+        self.signal("STOP");
+        eventually("it stops", || self.status_text("State:") == "T");
     }
 
     /// Sends a signal: `HUP`, `TERM`, `INT`.

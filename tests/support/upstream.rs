@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex};
 
 use super::connection::{Connection, Script};
 use super::message::{Duplex, Request};
+use super::raw::linger_zero;
 use super::{chunk, eventually, json_answer, LAST_CHUNK, SSE_HEAD};
 
 /// What a script does next.
@@ -172,6 +173,14 @@ impl Upstream {
     /// How many connections the proxy has closed, as far as the scripts looked.
     pub fn closed_by_proxy(&self) -> usize {
         self.seen.closed_by_peer.load(Ordering::SeqCst)
+    }
+
+    /// Resets the connection of this number, whatever its script does.
+    pub fn reset(&self, number: usize) {
+        let socket = self.seen.sockets.lock().expect("no poison").remove(&number);
+        let socket = socket.expect("it is open");
+        linger_zero(&socket);
+        let _ = socket.shutdown(Shutdown::Both);
     }
 
     /// Waits until the proxy has closed `count` connections.

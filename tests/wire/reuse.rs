@@ -223,7 +223,7 @@ fn a_stray_answer_that_comes_with_the_next_request_reaches_nobody() {
     let mut client = proxy.connect();
     assert_eq!(client.send(&request).response().text(), r#"{"connection":0}"#);
     // The proxy hears of both at once, of the request first.
-    proxy.signal("STOP");
+    proxy.stop();
     client.send(&request);
     pause(50);
     stray.open();

@@ -29,9 +29,14 @@ impl Stream {
             Outcome::Complete => {
                 connection.end_cleanly();
                 connection.set_reusable(self.keep_alive && !self.abandoned);
-                self.response.finish();
             }
             Outcome::ClientSlow(_) => connection.reset_on_close(true),
+            _ => {}
+        }
+        match outcome {
+            Outcome::Complete => self.response.finish(),
+            // Nobody gets the rest, but it is short.
+            _ if self.final_seen || self.response.decoder.is_done() => self.response.discard(),
             _ => {}
         }
         outcome

@@ -13,12 +13,12 @@ const REPEAT_WITHIN_MAX: Duration = Duration::from_millis(500);
 /// the request to the news that its connection is dead.
 pub(super) fn may_repeat(
     attempt: u32,
-    reused: bool,
+    may_be_dead: bool,
     response_bytes: u64,
     age: Duration,
     tcp_took: Duration,
 ) -> bool {
-    attempt == 0 && reused && response_bytes == 0 && age < repeat_within(tcp_took)
+    attempt == 0 && may_be_dead && response_bytes == 0 && age < repeat_within(tcp_took)
 }
 
 /// How soon after the request the news must come that its connection was dead already: a round

@@ -119,7 +119,7 @@ fn a_provider_that_cannot_be_reached_is_an_error_and_costs_no_permit() {
 }
 
 #[test]
-fn a_redirect_is_refused_and_its_connection_closed() {
+fn a_redirect_is_refused_and_its_connection_serves_again() {
     for status in [300, 301, 302, 303, 305, 307, 308] {
         let bench = Bench::new(WIDE);
         let response =
@@ -129,7 +129,8 @@ fn a_redirect_is_refused_and_its_connection_closed() {
         assert!(
             matches!(&error, Error::Redirect(found, Some(to)) if (*found, &**to) == (status, "/v2"))
         );
-        assert!(peer.unwrap().is_closed());
+        assert!(!peer.unwrap().is_closed());
+        assert_eq!((bench.pool.idle(), bench.pool.permits.taken()), (1, 0));
     }
 }
 

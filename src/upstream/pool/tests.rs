@@ -1,4 +1,5 @@
 use std::mem::size_of;
+use std::task::Poll;
 
 use super::policy::CONNECTION_AGE_MAX;
 use super::*;

@@ -30,7 +30,7 @@ pub struct ResponseHead {
     pub framing: Framing,
     /// What the body is.
     pub content: Content,
-    /// Whether the provider keeps the connection open.
+    /// Whether the provider keeps the connection open, unless that is what ends the body.
     pub keep_alive: bool,
     /// Whether the body is compressed or otherwise encoded: nothing of ours can stand in it.
     pub encoded: bool,
@@ -79,7 +79,7 @@ impl ResponseHead {
             } else {
                 Content::Other
             },
-            keep_alive: control.persists(minor) && (bodiless || framing.is_some()),
+            keep_alive: control.persists(minor),
             encoded: false,
             has_request_id: false,
             has_cache_control: false,
