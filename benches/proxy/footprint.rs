@@ -1,4 +1,4 @@
-//! Footprint: memory, start-up and what TLS upstreams cost, each with a new process.
+//! Footprint: memory and start-up, each with a new process.
 
 use std::io;
 use std::time::Duration;
@@ -6,15 +6,11 @@ use std::time::Duration;
 use crate::load::{Clients, Stop};
 use crate::measure::Bench;
 use crate::payload::Model;
-use crate::process::Mock;
 use crate::samples::Samples;
-use crate::speed::metered;
 use crate::subject::{Program, Running, Setup};
-use crate::tls;
 
-const SETTLE_MEMORY: Duration = Duration::from_millis(300);
-const TLS_CLIENTS: usize = 16;
-const TLS_STREAMS: usize = 200;
+/// Time for frees before memory is read.
+pub const SETTLE_MEMORY: Duration = Duration::from_millis(300);
 const STARTS_PER_ROUND: usize = 5;
 
 impl Bench {
@@ -25,7 +21,7 @@ impl Bench {
         program: &Program,
         samples: &mut Samples,
     ) -> io::Result<()> {
-        let mock = Mock::start("mock", None, self.cpus)?;
+        let mock = self.mock()?;
         let memory = |proxy: &Running| {
             std::thread::sleep(SETTLE_MEMORY);
             proxy.process.rss_kb()
@@ -56,7 +52,7 @@ impl Bench {
         program: &Program,
         samples: &mut Samples,
     ) -> io::Result<()> {
-        let mock = Mock::start("mock", None, self.cpus)?;
+        let mock = self.mock()?;
         let setup = Setup::plain(mock.port, 64);
         let proxy = self.start(program, setup)?;
         std::thread::sleep(SETTLE_MEMORY);
@@ -76,43 +72,11 @@ impl Bench {
         program: &Program,
         samples: &mut Samples,
     ) -> io::Result<()> {
-        let mock = Mock::start("mock", None, self.cpus)?;
+        let mock = self.mock()?;
         let setup = Setup { guarded: false, ..Setup::plain(mock.port, 256) };
         for _ in 0..STARTS_PER_ROUND {
             samples.add("start_ms", name, 1e3 * self.start(program, setup)?.start.as_secs_f64());
         }
-        Ok(())
-    }
-
-    /// New TLS connections: their CPU time beside a bare exchange, and their memory.
-    pub fn tls(
-        &self,
-        name: &'static str,
-        program: &Program,
-        samples: &mut Samples,
-    ) -> io::Result<()> {
-        let roots = self.fresh_path("roots");
-        let mock = Mock::start("mock-tls", Some(&roots), self.cpus)?;
-        let setup = Setup { roots: Some(&roots), ..Setup::plain(mock.port, 256) };
-        let proxy = self.start(program, setup)?;
-        // Reading the roots belongs to the first connections only.
-        let first = metered(&proxy, Model::Small, TLS_CLIENTS, Stop::Requests(TLS_CLIENTS as u64))?;
-        let run = metered(&proxy, Model::Small, TLS_CLIENTS, Stop::After(self.time(1.5)))?;
-        samples.add("tls_first_ms", name, 1e3 * first.cpu.as_secs_f64());
-        let bare = tls::bare_exchange(mock.port, &roots, 200)?.as_secs_f64();
-        samples.add("tls_s", name, run.rate());
-        samples.add("tls_ms", name, run.cpu_us() / 1e3);
-        samples.add("tls_own_ms", name, run.cpu_us() / 1e3 - 1e3 * bare);
-
-        let proxy = self.start(program, setup)?;
-        let mut clients = Clients::new(proxy.addr, Model::Hold)?;
-        let mut memory = |count| {
-            clients.open_streams(count)?;
-            std::thread::sleep(SETTLE_MEMORY);
-            proxy.process.rss_kb()
-        };
-        let first = memory(1)?;
-        samples.add("tls_kb", name, (memory(TLS_STREAMS)? - first) / (TLS_STREAMS - 1) as f64);
         Ok(())
     }
 }

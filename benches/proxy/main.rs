@@ -1,15 +1,17 @@
-//! `cargo bench`: what ai_proxy costs, measured beside nginx in the same run.
+//! `cargo bench`: what ai_proxy costs, measured beside nginx in the same run; over TLS, beside HAProxy too.
 //!
 //! This process is the load generator. It starts itself a second time as the mock upstream, starts each
-//! proxy on a CPU of its own, lets them take turns (A B A B …), checks every answer, prints one table and
+//! proxy on a CPU of its own, lets them take turns (A B C A B C …), checks every answer, prints one table and
 //! writes `bench.json` into the target directory. Everything stays on the loopback interface, everything
 //! is bounded, and only processes started here are ended.
 //!
-//! `payload` and `answer` know the bytes, `net` and `process` the system, `mock` and `tls` answer, `load`
-//! asks, `subject` starts proxies, `measure` with `speed` and `footprint` decides what is run, `bars`,
-//! `samples` and `report` what the numbers mean.
+//! `payload` and `answer` know the bytes, `net` and `process` the system, `mock` answers, on a `stream` with
+//! the certificates of `authority`, `load` asks, `subject` starts proxies with what `peers` writes for them,
+//! `measure` with `speed`, `footprint` and `tls` decides what is run, `bars`, `samples` and `report` what the
+//! numbers mean.
 
 mod answer;
+mod authority;
 mod bars;
 mod footprint;
 mod load;
@@ -18,11 +20,13 @@ mod mock;
 mod net;
 mod options;
 mod payload;
+mod peers;
 mod process;
 mod report;
 mod request;
 mod samples;
 mod speed;
+mod stream;
 mod subject;
 mod tls;
 
@@ -50,7 +54,7 @@ fn main() -> ExitCode {
         }
         Mode::Bench(options) => measure::run(options),
         Mode::Mock => mock::serve(),
-        Mode::MockTls(roots) => tls::serve(&roots),
+        Mode::MockTls(roots, manner, rsa) => mock::serve_tls(&roots, manner, rsa),
         Mode::Guard(command) => Err(process::guard(&command)),
         Mode::Configure(dir, upstream) => configure(&dir, upstream),
         Mode::Load { port, model, connections, requests } => {

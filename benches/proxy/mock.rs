@@ -1,26 +1,33 @@
-//! The mock upstream: one thread, edge-triggered epoll, answers prepared at start. It is meant to cost a
-//! fraction of the proxies and to hold 10,000 streams. It answers 400 when a request body did not arrive
+//! The mock upstream, plain or over TLS: one thread, edge-triggered epoll, answers prepared at start. It is
+//! meant to cost a fraction of the proxies and to hold 10,000 streams. It answers 400 when a request body did not arrive
 //! exactly as [`payload`] makes it. It ends when its standard input ends, so it cannot outlive the bench.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::io::{self, ErrorKind, Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpListener;
 use std::ops::Range;
 use std::os::fd::OwnedFd;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
+use openssl::ssl::SslContext;
 use rustix::event::{epoll, poll, PollFd, PollFlags, Timespec};
 use slab::Slab;
 
+use crate::authority::{self, Manner};
 use crate::net;
 use crate::payload::{self, Model, CHUNK_BYTES, EVENTS};
 use crate::request::{self, Asked};
+use crate::stream::Stream;
 
 const LISTENER: u64 = u64::MAX;
 const STDIN: u64 = u64::MAX - 1;
+/// Between two events of a paced stream.
 const PACE: Duration = Duration::from_millis(10);
-/// A paced stream that nobody closes ends after two minutes.
+/// The same over TLS, where ten times as many streams are open.
+const PACE_TLS: Duration = Duration::from_millis(100);
+/// A paced stream that nobody closes ends some time.
 const PACED_EVENTS_MAX: usize = 12_000;
 /// An `events` answer goes out in pieces of this many chunks, one write each.
 const CHUNKS_PER_WRITE: usize = 25;
@@ -30,6 +37,8 @@ const SCRATCH_BYTES: usize = 64 * 1024;
 struct Answers {
     bytes: Vec<u8>,
     small: Range<usize>,
+    /// The same, after which the connection closes.
+    small_last: Range<usize>,
     big: Range<usize>,
     events: Range<usize>,
     hold: Range<usize>,
@@ -45,13 +54,15 @@ impl Answers {
             parts.iter().for_each(|part| bytes.extend_from_slice(part));
             start..bytes.len()
         };
-        let json = |body: &[u8]| [&payload::json_head(body.len(), false)[..], body].concat();
+        let last = |body: &[u8], last| [&payload::json_head(body.len(), last)[..], body].concat();
+        let json = |body: &[u8]| last(body, false);
         let (head, chunks) = (payload::stream_head(), payload::stream_chunks());
         let events = add(&[&head, &chunks, b"0\r\n\r\n"]);
         Answers {
             hold: events.start..events.start + head.len() + CHUNK_BYTES,
             events,
             small: add(&[&json(&Model::Small.answer_body())]),
+            small_last: add(&[&last(&Model::Small.answer_body(), true)]),
             big: add(&[&json(&Model::Big.answer_body())]),
             models: add(&[&json(br#"{"object":"list","data":[{"id":"small","object":"model"}]}"#)]),
             refusal: add(&[b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n"]),
@@ -67,7 +78,7 @@ impl Answers {
 }
 
 struct Conn {
-    stream: TcpStream,
+    stream: Stream,
     /// Part of a request; empty nearly always.
     head: Vec<u8>,
     /// What is still to be written.
@@ -76,19 +87,36 @@ struct Conn {
     piece: usize,
     /// Events sent, for a paced stream.
     paced: Option<usize>,
+    /// It ends with what is being written.
+    last: bool,
 }
 
 struct Mock {
     epoll: OwnedFd,
     listener: TcpListener,
+    tls: Option<SslContext>,
+    /// Whether a connection ends after a small answer.
+    closes: bool,
+    pace: Duration,
     answers: Answers,
     conns: Slab<Conn>,
     due: BinaryHeap<Reverse<(Instant, usize)>>,
     scratch: Vec<u8>,
 }
 
-/// Serves until standard input ends; prints the port first.
+/// Serves without TLS.
 pub fn serve() -> io::Result<()> {
+    run(None, false, PACE)
+}
+
+/// Serves over TLS, and writes the roots to trust to `roots` first.
+pub fn serve_tls(roots: &Path, manner: Manner, rsa: bool) -> io::Result<()> {
+    let context = authority::context(roots, manner, rsa)?;
+    run(Some(context), manner != Manner::Keeps, PACE_TLS)
+}
+
+/// Serves until standard input ends; prints the port first.
+fn run(tls: Option<SslContext>, closes: bool, pace: Duration) -> io::Result<()> {
     let listener = net::listen()?;
     println!("{}", listener.local_addr()?.port());
     let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
@@ -97,6 +125,9 @@ pub fn serve() -> io::Result<()> {
     let mut mock = Mock {
         epoll,
         listener,
+        tls,
+        closes,
+        pace,
         answers: Answers::new(),
         conns: Slab::new(),
         due: BinaryHeap::new(),
@@ -136,16 +167,16 @@ impl Mock {
                 Err(e) if e.kind() == ErrorKind::ConnectionAborted => continue,
                 Err(e) => return Err(e),
             };
-            stream.set_nonblocking(true)?;
-            stream.set_nodelay(true)?;
+            let stream = Stream::new(stream, self.tls.as_ref())?;
             let slot = self.conns.vacant_entry();
-            net::register(&self.epoll, &stream, slot.key())?;
+            net::register(&self.epoll, stream.socket(), slot.key())?;
             slot.insert(Conn {
                 stream,
                 head: Vec::new(),
                 out: 0..0,
                 piece: usize::MAX,
                 paced: None,
+                last: false,
             });
         }
     }
@@ -184,7 +215,7 @@ impl Mock {
                 None => {}
             }
             // Edge-triggered: whatever comes after a short read makes a new edge.
-            if count < SCRATCH_BYTES {
+            if !self.conns[key].stream.may_hold_more(count, SCRATCH_BYTES) {
                 return Ok(());
             }
         }
@@ -196,6 +227,10 @@ impl Mock {
         conn.out = match asked {
             Asked::Models => self.answers.models.clone(),
             Asked::Other => self.answers.refusal.clone(),
+            Asked::Chat(Model::Small) if self.closes => {
+                conn.last = true;
+                self.answers.small_last.clone()
+            }
             Asked::Chat(Model::Small) => self.answers.small.clone(),
             Asked::Chat(Model::Big) => self.answers.big.clone(),
             Asked::Chat(Model::Hold) => self.answers.hold.clone(),
@@ -206,8 +241,8 @@ impl Mock {
             Asked::Chat(Model::Paced) => {
                 conn.paced = Some(1);
                 // Streams of real users are not in step: spread them over the interval.
-                let offset = PACE.mul_f64((key % 100) as f64 / 100.0);
-                self.due.push(Reverse((Instant::now() + PACE + offset, key)));
+                let offset = self.pace.mul_f64((key % 100) as f64 / 100.0);
+                self.due.push(Reverse((Instant::now() + self.pace + offset, key)));
                 self.answers.hold.clone()
             }
         };
@@ -223,6 +258,10 @@ impl Mock {
                 Err(e) if e.kind() == ErrorKind::WouldBlock => return Ok(()),
                 Err(e) => return Err(e),
             }
+        }
+        if conn.last {
+            conn.stream.close();
+            return Err(ErrorKind::ConnectionAborted.into());
         }
         Ok(())
     }
@@ -243,7 +282,7 @@ impl Mock {
                 conn.out = self.answers.chunk(sent);
                 conn.paced = Some(sent + 1);
             }
-            self.due.push(Reverse((due + PACE, key)));
+            self.due.push(Reverse((due + self.pace, key)));
             if self.write(key).is_err() {
                 self.conns.remove(key);
             }

@@ -3,6 +3,7 @@
 
 use std::path::PathBuf;
 
+use crate::authority::Manner;
 use crate::payload::Model;
 
 /// Printed on request and after a mistake.
@@ -12,9 +13,11 @@ cargo bench --bench proxy [-- OPTIONS]
   --rounds N         rounds to take medians of (default 5)
   --only A,B         groups: requests, info, events, paced, memory, start, tls
   --binary PATH      measure this ai_proxy instead of the one just built
-  --peer PATH        compare with this older ai_proxy instead of nginx
+  --beside PATH      measure this ai_proxy, an older one, too: as `before`
+  --rsa              the TLS upstream's keys are RSA ones of 2048 bits, not P-256
 Modes for scripts (the bench binary itself):
-  mock | mock-tls ROOTS      an upstream until standard input ends; prints its port
+  mock | mock-tls ROOTS keeps|closes|forgets [--rsa]
+                             an upstream until standard input ends; prints its port
   configure DIR UPSTREAM     write config.json and nginx.conf; prints nginx's port
   guard PROGRAM ARGS…        become PROGRAM, and die with the process that started it
   load PORT MODEL CONNECTIONS REQUESTS   models: small events paced hold big";
@@ -33,8 +36,10 @@ pub struct Options {
     pub groups: Vec<String>,
     /// The program under test.
     pub binary: PathBuf,
-    /// An ai_proxy to compare with instead of nginx.
-    pub peer: Option<PathBuf>,
+    /// Another ai_proxy to compare with.
+    pub beside: Option<PathBuf>,
+    /// The TLS upstream's keys are RSA ones.
+    pub rsa: bool,
 }
 
 impl Options {
@@ -52,8 +57,8 @@ pub enum Mode {
     Bench(Options),
     /// The mock upstream.
     Mock,
-    /// The mock upstream over TLS, and where it puts its roots.
-    MockTls(PathBuf),
+    /// The mock upstream over TLS: where it puts its roots, its manner, whether its keys are RSA ones.
+    MockTls(PathBuf, Manner, bool),
     /// Become this program, and die with the parent.
     Guard(Vec<String>),
     /// Write the proxies' configurations.
@@ -77,7 +82,8 @@ pub fn parse(args: impl Iterator<Item = String>) -> Result<Mode, String> {
     match args.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         [] => Ok(Mode::Usage),
         ["mock"] => Ok(Mode::Mock),
-        ["mock-tls", roots] => Ok(Mode::MockTls(roots.into())),
+        ["mock-tls", roots, manner] => mock_tls(roots, manner, false),
+        ["mock-tls", roots, manner, "--rsa"] => mock_tls(roots, manner, true),
         ["guard", _, ..] => Ok(Mode::Guard(args[1..].to_vec())),
         ["configure", dir, upstream] => Ok(Mode::Configure(dir.into(), number(upstream)?)),
         ["load", port, model, connections, requests] => Ok(Mode::Load {
@@ -90,6 +96,11 @@ pub fn parse(args: impl Iterator<Item = String>) -> Result<Mode, String> {
     }
 }
 
+fn mock_tls(roots: &str, manner: &str, rsa: bool) -> Result<Mode, String> {
+    let manner = Manner::named(manner).ok_or_else(|| format!("no manner {manner}"))?;
+    Ok(Mode::MockTls(roots.into(), manner, rsa))
+}
+
 fn bench(mut args: impl Iterator<Item = String>) -> Result<Mode, String> {
     let (mut asked, mut help, mut rounds) = (false, false, None);
     let mut options = Options {
@@ -97,7 +108,8 @@ fn bench(mut args: impl Iterator<Item = String>) -> Result<Mode, String> {
         rounds: 5,
         groups: GROUPS.map(str::to_owned).to_vec(),
         binary: PathBuf::from(env!("CARGO_BIN_EXE_ai_proxy")),
-        peer: None,
+        beside: None,
+        rsa: false,
     };
     while let Some(arg) = args.next() {
         let mut value = || args.next().ok_or_else(|| format!("{arg} needs a value"));
@@ -109,7 +121,8 @@ fn bench(mut args: impl Iterator<Item = String>) -> Result<Mode, String> {
             "--rounds" => rounds = Some(number::<usize>(&value()?)?.max(1)),
             "--only" => options.groups = value()?.split(',').map(str::to_owned).collect(),
             "--binary" => options.binary = value()?.into(),
-            "--peer" => options.peer = Some(value()?.into()),
+            "--beside" => options.beside = Some(value()?.into()),
+            "--rsa" => options.rsa = true,
             _ => return Err(format!("unknown argument {arg}")),
         }
     }

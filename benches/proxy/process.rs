@@ -1,11 +1,12 @@
 //! Child processes: started on a chosen CPU, read through /proc, killed and reaped when dropped. And the
 //! directory that they leave their files in, which goes with them.
 
+use std::ffi::OsStr;
 use std::fs;
 use std::io::{self, BufRead, BufReader};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::os::unix::process::CommandExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
@@ -127,18 +128,16 @@ pub struct Mock {
 }
 
 impl Mock {
-    /// Starts this program again as `mock`, or as `mock-tls` with the path for its roots.
-    pub fn start(mode: &str, roots: Option<&Path>, cpus: Cpus) -> io::Result<Mock> {
+    /// Starts this program again with `args`, which make it a mock upstream.
+    pub fn start(args: &[&OsStr], cpus: Cpus) -> io::Result<Mock> {
         let mut command = Command::new(std::env::current_exe()?);
-        command.arg(mode).args(roots);
+        command.args(args);
         let mut process = Process::spawn(&mut command, cpus.bench, cpus.bench)?;
         let mut line = String::new();
         let stdout = process.child.stdout.as_mut().ok_or_else(|| io::Error::other("no pipe"))?;
         BufReader::new(stdout).read_line(&mut line)?;
-        let port = line
-            .trim()
-            .parse()
-            .map_err(|_| io::Error::other(format!("the {mode} said {line:?}")))?;
+        let port =
+            line.trim().parse().map_err(|_| io::Error::other(format!("the mock said {line:?}")))?;
         Ok(Mock { _process: process, port })
     }
 

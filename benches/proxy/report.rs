@@ -13,34 +13,39 @@ use crate::samples::{median, Samples};
 struct Line {
     row: &'static Row,
     ours: f64,
-    theirs: Option<f64>,
-    /// Median of the rounds' ratios: both had the same weather within a round.
+    others: Vec<Other>,
+}
+
+/// What another subject needed.
+struct Other {
+    name: String,
+    median: Option<f64>,
+    /// Median of the rounds' ratios, ours to its: both had the same weather within a round.
     ratio: Option<f64>,
-    /// The ratio is one with nginx, for which the bars were made.
-    judged: bool,
 }
 
 impl Line {
     fn of(row: &'static Row, samples: &Samples, names: &[&str]) -> Option<Line> {
         let ours = samples.of(row.key, names[0]);
-        let theirs = names.get(1).map_or(&[][..], |name| samples.of(row.key, name));
-        let ratios: Vec<f64> =
-            ours.iter().zip(theirs).map(|(ours, theirs)| ours / theirs).collect();
-        Some(Line {
-            row,
-            ours: median(ours)?,
-            theirs: median(theirs),
-            ratio: median(&ratios),
-            judged: names.get(1) == Some(&"nginx"),
-        })
+        let other = |name: &&str| {
+            let theirs = samples.of(row.key, name);
+            let ratios: Vec<f64> =
+                ours.iter().zip(theirs).map(|(ours, theirs)| ours / theirs).collect();
+            Other { name: (*name).to_owned(), median: median(theirs), ratio: median(&ratios) }
+        };
+        Some(Line { row, ours: median(ours)?, others: names[1..].iter().map(other).collect() })
+    }
+
+    fn ratio_to(&self, name: &str) -> Option<f64> {
+        self.others.iter().find(|other| other.name == name)?.ratio
     }
 
     fn bars(&self) -> Option<(f64, f64)> {
         match self.row.judge {
             Judge::Not => None,
             Judge::AtMost(bar, stretch)
-            | Judge::RatioAtMost(bar, stretch)
-            | Judge::RatioAtLeast(bar, stretch) => Some((bar, stretch)),
+            | Judge::RatioAtMost(_, bar, stretch)
+            | Judge::RatioAtLeast(_, bar, stretch) => Some((bar, stretch)),
         }
     }
 
@@ -49,8 +54,8 @@ impl Line {
         let (value, at_least) = match self.row.judge {
             Judge::Not => (None, false),
             Judge::AtMost(..) => (Some(self.ours), false),
-            Judge::RatioAtMost(..) => (self.ratio.filter(|_| self.judged), false),
-            Judge::RatioAtLeast(..) => (self.ratio.filter(|_| self.judged), true),
+            Judge::RatioAtMost(name, ..) => (self.ratio_to(name), false),
+            Judge::RatioAtLeast(name, ..) => (self.ratio_to(name), true),
         };
         let (Some(value), Some((bar, stretch))) = (value, self.bars()) else {
             return "";
@@ -69,14 +74,12 @@ impl Line {
         }
     }
 
-    fn bar_texts(&self) -> (String, String) {
-        let Some((bar, stretch)) = self.bars() else {
-            return Default::default();
-        };
+    fn bar_text(&self) -> String {
         match self.row.judge {
-            Judge::RatioAtLeast(..) => (format!("≥ {bar}×"), format!("≥ {stretch}×")),
-            Judge::RatioAtMost(..) => (format!("≤ {bar}×"), format!("≤ {stretch}×")),
-            _ => (format!("≤ {bar}"), format!("≤ {stretch}")),
+            Judge::Not => String::new(),
+            Judge::AtMost(bar, stretch) => format!("≤ {bar}, {stretch}"),
+            Judge::RatioAtMost(name, bar, stretch) => format!("≤ {bar}, {stretch} × {name}"),
+            Judge::RatioAtLeast(name, bar, stretch) => format!("≥ {bar}, {stretch} × {name}"),
         }
     }
 }
@@ -87,21 +90,25 @@ fn lines(samples: &Samples, names: &[&str]) -> Vec<Line> {
 
 /// One table on standard output; `streams` is what stands for 10,000 streams here.
 pub fn print(samples: &Samples, names: &[&str], streams: usize) {
-    let other = names.get(1).copied().unwrap_or("-");
-    println!(
-        "{:<52} {:>11} {:>11} {:>7} {:>8} {:>8}",
-        "", names[0], other, "ratio", "bar", "stretch"
-    );
+    let others: String =
+        names[1..].iter().map(|name| format!(" {name:>11} {:>7}", "ratio")).collect();
+    println!("{:<52} {:>11}{others}  bar, stretch", "", names[0]);
     for line in lines(samples, names) {
-        let number = |value: Option<f64>| {
-            value.map_or("-".to_owned(), |value| format!("{value:.*}", line.row.decimals))
-        };
-        let ratio = line.ratio.map_or("-".to_owned(), |ratio| format!("{ratio:.2}×"));
-        let (bar, stretch) = line.bar_texts();
-        let (ours, theirs) = (number(Some(line.ours)), number(line.theirs));
+        let number = |value: f64| format!("{value:.*}", line.row.decimals);
+        let others: String = line
+            .others
+            .iter()
+            .map(|other| {
+                let median = other.median.map_or("-".to_owned(), number);
+                let ratio = other.ratio.map_or("-".to_owned(), |ratio| format!("{ratio:.2}×"));
+                format!(" {median:>11} {ratio:>7}")
+            })
+            .collect();
         println!(
-            "{:<52} {ours:>11} {theirs:>11} {ratio:>7} {bar:>8} {stretch:>8} {}",
+            "{:<52} {:>11}{others}  {:<22} {}",
             line.row.title,
+            number(line.ours),
+            line.bar_text(),
             line.verdict()
         );
     }
@@ -121,9 +128,11 @@ pub fn write_json(
         .iter()
         .map(|line| {
             let all: BTreeMap<&str, &[f64]> = names.iter().map(|name| (*name, samples.of(line.row.key, name))).collect();
+            let medians: BTreeMap<&str, Option<f64>> = line.others.iter().map(|other| (&*other.name, other.median)).collect();
+            let ratios: BTreeMap<&str, Option<f64>> = line.others.iter().map(|other| (&*other.name, other.ratio)).collect();
             json!({
                 "key": line.row.key, "title": line.row.title.trim(), "samples": all, "median": line.ours,
-                "other_median": line.theirs, "ratio": line.ratio, "bar": line.bars().map(|bars| bars.0),
+                "other_medians": medians, "ratios": ratios, "bar": line.bars().map(|bars| bars.0),
                 "stretch": line.bars().map(|bars| bars.1), "verdict": line.verdict(),
             })
         })

@@ -12,6 +12,7 @@ use serde_json::json;
 
 use crate::net;
 use crate::payload::{PROVIDER, TOKEN};
+use crate::peers;
 use crate::process::{Cpus, Process};
 
 const START_MAX: Duration = Duration::from_secs(10);
@@ -23,6 +24,8 @@ pub enum Program {
     AiProxy(PathBuf),
     /// nginx with one worker.
     Nginx(PathBuf),
+    /// HAProxy with one thread.
+    Haproxy(PathBuf),
 }
 
 /// How an instance is to be set up.
@@ -32,6 +35,8 @@ pub struct Setup<'s> {
     pub upstream: u16,
     /// The upstream speaks TLS; these are the roots to trust.
     pub roots: Option<&'s Path>,
+    /// TLS sessions may be resumed; ai_proxy has no setting for it.
+    pub sessions: bool,
     /// `log_level` of ai_proxy.
     pub log_level: &'s str,
     /// It dies with the bench even when that is killed; costs a second exec at start.
@@ -43,7 +48,23 @@ pub struct Setup<'s> {
 impl Setup<'_> {
     /// A plain upstream and no log lines to write.
     pub fn plain(upstream: u16, connections: usize) -> Self {
-        Setup { upstream, roots: None, log_level: "WARNING", guarded: true, connections }
+        Setup {
+            upstream,
+            roots: None,
+            sessions: true,
+            log_level: "WARNING",
+            guarded: true,
+            connections,
+        }
+    }
+
+    /// The upstream's.
+    pub fn scheme(&self) -> &'static str {
+        if self.roots.is_some() {
+            "https"
+        } else {
+            "http"
+        }
     }
 }
 
@@ -57,36 +78,67 @@ pub struct Running {
     pub start: Duration,
 }
 
-/// Finds nginx where a shell, or root's shell, would find it.
-pub fn find_nginx() -> Option<PathBuf> {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let sbin = ["/usr/sbin", "/usr/local/sbin"].map(PathBuf::from);
-    std::env::split_paths(&path)
-        .chain(sbin)
-        .map(|dir| dir.join("nginx"))
-        .find(|file| file.is_file())
-}
-
 impl Program {
+    /// The file.
+    pub fn path(&self) -> &Path {
+        let (Program::AiProxy(path) | Program::Nginx(path) | Program::Haproxy(path)) = self;
+        path
+    }
+
     /// Starts an instance in `dir`, which must not exist yet, and waits for its first answer.
     pub fn start(&self, setup: Setup, dir: &Path, cpus: Cpus) -> io::Result<Running> {
         fs::create_dir(dir)?;
         let errors = dir.join("stderr");
         let started = match self {
             Program::AiProxy(program) => start_ai_proxy(program, setup, dir, cpus),
-            Program::Nginx(program) => start_nginx(program, setup, dir, cpus),
+            Program::Nginx(program) | Program::Haproxy(program) => {
+                self.start_peer(program, setup, dir, cpus)
+            }
         };
         started.map_err(|error| {
             let said = fs::read_to_string(errors).unwrap_or_default();
             io::Error::new(error.kind(), format!("{self:?} did not start: {error}\n{said}"))
         })
     }
+
+    /// Starts what listens on a port that it was given.
+    fn start_peer(
+        &self,
+        program: &Path,
+        setup: Setup,
+        dir: &Path,
+        cpus: Cpus,
+    ) -> io::Result<Running> {
+        let addr = SocketAddr::from((Ipv4Addr::LOCALHOST, net::free_port()?));
+        let mut command = command(program, setup)?;
+        if let Program::Haproxy(_) = self {
+            fs::write(dir.join("haproxy.cfg"), peers::haproxy(setup, addr))?;
+            command.args(["-db", "-f", "haproxy.cfg"]);
+        } else {
+            fs::write(dir.join("nginx.conf"), peers::nginx(setup, addr))?;
+            command.arg("-p").arg(dir).args(["-c", "nginx.conf", "-e", "stderr"]);
+        }
+        command.current_dir(dir).stderr(fs::File::create(dir.join("stderr"))?);
+        let begin = Instant::now();
+        let mut process = Process::spawn(&mut command, cpus.proxy, cpus.bench)?;
+        while TcpStream::connect(addr).is_err() {
+            if let Some(status) = process.child.try_wait()? {
+                return Err(io::Error::other(format!("it ended with {status}")));
+            }
+            if begin.elapsed() > START_MAX {
+                return Err(io::Error::other("it does not listen"));
+            }
+            std::thread::sleep(Duration::from_micros(100));
+        }
+        first_answer(addr)?;
+        Ok(Running { process, addr, start: begin.elapsed() })
+    }
 }
 
 /// Both configurations into `dir`, for whoever starts the proxies by other means.
 pub fn write_configs(dir: &Path, setup: Setup, nginx: SocketAddr) -> io::Result<()> {
     fs::write(dir.join("config.json"), config(setup))?;
-    fs::write(dir.join("nginx.conf"), nginx_config(setup, nginx))
+    fs::write(dir.join("nginx.conf"), peers::nginx(setup, nginx))
 }
 
 fn start_ai_proxy(program: &Path, setup: Setup, dir: &Path, cpus: Cpus) -> io::Result<Running> {
@@ -119,7 +171,6 @@ fn command(program: &Path, setup: Setup) -> io::Result<Command> {
 
 /// The same for every kind of load, as the issue's bars ask.
 fn config(setup: Setup) -> String {
-    let scheme = if setup.roots.is_some() { "https" } else { "http" };
     json!({
         "host": "127.0.0.1",
         "port": 0,
@@ -130,60 +181,11 @@ fn config(setup: Setup) -> String {
         "tokens": [format!("bench|{TOKEN}")],
         "providers": [{
             "provider": PROVIDER,
-            "baseurl": format!("{scheme}://127.0.0.1:{}/v1", setup.upstream),
+            "baseurl": format!("{}://127.0.0.1:{}/v1", setup.scheme(), setup.upstream),
             "token": "sk-provider-key",
         }],
     })
     .to_string()
-}
-
-fn start_nginx(program: &Path, setup: Setup, dir: &Path, cpus: Cpus) -> io::Result<Running> {
-    let addr = SocketAddr::from((Ipv4Addr::LOCALHOST, net::free_port()?));
-    fs::write(dir.join("nginx.conf"), nginx_config(setup, addr))?;
-    let mut command = command(program, setup)?;
-    command.arg("-p").arg(dir).args(["-c", "nginx.conf", "-e", "stderr"]);
-    command.stderr(fs::File::create(dir.join("stderr"))?);
-    let begin = Instant::now();
-    let mut process = Process::spawn(&mut command, cpus.proxy, cpus.bench)?;
-    while TcpStream::connect(addr).is_err() {
-        if let Some(status) = process.child.try_wait()? {
-            return Err(io::Error::other(format!("it ended with {status}")));
-        }
-        if begin.elapsed() > START_MAX {
-            return Err(io::Error::other("it does not listen"));
-        }
-        std::thread::sleep(Duration::from_micros(100));
-    }
-    first_answer(addr)?;
-    Ok(Running { process, addr, start: begin.elapsed() })
-}
-
-/// One process without a master: that is the cheapest that nginx can be.
-fn nginx_config(setup: Setup, addr: SocketAddr) -> String {
-    let temp = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
-        .map(|kind| format!("{kind}_temp_path {kind};\n"))
-        .concat();
-    format!(
-        "daemon off; master_process off; worker_processes 1; pid nginx.pid; error_log stderr warn;
-        events {{ worker_connections {connections}; }}
-        http {{
-            {temp}
-            access_log off; tcp_nodelay on; keepalive_requests 1000000000; keepalive_timeout 600s;
-            upstream mock {{ server 127.0.0.1:{upstream}; keepalive 256; keepalive_requests 1000000000; }}
-            server {{
-                listen {addr} backlog=4096;
-                location = / {{ return 200 'ready'; }}
-                location /v1/chat/completions {{
-                    proxy_pass http://mock;
-                    proxy_http_version 1.1; proxy_set_header Connection ''; proxy_buffering off;
-                    proxy_read_timeout 300s;
-                }}
-            }}
-        }}",
-        // Both sides of every connection, the idle ones, and the sixteenth that nginx wants to see free.
-        connections = 2 * setup.connections + setup.connections / 4 + 512,
-        upstream = setup.upstream,
-    )
 }
 
 /// Asks for `/` and reads the whole answer.
