@@ -38,7 +38,7 @@ const fn row(key: &'static str, title: &'static str, decimals: usize, judge: Jud
 
 /// The rows of the report.
 #[rustfmt::skip]
-pub const ROWS: [Row; 31] = [
+pub const ROWS: [Row; 32] = [
     row("rps_core_64", "requests per CPU second, 64 connections", 0, Judge::RatioAtLeast(NGINX, 1.0, 1.15)),
     row("cpu_us_64", "CPU per request, 64 connections, µs", 2, Judge::Not),
     row("rps_64", "requests/s on the clock, 64 connections", 0, Judge::Not),
@@ -65,9 +65,10 @@ pub const ROWS: [Row; 31] = [
     row("tls_new_us", "CPU per request that opens a TLS connection, µs", 1, Judge::RatioAtMost(HAPROXY, 1.0, 0.9)),
     row("tls_full_us", "  the same without resumed sessions, µs", 1, Judge::RatioAtMost(HAPROXY, 1.0, 0.9)),
     row("tls_event_us", "CPU per event, 1,000 TLS streams, 100 ms apart, µs", 2, Judge::RatioAtMost(HAPROXY, 1.0, 0.9)),
-    row("tls_idle", "RSS idle after a request over TLS, MB", 2, Judge::Not),
+    row("tls_start_ms", "CPU from start through the first TLS handshake, ms", 0, Judge::Not),
+    row("tls_idle", "RSS idle after it, MB", 2, Judge::Not),
+    row("tls_idle_own", "  of it not from files (programs, libraries), MB", 2, Judge::Not),
     row("tls_1000", "RSS with 1,000 open TLS streams, MB", 2, Judge::Not),
     row("tls_kb", "RSS per open TLS stream, KB", 1, Judge::AtMost(26.0, 20.0)),
-    row("tls_first_ms", "CPU of the first 64 requests, at once, over TLS, ms", 1, Judge::Not),
     row("binary_mb", "binary, MB", 2, Judge::AtMost(3.5, 2.5)),
 ];

@@ -56,7 +56,7 @@ fn main() -> ExitCode {
         Mode::Mock => mock::serve(),
         Mode::MockTls(roots, manner, rsa) => mock::serve_tls(&roots, manner, rsa),
         Mode::Guard(command) => Err(process::guard(&command)),
-        Mode::Configure(dir, upstream) => configure(&dir, upstream),
+        Mode::Configure(dir, upstream, roots) => configure(&dir, upstream, roots.as_deref()),
         Mode::Load { port, model, connections, requests } => {
             load(port, model, connections, requests)
         }
@@ -84,11 +84,11 @@ fn load(port: u16, model: Model, connections: usize, requests: u64) -> io::Resul
     Ok(())
 }
 
-/// For scripts: the configurations that the bench itself uses; prints nginx's port.
-fn configure(dir: &Path, upstream: u16) -> io::Result<()> {
-    let setup = subject::Setup::plain(upstream, 512);
-    let port = net::free_port()?;
-    subject::write_configs(dir, setup, SocketAddr::from((Ipv4Addr::LOCALHOST, port)))?;
-    println!("{port}");
+/// For scripts: the configurations that the bench itself uses; prints nginx's and HAProxy's port.
+fn configure(dir: &Path, upstream: u16, roots: Option<&Path>) -> io::Result<()> {
+    let setup = subject::Setup { roots, ..subject::Setup::plain(upstream, 512) };
+    let ports = (net::free_port()?, net::free_port()?);
+    subject::write_configs(dir, setup, ports)?;
+    println!("{} {}", ports.0, ports.1);
     Ok(())
 }

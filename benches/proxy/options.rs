@@ -18,7 +18,8 @@ cargo bench --bench proxy [-- OPTIONS]
 Modes for scripts (the bench binary itself):
   mock | mock-tls ROOTS keeps|closes|forgets [--rsa]
                              an upstream until standard input ends; prints its port
-  configure DIR UPSTREAM     write config.json and nginx.conf; prints nginx's port
+  configure DIR UPSTREAM [ROOTS]
+                             write all configurations; prints nginx's and HAProxy's port
   guard PROGRAM ARGS…        become PROGRAM, and die with the process that started it
   load PORT MODEL CONNECTIONS REQUESTS   models: small events paced hold big";
 
@@ -61,8 +62,8 @@ pub enum Mode {
     MockTls(PathBuf, Manner, bool),
     /// Become this program, and die with the parent.
     Guard(Vec<String>),
-    /// Write the proxies' configurations.
-    Configure(PathBuf, u16),
+    /// Write the proxies' configurations for an upstream, with TLS if there are roots.
+    Configure(PathBuf, u16, Option<PathBuf>),
     /// A bounded load.
     Load {
         /// Port on 127.0.0.1.
@@ -85,7 +86,10 @@ pub fn parse(args: impl Iterator<Item = String>) -> Result<Mode, String> {
         ["mock-tls", roots, manner] => mock_tls(roots, manner, false),
         ["mock-tls", roots, manner, "--rsa"] => mock_tls(roots, manner, true),
         ["guard", _, ..] => Ok(Mode::Guard(args[1..].to_vec())),
-        ["configure", dir, upstream] => Ok(Mode::Configure(dir.into(), number(upstream)?)),
+        ["configure", dir, upstream] => Ok(Mode::Configure(dir.into(), number(upstream)?, None)),
+        ["configure", dir, upstream, roots] => {
+            Ok(Mode::Configure(dir.into(), number(upstream)?, Some(roots.into())))
+        }
         ["load", port, model, connections, requests] => Ok(Mode::Load {
             port: number(port)?,
             model: Model::named(model).ok_or_else(|| format!("no model {model}"))?,

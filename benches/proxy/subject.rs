@@ -35,6 +35,8 @@ pub struct Setup<'s> {
     pub upstream: u16,
     /// The upstream speaks TLS; these are the roots to trust.
     pub roots: Option<&'s Path>,
+    /// ai_proxy is told nothing of roots: it trusts the system's, and not the upstream.
+    pub system_roots: bool,
     /// TLS sessions may be resumed; ai_proxy has no setting for it.
     pub sessions: bool,
     /// `log_level` of ai_proxy.
@@ -51,6 +53,7 @@ impl Setup<'_> {
         Setup {
             upstream,
             roots: None,
+            system_roots: false,
             sessions: true,
             log_level: "WARNING",
             guarded: true,
@@ -130,23 +133,27 @@ impl Program {
             }
             std::thread::sleep(Duration::from_micros(100));
         }
-        first_answer(addr)?;
+        get(addr, "/")?;
         Ok(Running { process, addr, start: begin.elapsed() })
     }
 }
 
-/// Both configurations into `dir`, for whoever starts the proxies by other means.
-pub fn write_configs(dir: &Path, setup: Setup, nginx: SocketAddr) -> io::Result<()> {
+/// All configurations into `dir`, for whoever starts the proxies by other means; nginx and HAProxy are to
+/// listen on these ports.
+pub fn write_configs(dir: &Path, setup: Setup, (nginx, haproxy): (u16, u16)) -> io::Result<()> {
+    let addr = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
     fs::write(dir.join("config.json"), config(setup))?;
-    fs::write(dir.join("nginx.conf"), peers::nginx(setup, nginx))
+    fs::write(dir.join("nginx.conf"), peers::nginx(setup, addr(nginx)))?;
+    fs::write(dir.join("haproxy.cfg"), peers::haproxy(setup, addr(haproxy)))
 }
 
 fn start_ai_proxy(program: &Path, setup: Setup, dir: &Path, cpus: Cpus) -> io::Result<Running> {
     fs::write(dir.join("config.json"), config(setup))?;
     let mut command = command(program, setup)?;
     command.current_dir(dir).stderr(fs::File::create(dir.join("stderr"))?);
-    if let Some(roots) = setup.roots {
-        command.env("SSL_CERT_FILE", roots).env_remove("SSL_CERT_DIR");
+    command.env_remove("SSL_CERT_FILE").env_remove("SSL_CERT_DIR");
+    if let Some(roots) = setup.roots.filter(|_| !setup.system_roots) {
+        command.env("SSL_CERT_FILE", roots);
     }
     let begin = Instant::now();
     let mut process = Process::spawn(&mut command, cpus.proxy, cpus.bench)?;
@@ -156,7 +163,7 @@ fn start_ai_proxy(program: &Path, setup: Setup, dir: &Path, cpus: Cpus) -> io::R
     let addr = said.trim().rsplit("http://").next().and_then(|addr| addr.parse().ok());
     let addr: SocketAddr =
         addr.ok_or_else(|| io::Error::other(format!("no address in its first line {said:?}")))?;
-    first_answer(addr)?;
+    get(addr, "/")?;
     Ok(Running { process, addr, start: begin.elapsed() })
 }
 
@@ -188,18 +195,18 @@ fn config(setup: Setup) -> String {
     .to_string()
 }
 
-/// Asks for `/` and reads the whole answer.
-fn first_answer(addr: SocketAddr) -> io::Result<()> {
+/// Asks for `path` and reads the whole answer, which must be 200.
+pub fn get(addr: SocketAddr, path: &str) -> io::Result<()> {
     let mut stream = TcpStream::connect(addr)?;
     stream.set_nodelay(true)?;
     stream.set_read_timeout(Some(START_MAX))?;
     stream.write_all(
-        format!("GET / HTTP/1.1\r\nHost: {addr}\r\nConnection: close\r\n\r\n").as_bytes(),
+        format!("GET {path} HTTP/1.1\r\nHost: {addr}\r\nConnection: close\r\n\r\n").as_bytes(),
     )?;
     let mut answer = String::new();
     stream.read_to_string(&mut answer)?;
     if answer.starts_with("HTTP/1.1 200") && answer.contains("\r\n\r\n") {
         return Ok(());
     }
-    Err(io::Error::other(format!("GET / answered {answer:?}")))
+    Err(io::Error::other(format!("GET {path} answered {answer:?}")))
 }
