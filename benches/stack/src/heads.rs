@@ -158,9 +158,9 @@ async fn relay_answer(memory: &Memory) -> Result<async_h1::server::Encoder> {
 }
 
 fn our_request(bytes: &[u8]) -> Result<Vec<u8>> {
-    let length = HeadScanner::default().scan(bytes).map_err(|error| error.to_string())?;
-    let head = RequestHead::parse(&bytes[..length.ok_or("no head")?], &|_| false)
-        .map_err(|error| error.to_string())?;
+    let parse = |bytes: &[u8]| RequestHead::parse(bytes, &|_| false);
+    let read = HeadScanner::default().read(bytes, parse).map_err(|error| error.to_string())?;
+    let (head, _) = read.ok_or("no head")?;
     let mut out = Vec::with_capacity(head.relayed.len() + 256);
     out.extend_from_slice(b"POST /v1/chat/completions HTTP/1.1\r\nHost: api.example.com\r\n");
     out.extend_from_slice(&head.relayed);
@@ -172,9 +172,8 @@ fn our_request(bytes: &[u8]) -> Result<Vec<u8>> {
 }
 
 fn our_answer(bytes: &[u8]) -> Result<(Vec<u8>, Decoder)> {
-    let length = HeadScanner::default().scan(bytes).map_err(|error| error.to_string())?;
-    let mut head = ResponseHead::parse(&bytes[..length.ok_or("no head")?])
-        .map_err(|error| error.to_string())?;
+    let read = HeadScanner::default().read(bytes, ResponseHead::parse);
+    let (mut head, _) = read.map_err(|error| error.to_string())?.ok_or("no head")?;
     push_field(&mut head.relayed, "Transfer-Encoding", b"chunked");
     head.relayed.extend_from_slice(b"\r\n");
     Ok((head.relayed, Decoder::new(head.framing)))

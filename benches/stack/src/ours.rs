@@ -63,7 +63,8 @@ impl Connection {
         address: SocketAddr,
     ) -> Result<Connection, String> {
         let watched = watch(reactor, address).map_err(|error| error.to_string())?;
-        let stream = tls.handshake(&address.ip().to_string(), watched).await?;
+        let handshake = tls.handshake(&address.ip().to_string(), watched).await;
+        let stream = handshake.map_err(|error| error.to_string())?;
         Ok(Connection(Socket::tls(stream)))
     }
 

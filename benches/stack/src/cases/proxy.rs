@@ -10,7 +10,7 @@ type Parsed = (String, Decoder, bool);
 /// What becomes of a request.
 pub fn request(case: &Case) -> Outcome {
     run(case, |bytes| {
-        let head = RequestHead::parse(bytes, &|_| false)?;
+        let (head, _) = RequestHead::parse(bytes, &|_| false)?;
         let fields = String::from_utf8_lossy(&head.relayed).trim_end().replace("\r\n", ", ");
         let text = format!("{} {} [{fields}]", head.method, head.path);
         Ok((text, Decoder::new(head.framing), false))
@@ -20,7 +20,7 @@ pub fn request(case: &Case) -> Outcome {
 /// What becomes of an answer.
 pub fn answer(case: &Case) -> Outcome {
     run(case, |bytes| {
-        let head = ResponseHead::parse(bytes)?;
+        let (head, _) = ResponseHead::parse(bytes)?;
         let relayed = String::from_utf8_lossy(&head.relayed);
         let text = relayed.trim_start_matches("HTTP/1.1 ").trim_end().replace("\r\n", ", ");
         // Interim answers are skipped (RFC 9110 §15.2).
