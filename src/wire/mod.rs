@@ -5,6 +5,7 @@ mod body;
 mod chunks;
 mod coding;
 mod date;
+mod eight;
 mod events;
 mod form;
 mod head;

@@ -124,18 +124,17 @@ fn skip_string(json: &[u8]) -> Option<(&[u8], bool)> {
     let mut is_plain = true;
     let mut rest = json;
     loop {
-        // Eight at once, as long as there is no quote, backslash or control character among them.
         while let Some((eight, after)) = rest.split_first_chunk::<8>() {
             let word = u64::from_le_bytes(*eight);
             let (quote, escape) = (word ^ (EACH * b'"' as u64), word ^ (EACH * b'\\' as u64));
-            let found = (word.wrapping_sub(EACH * 0x20) & !word)
+            // The lowest mark is true; those above it may come of borrowing (src/wire/eight.rs).
+            let marks = (word.wrapping_sub(EACH * 0x20) & !word)
                 | (quote.wrapping_sub(EACH) & !quote)
                 | (escape.wrapping_sub(EACH) & !escape);
-            // The lowest bit that is set is true; those above it may have come of borrowing.
-            match found & (EACH * 0x80) {
+            match marks & (EACH * 0x80) {
                 0 => rest = after,
-                found => {
-                    rest = &rest[found.trailing_zeros() as usize / 8..];
+                marks => {
+                    rest = &rest[marks.trailing_zeros() as usize / 8..];
                     break;
                 }
             }

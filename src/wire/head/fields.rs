@@ -63,7 +63,7 @@ pub(super) enum Known {
 }
 
 /// How much of a name is compared: no name that is known is longer.
-pub(super) const NAME_BYTES: usize = 32;
+const NAME_BYTES: usize = 32;
 
 /// The first bytes of a field's name, in lower case, as numbers that compare at once. No other
 /// token's bytes become those of a name of letters and hyphens.

@@ -1,22 +1,22 @@
-//! The grammar of a head (RFC 9112 §2 to §5), read in one pass over its bytes.
+//! The field lines of a head (RFC 9112 §5), read in one pass over its bytes.
 //!
 //! httparse 1.10.1, with which async-h1 reads heads, tells names and values and nothing else: whether the
 //! head is all here, what a name means and which lines can go on as they are took passes of their own. A
 //! chat's two heads, 21 fields, took 17 k instructions with it, of 42.5 k in all, and take 9 k with this. What
 //! is accepted, and what is refused for which reason, is the same (the tests hold both side by side).
 
-use super::fields::{Known, Name, NAME_BYTES};
+use super::fields::{Known, Name};
 use super::{push_line, HeadError, FIELDS_MAX, HEAD_BYTES_MAX};
 use crate::language::Words;
+use crate::wire::eight::{before, controls, equal, first, first_eight, lowered, no_letters};
 
 const _: () = assert!(HEAD_BYTES_MAX <= u16::MAX as usize + 1);
 
 /// What is wrong with a field line.
 const NAME: HeadError = HeadError::Malformed(&Words("字段名无效", "malformed header name"));
 const VALUE: HeadError = HeadError::Malformed(&Words("字段值无效", "malformed header value"));
-const LINE_END: HeadError = HeadError::Malformed(&Words("换行无效", "malformed line end"));
-const START: HeadError = HeadError::Malformed(&Words("起始行无效", "malformed start line"));
-const STATUS: HeadError = HeadError::Malformed(&Words("状态行无效", "malformed status line"));
+pub(super) const LINE_END: HeadError =
+    HeadError::Malformed(&Words("换行无效", "malformed line end"));
 const INCOMPLETE: HeadError = HeadError::Malformed(&Words("消息头不完整", "incomplete head"));
 
 /// A field of a head.
@@ -199,22 +199,21 @@ fn read_line(
 
 /// Reads the token (RFC 9110 §5.6.2) that `bytes` begins with, and returns its length.
 fn read_name(bytes: &[u8], name: &mut Name) -> usize {
-    if let Some(begin) = bytes.first_chunk::<NAME_BYTES>() {
-        for index in 0..name.0.len() {
-            let word = begin[8 * index..].first_chunk().map_or(0, |word| u64::from_le_bytes(*word));
-            let other = !letters_and_hyphens(word) & EACH_HIGH;
-            name.0[index] = word | (EACH * 0x20);
-            if other != 0 {
-                let bits = other.trailing_zeros() & !7;
-                name.0[index] &= !(u64::MAX << bits);
-                let length = 8 * index + bits as usize / 8;
-                // Mostly that was all.
-                if TOKEN[usize::from(begin[length])] {
-                    break;
-                }
-                return length;
+    let mut rest = bytes;
+    for word in &mut name.0 {
+        let Some((eight, after)) = first_eight(rest) else { break };
+        let other = no_letters(eight);
+        *word = lowered(eight);
+        if other != 0 {
+            *word = before(*word, other);
+            rest = &rest[first(other)..];
+            // Mostly that was all.
+            if TOKEN[usize::from(rest[0])] {
+                break;
             }
+            return bytes.len() - rest.len();
         }
+        rest = after;
     }
     read_other_name(bytes, name)
 }
@@ -226,21 +225,6 @@ fn read_other_name(bytes: &[u8], name: &mut Name) -> usize {
     let length = bytes.iter().take_while(|byte| TOKEN[usize::from(**byte)]).count();
     *name = Name::new(&bytes[..length]);
     length
-}
-
-/// One in each byte, and its highest bit.
-const EACH: u64 = u64::MAX / 0xff;
-const EACH_HIGH: u64 = EACH * 0x80;
-
-/// The highest bit of each byte that is an ASCII letter or a hyphen; the other bits mean nothing.
-fn letters_and_hyphens(word: u64) -> u64 {
-    // No sum is more than a byte.
-    let low = word & !EACH_HIGH;
-    let lower = low | (EACH * 0x20);
-    let from_a = lower + EACH * (0x80 - b'a' as u64);
-    let beyond_z = lower + EACH * (0x7f - b'z' as u64);
-    let no_hyphen = (low ^ (EACH * b'-' as u64)) + EACH * 0x7f;
-    ((from_a & !beyond_z) | !no_hyphen) & !word
 }
 
 fn is_blank(byte: u8) -> bool {
@@ -258,18 +242,12 @@ fn skip_blanks(mut bytes: &[u8]) -> &[u8] {
 /// What follows the bytes that a field value may have (RFC 9110 §5.5): visible ones, white space, and
 /// those beyond ASCII.
 #[inline]
-fn skip_text(mut bytes: &[u8]) -> &[u8] {
-    // Eight at once, as long as there is no control character among them.
-    while let Some((eight, after)) = bytes.split_first_chunk::<8>() {
-        let word = u64::from_le_bytes(*eight);
-        let delete = word ^ (EACH * 0x7f);
-        let found =
-            (word.wrapping_sub(EACH * 0x20) & !word) | (delete.wrapping_sub(EACH) & !delete);
-        // The lowest bit that is set is true; those above it may have come of borrowing.
-        match found & EACH_HIGH {
+pub(super) fn skip_text(mut bytes: &[u8]) -> &[u8] {
+    while let Some((eight, after)) = first_eight(bytes) {
+        match controls(eight) | equal(eight, 0x7f) {
             0 => bytes = after,
             found => {
-                bytes = &bytes[found.trailing_zeros() as usize / 8..];
+                bytes = &bytes[first(found)..];
                 match bytes {
                     [b'\t', after @ ..] => bytes = after,
                     _ => return bytes,
@@ -284,7 +262,7 @@ fn skip_text(mut bytes: &[u8]) -> &[u8] {
 }
 
 /// The characters of a token (RFC 9110 §5.6.2).
-const TOKEN: [bool; 256] = {
+pub(super) const TOKEN: [bool; 256] = {
     let mut token = [false; 256];
     let mut byte = 0;
     while byte < 256 {
@@ -299,58 +277,6 @@ const TOKEN: [bool; 256] = {
     }
     token
 };
-
-/// A request line (RFC 9112 §3): method, target, the minor version, and where it ends.
-///
-/// # Errors
-/// [`HeadError::Version`] for a request of another version; else [`HeadError::Malformed`].
-pub(super) fn request_line(bytes: &[u8]) -> Result<(&str, &str, u8, usize), HeadError> {
-    let method = bytes.iter().take_while(|byte| TOKEN[usize::from(**byte)]).count();
-    let (method, after) = bytes.split_at(method);
-    let after = after.strip_prefix(b" ").filter(|_| !method.is_empty()).ok_or(START)?;
-    let target = after.iter().take_while(|byte| matches!(**byte, b'!'..=b'~' | 0x80..)).count();
-    let (target, after) = after.split_at(target);
-    let after = after.strip_prefix(b" ").filter(|_| !target.is_empty()).ok_or(START)?;
-    let text = |bytes| std::str::from_utf8(bytes).map_err(|_| START);
-    let (method, target) = (text(method)?, text(target)?);
-    let (minor, after) = match after.split_first_chunk::<8>().ok_or(START)? {
-        (b"HTTP/1.1", after) => (1, after),
-        (b"HTTP/1.0", after) => (0, after),
-        ([b'H', b'T', b'T', b'P', b'/', b'0'..=b'9', b'.', b'0'..=b'9'], [b'\r', ..]) => {
-            return Err(HeadError::Version);
-        }
-        _ => return Err(START),
-    };
-    let rest = after.strip_prefix(b"\r\n").ok_or(LINE_END)?;
-    Ok((method, target, minor, bytes.len() - rest.len()))
-}
-
-/// A status line (RFC 9112 §4): the minor version, the status, its reason, which is empty where it is not
-/// ASCII, and where the line ends.
-///
-/// # Errors
-/// [`HeadError::Version`], [`HeadError::Malformed`].
-pub(super) fn status_line(bytes: &[u8]) -> Result<(u8, u16, &[u8], usize), HeadError> {
-    let (minor, rest) = match bytes.split_first_chunk::<9>() {
-        Some((b"HTTP/1.1 ", rest)) => (1, rest),
-        Some((b"HTTP/1.0 ", rest)) => (0, rest),
-        _ => return Err(HeadError::Version),
-    };
-    let (status, rest) = match rest {
-        [a @ b'0'..=b'9', b @ b'0'..=b'9', c @ b'0'..=b'9', rest @ ..] => {
-            let digit = |byte: &u8| u16::from(byte - b'0');
-            (digit(a) * 100 + digit(b) * 10 + digit(c), rest)
-        }
-        _ => return Err(STATUS),
-    };
-    // Some servers leave out the space where there is no reason.
-    let (reason, rest) = match rest.strip_prefix(b" ") {
-        Some(reason) => reason.split_at(reason.len() - skip_text(reason).len()),
-        None => (&b""[..], rest),
-    };
-    let rest = rest.strip_prefix(b"\r\n").ok_or(STATUS)?;
-    Ok((minor, status, if reason.is_ascii() { reason } else { b"" }, bytes.len() - rest.len()))
-}
 
 #[cfg(test)]
 mod tests;

@@ -14,6 +14,7 @@ mod lines;
 mod request;
 mod response;
 mod sharing;
+mod start_line;
 
 pub use cross_origin::CrossOrigin;
 pub use lines::{fields, remove_field};

@@ -1,7 +1,8 @@
 //! The head of a provider's response, checked.
 
 use super::fields::Known;
-use super::grammar::{status_line, Field, Fields, NO_PLACES};
+use super::grammar::{Field, Fields, NO_PLACES};
+use super::start_line::status_line;
 use super::{push_field, trim, Control, HeadError};
 use crate::language::Words;
 use crate::wire::body::Framing;

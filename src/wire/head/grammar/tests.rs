@@ -1,3 +1,4 @@
+use super::super::start_line::{request_line, status_line, START, STATUS};
 use super::super::HeadScanner;
 use super::*;
 
