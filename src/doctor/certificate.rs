@@ -7,7 +7,7 @@ use openssl::x509::X509;
 
 use super::record::Record;
 use super::text::clean;
-use crate::runtime::Watched;
+use crate::runtime::UnderTls;
 use crate::wire::date;
 
 /// Names of a certificate that are shown.
@@ -21,7 +21,7 @@ const SOON: i64 = 7 * DAY;
 
 /// Writes down what the server's certificate says. Returns whether it should have been renewed by
 /// now.
-pub fn see(stream: &TlsStream<Watched>, record: &Record) -> bool {
+pub fn see(stream: &TlsStream<UnderTls>, record: &Record) -> bool {
     let der = stream.peer_certificate().ok().flatten().and_then(|shown| shown.to_der().ok());
     der.and_then(|der| read(&der, record)).unwrap_or(false)
 }

@@ -15,6 +15,7 @@ mod socket;
 mod socket_options;
 mod sources;
 mod timer;
+mod under_tls;
 mod waker;
 
 #[cfg(test)]
@@ -33,4 +34,5 @@ pub use self::socket::{
 };
 pub use self::sources::{Registration, SCRATCH_BYTES};
 pub use self::timer::{Clock, Label, Timer, Wait};
+pub use self::under_tls::UnderTls;
 pub(crate) use self::waker::set_waker;

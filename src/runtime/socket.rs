@@ -2,14 +2,14 @@
 //!
 //! Readiness is remembered, so that no read is made that is bound to find nothing.
 
-use std::io::{self, Read, Write};
+use std::io::{self, IoSliceMut, Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::os::fd::AsFd;
 use std::rc::Rc;
 use std::task::{ready, Context, Poll};
 use std::time::Duration;
 
-use rustix::io::{read, write};
+use rustix::io::{read, readv, write};
 use socket2::SockRef;
 
 pub use super::listener::Listener;
@@ -19,15 +19,13 @@ pub use super::socket_options::{
 
 use super::reactor::Reactor;
 use super::sources::{Registration, Sources, SCRATCH_BYTES};
+use super::under_tls::{self, UnderTls};
 
 /// A non-blocking TCP stream that the reactor watches.
 pub struct Watched {
     // Dropped first: the key must be free before the descriptor's number is.
-    registration: Registration,
+    pub(super) registration: Registration,
     stream: TcpStream,
-    /// Whether the end of the TCP stream is an error: under TLS only `close_notify` ends a
-    /// conversation, and any host on the way can send a FIN (RFC 8446 §6.1).
-    under_tls: bool,
 }
 
 impl Watched {
@@ -40,13 +38,7 @@ impl Watched {
         // Urgent data would interrupt a read in a way that raises no edge.
         SockRef::from(&stream).set_out_of_band_inline(true)?;
         let registration = reactor.register(stream.as_fd())?;
-        Ok(Watched { registration, stream, under_tls: false })
-    }
-
-    /// The same connection, about to speak TLS.
-    pub(crate) fn under_tls(mut self) -> Watched {
-        self.under_tls = true;
-        self
+        Ok(Watched { registration, stream })
     }
 
     /// Waits for the end of a connect that was begun without blocking.
@@ -59,6 +51,35 @@ impl Watched {
             Ok(None) => self.stream.peer_addr().map(drop),
             Ok(Some(error)) | Err(error) => Err(error),
         })
+    }
+
+    pub(super) fn sources(&self) -> &Rc<Sources> {
+        self.registration.sources()
+    }
+
+    /// Reads with `read`, which has `room` bytes, when there may be something.
+    fn read_ready(
+        &self,
+        room: usize,
+        mut read: impl FnMut(&TcpStream) -> io::Result<usize>,
+    ) -> io::Result<usize> {
+        if !self.registration.readable() {
+            return Err(would_block());
+        }
+        loop {
+            match read(&self.stream) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    self.registration.clear_readable();
+                    return Err(error);
+                }
+                Ok(count) if count > 0 && count < room => {
+                    self.registration.clear_readable_unless_hung_up();
+                    return Ok(count);
+                }
+                other => return other,
+            }
+        }
     }
 
     /// Wakes the task on any readiness: TLS may want to read in order to write.
@@ -74,26 +95,12 @@ fn would_block() -> io::Error {
 
 impl Read for Watched {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        if !self.registration.readable() {
-            return Err(would_block());
-        }
-        loop {
-            match read(&self.stream, &mut *buffer).map_err(io::Error::from) {
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    self.registration.clear_readable();
-                    return Err(error);
-                }
-                Ok(0) if self.under_tls && !buffer.is_empty() => {
-                    return Err(io::ErrorKind::UnexpectedEof.into());
-                }
-                Ok(count) if count > 0 && count < buffer.len() => {
-                    self.registration.clear_readable_unless_hung_up();
-                    return Ok(count);
-                }
-                other => return other,
-            }
-        }
+        self.read_ready(buffer.len(), |stream| Ok(read(stream, &mut *buffer)?))
+    }
+
+    fn read_vectored(&mut self, buffers: &mut [IoSliceMut<'_>]) -> io::Result<usize> {
+        let room = buffers.iter().map(|buffer| buffer.len()).sum();
+        self.read_ready(room, |stream| Ok(readv(stream, buffers)?))
     }
 }
 
@@ -114,7 +121,7 @@ impl Write for Watched {
 
 enum Kind {
     Plain(Watched),
-    Tls(Box<native_tls::TlsStream<Watched>>),
+    Tls(native_tls::TlsStream<UnderTls>),
 }
 
 /// A connection to a client or to a provider.
@@ -127,20 +134,20 @@ impl Socket {
     }
 
     /// A connection whose TLS handshake is done.
-    pub fn tls(stream: native_tls::TlsStream<Watched>) -> Socket {
-        Socket(Kind::Tls(Box::new(stream)))
+    pub fn tls(stream: native_tls::TlsStream<UnderTls>) -> Socket {
+        Socket(Kind::Tls(stream))
     }
 
     fn watched(&self) -> &Watched {
         match &self.0 {
             Kind::Plain(watched) => watched,
-            Kind::Tls(stream) => stream.get_ref(),
+            Kind::Tls(stream) => &stream.get_ref().watched,
         }
     }
 
     /// What it shares with all other sockets: a buffer for what is read.
     pub(crate) fn sources(&self) -> &Rc<Sources> {
-        self.watched().registration.sources()
+        self.watched().sources()
     }
 
     /// Reads some bytes; 0 is the end of the stream.
@@ -155,7 +162,7 @@ impl Socket {
         }
         let result = match &mut self.0 {
             Kind::Plain(watched) => watched.read(buffer),
-            Kind::Tls(stream) => stream.read(buffer),
+            Kind::Tls(stream) => under_tls::read(stream, buffer),
         };
         self.pending_on_block(context, result, false)
     }
@@ -190,7 +197,7 @@ impl Socket {
     pub fn poll_write(&mut self, context: &Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let result = match &mut self.0 {
             Kind::Plain(watched) => watched.write(bytes),
-            Kind::Tls(stream) => stream.write(bytes),
+            Kind::Tls(stream) => under_tls::write(stream, bytes),
         };
         self.pending_on_block(context, result, true)
     }
@@ -222,8 +229,8 @@ impl Socket {
             Kind::Plain(watched) => watched.stream.peek(&mut [0]),
             // Session tickets and half-read records are no input: OpenSSL tells.
             Kind::Tls(stream) => {
-                stream.get_ref().registration.assume_readable();
-                stream.read(&mut [0])
+                stream.get_ref().watched.registration.assume_readable();
+                under_tls::read(stream, &mut [0])
             }
         };
         found.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
@@ -231,7 +238,8 @@ impl Socket {
 
     /// Whether something came since the last read, as far as the last visit to the kernel told.
     pub fn maybe_readable(&self) -> bool {
-        self.watched().registration.readable()
+        let ahead = matches!(&self.0, Kind::Tls(stream) if stream.get_ref().has_ahead());
+        ahead || self.watched().registration.readable()
     }
 
     /// Whether the peer has closed its side, or the connection broke, whatever is still unread.
@@ -257,7 +265,7 @@ impl Socket {
     /// Tells the peer that nothing more will be sent.
     pub fn shutdown_write(&mut self) {
         if let Kind::Tls(stream) = &mut self.0 {
-            let _ = stream.shutdown();
+            let _ = under_tls::settle(stream).and_then(|()| stream.shutdown());
         }
         let _ = self.watched().stream.shutdown(Shutdown::Write);
     }

@@ -14,6 +14,10 @@ use super::waker::set_waker;
 /// Read from a socket at once.
 pub const SCRATCH_BYTES: usize = 64 * 1024;
 
+/// Read from a connection under TLS beyond what OpenSSL asks for: a flight of a handshake, or the
+/// events of a moment. More would only be copied once more where records are large.
+const READ_AHEAD_BYTES: usize = 4096;
+
 /// Reads from one socket between two visits to the kernel.
 const READS_PER_VISIT: u32 = 8;
 
@@ -46,6 +50,8 @@ pub struct Sources {
     pub(super) visits: Cell<u32>,
     /// Every read goes here first: connections keep only what belongs to them.
     pub(crate) scratch: RefCell<Box<[u8]>>,
+    /// The same for what comes beyond what OpenSSL asks for.
+    pub(super) read_ahead: RefCell<[u8; READ_AHEAD_BYTES]>,
 }
 
 impl Sources {
@@ -55,6 +61,7 @@ impl Sources {
             slab: RefCell::default(),
             visits: Cell::new(0),
             scratch: RefCell::new(vec![0; SCRATCH_BYTES].into_boxed_slice()),
+            read_ahead: RefCell::new([0; READ_AHEAD_BYTES]),
         })
     }
 

@@ -13,8 +13,8 @@ use socket2::{Domain, Protocol, Socket as RawSocket, Type};
 
 use crate::language::Text;
 use crate::runtime::{
-    end_when_unacknowledged, label, probe_when_quiet, Reactor, Socket, Timer, Wait, Watched,
-    UNACKNOWLEDGED_MAX,
+    end_when_unacknowledged, label, probe_when_quiet, Reactor, Socket, Timer, UnderTls, Wait,
+    Watched, UNACKNOWLEDGED_MAX,
 };
 use crate::upstream::dns::Resolver;
 use crate::upstream::tls::Tls;
@@ -148,7 +148,7 @@ impl Network {
         &self,
         watched: Watched,
         origin: &Origin,
-    ) -> Result<TlsStream<Watched>, ConnectError> {
+    ) -> Result<TlsStream<UnderTls>, ConnectError> {
         let handshake = self.tls.handshake(server_name(&origin.host), watched);
         handshake.await.map_err(ConnectError::Tls)
     }
@@ -162,7 +162,7 @@ impl Network {
         &self,
         watched: Watched,
         origin: &Origin,
-    ) -> Result<TlsStream<Watched>, ConnectError> {
+    ) -> Result<TlsStream<UnderTls>, ConnectError> {
         let handshake = self.tls.handshake_untrusted(server_name(&origin.host), watched);
         handshake.await.map_err(ConnectError::Tls)
     }
@@ -225,8 +225,8 @@ async fn connect_any(reactor: &Rc<Reactor>, addresses: &[IpAddr], port: u16) -> 
 }
 
 async fn connect_one(reactor: Rc<Reactor>, address: SocketAddr) -> io::Result<Opened> {
-    let socket = RawSocket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
-    socket.set_nonblocking(true)?;
+    let kind = Type::STREAM.nonblocking();
+    let socket = RawSocket::new(Domain::for_address(address), kind, Some(Protocol::TCP))?;
     // Small requests must not wait for the acknowledgement of the one before.
     socket.set_tcp_nodelay(true)?;
     probe_when_quiet(&socket);

@@ -15,7 +15,7 @@ use native_tls::{HandshakeError, TlsConnector, TlsStream};
 use smol::lock::Mutex;
 
 use crate::language::{System, Text, Words};
-use crate::runtime::{offload, Watched};
+use crate::runtime::{offload, UnderTls, Watched};
 use crate::{message, text};
 
 /// The shared TLS context.
@@ -50,7 +50,11 @@ impl Tls {
     ///
     /// # Errors
     /// What OpenSSL found wrong, in one line.
-    pub async fn handshake(&self, host: &str, stream: Watched) -> Result<TlsStream<Watched>, Text> {
+    pub async fn handshake(
+        &self,
+        host: &str,
+        stream: Watched,
+    ) -> Result<TlsStream<UnderTls>, Text> {
         shake_hands(&self.connector().await?, host, stream).await
     }
 
@@ -63,7 +67,7 @@ impl Tls {
         &self,
         host: &str,
         stream: Watched,
-    ) -> Result<TlsStream<Watched>, Text> {
+    ) -> Result<TlsStream<UnderTls>, Text> {
         let mut builder = TlsConnector::builder();
         builder.danger_accept_invalid_certs(true).disable_built_in_roots(true);
         let connector = builder.build().map_err(|error| cause(&error))?;
@@ -107,8 +111,8 @@ async fn shake_hands(
     connector: &TlsConnector,
     host: &str,
     stream: Watched,
-) -> Result<TlsStream<Watched>, Text> {
-    let mut state = match connector.connect(host, stream.under_tls()) {
+) -> Result<TlsStream<UnderTls>, Text> {
+    let mut state = match connector.connect(host, UnderTls::new(stream)) {
         Ok(stream) => return Ok(stream),
         Err(HandshakeError::Failure(error)) => return Err(cause(&error)),
         Err(HandshakeError::WouldBlock(middle)) => Some(middle),

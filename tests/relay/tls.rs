@@ -225,3 +225,28 @@ fn a_reload_without_ca_file_keeps_the_certificates_it_had() {
         assert_eq!(proxy.chat(chat(MODEL)).status, 200);
     }
 }
+
+/// OpenSSL 3.0 would keep 16 KiB for the next write from when it reads the session tickets, which
+/// come behind the request.
+#[test]
+fn an_open_tls_stream_keeps_no_buffers() {
+    const COUNT: usize = 100;
+    let authority = Authority::new("ours");
+    let upstream = authority.serve(&GOOD, |connection| {
+        connection.read_request();
+        connection.send([SSE_HEAD.as_bytes(), &event("one")].concat());
+        connection.wait_for_close();
+    });
+    let config = with(config_for(&upstream), json!({"max_connections": 2 * COUNT}));
+    let (_directory, proxy) = start_trusting(&authority, &config);
+    let open = || {
+        let mut client = proxy.connect();
+        client.send(chat_request("", chat_stream(MODEL).as_bytes())).wait_for("data: one\n\n");
+        client
+    };
+    let mut clients: Vec<Raw> = (0..10).map(|_| open()).collect();
+    let before = proxy.rss();
+    clients.extend((0..COUNT).map(|_| open()));
+    let each = proxy.rss().saturating_sub(before) / COUNT;
+    assert!(each < 27_000, "{each} bytes");
+}
