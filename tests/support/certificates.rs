@@ -2,14 +2,13 @@
 
 use std::net::TcpStream;
 
-use native_tls::{Identity, TlsAcceptor};
 use openssl::asn1::Asn1Time;
 use openssl::bn::BigNum;
 use openssl::ec::{EcGroup, EcKey};
 use openssl::hash::MessageDigest;
 use openssl::nid::Nid;
 use openssl::pkey::{PKey, Private};
-use openssl::ssl::{SslAcceptor, SslAcceptorBuilder, SslMethod};
+use openssl::ssl::{SslAcceptor, SslAcceptorBuilder, SslMethod, SslVersion};
 use openssl::x509::extension::{BasicConstraints, KeyUsage, SubjectAlternativeName};
 use openssl::x509::{X509Builder, X509Name, X509};
 
@@ -68,16 +67,7 @@ impl Authority {
         (builder.build(), key)
     }
 
-    /// An acceptor that shows a new certificate signed by this authority.
-    pub fn acceptor(&self, leaf: &Leaf<'_>) -> TlsAcceptor {
-        let (certificate, key) = self.sign(leaf);
-        let certificate = certificate.to_pem().expect("PEM");
-        let key = key.private_key_to_pem_pkcs8().expect("PEM");
-        let identity = Identity::from_pkcs8(&certificate, &key).expect("an identity");
-        TlsAcceptor::new(identity).expect("an acceptor")
-    }
-
-    /// The same by OpenSSL itself, which tells more and may ask more.
+    /// An acceptor, before it is built, that shows a new certificate signed by this authority.
     pub fn openssl(&self, leaf: &Leaf<'_>) -> SslAcceptorBuilder {
         let (certificate, key) = self.sign(leaf);
         let mut builder =
@@ -93,7 +83,19 @@ impl Authority {
         leaf: &Leaf<'_>,
         script: impl Fn(&mut Connection) + Send + Sync + 'static,
     ) -> Upstream {
-        let acceptor = self.acceptor(leaf);
+        self.serve_at_most(None, leaf, script)
+    }
+
+    /// The same, speaking TLS of this version at most.
+    pub fn serve_at_most(
+        &self,
+        version: Option<SslVersion>,
+        leaf: &Leaf<'_>,
+        script: impl Fn(&mut Connection) + Send + Sync + 'static,
+    ) -> Upstream {
+        let mut builder = self.openssl(leaf);
+        builder.set_max_proto_version(version).expect("a version");
+        let acceptor = builder.build();
         let wrap = move |socket: TcpStream| {
             let stream = acceptor.accept(socket).ok()?;
             Some(Box::new(stream) as Box<dyn Duplex>)
