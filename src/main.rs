@@ -12,10 +12,13 @@ use ai_proxy::program::cli::{self, Action};
 use ai_proxy::program::{auto, examine, memory, print, rlimit, run, Source};
 use ai_proxy::report::logging;
 use ai_proxy::text;
+use ai_proxy::upstream::defer_bundle;
 
 const DEFAULT_FILE: &str = "config.json";
 
 fn main() -> ExitCode {
+    // First: it changes the environment, and there are no other threads yet.
+    defer_bundle();
     Config::default().set_language();
     match start() {
         Ok(code) => ExitCode::from(code),

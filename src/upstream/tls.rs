@@ -6,16 +6,14 @@
 
 use std::cell::Cell;
 use std::future::poll_fn;
-use std::io;
-use std::path::{Path, PathBuf};
 use std::task::Poll;
 
-use memchr::memmem;
-use native_tls::{HandshakeError, TlsConnector, TlsStream};
+use native_tls::{Certificate, HandshakeError, TlsConnector, TlsStream};
 use smol::lock::Mutex;
 
-use crate::language::{System, Text, Words};
+use crate::language::{System, Text};
 use crate::runtime::{offload, UnderTls, Watched};
+use crate::upstream::roots;
 use crate::{message, text};
 
 /// The shared TLS context.
@@ -141,43 +139,16 @@ async fn shake_hands(
 
 /// Reads the CA files.
 fn make() -> Result<TlsConnector, Text> {
-    expect_roots()?;
-    let connector = TlsConnector::new().map_err(|error| cause(&error))?;
-    expect_roots()?;
-    Ok(connector)
-}
-
-/// OpenSSL is silent about CA files that are absent, empty, or cannot be opened for want of
-/// descriptors, and a context without roots would refuse all servers from then on: so there must be
-/// some, before and after it looks.
-fn expect_roots() -> Result<(), Text> {
-    let named = std::env::var_os("SSL_CERT_FILE").map(PathBuf::from);
-    let found = openssl_probe::probe();
-    let directory = |dir: &PathBuf| dir.read_dir().is_ok_and(|mut dir| dir.next().is_some());
-    if named.is_none() && found.cert_dir.iter().any(directory) {
-        return Ok(());
+    roots::expect_some()?;
+    let mut builder = TlsConnector::builder();
+    if let Some(pem) = roots::missing()? {
+        for root in Certificate::stack_from_pem(&pem).map_err(|error| cause(&error))? {
+            builder.add_root_certificate(root);
+        }
     }
-    let Some(file) = named.or(found.cert_file) else {
-        return Err(Words(
-            "没有CA证书，请安装 ca-certificates",
-            "no CA certificates: install ca-certificates",
-        )
-        .into());
-    };
-    let cause = match holds_certificate(&file) {
-        Ok(true) => return Ok(()),
-        Ok(false) => Words("没有证书", "holds no certificate").into(),
-        Err(error) => Text::new(System(&error)),
-    };
-    let file = file.display();
-    Err(text!("CA {file}: {cause}", "CA {file}: {cause}"))
-}
-
-/// Whether a file has a certificate in PEM (RFC 7468).
-fn holds_certificate(file: &Path) -> io::Result<bool> {
-    let text = std::fs::read(file)?;
-    let mark = |mark: &[u8]| memmem::find(&text, mark).is_some();
-    Ok(mark(b"-----BEGIN CERTIFICATE-----") || mark(b"-----BEGIN TRUSTED CERTIFICATE-----"))
+    let connector = builder.build().map_err(|error| cause(&error))?;
+    roots::expect_some()?;
+    Ok(connector)
 }
 
 fn cause(error: &native_tls::Error) -> Text {

@@ -2,6 +2,7 @@
 
 mod endings;
 mod names;
+mod roots;
 
 use openssl::ssl::SslVersion;
 use serde_json::{json, Value};

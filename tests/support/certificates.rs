@@ -49,6 +49,11 @@ impl Authority {
         self.certificate.to_pem().expect("PEM")
     }
 
+    /// The name of a link to the certificate in a hashed directory.
+    pub fn link_name(&self) -> String {
+        format!("{:08x}.0", self.certificate.subject_name_hash())
+    }
+
     /// A new certificate signed by this authority, and its key.
     fn sign(&self, leaf: &Leaf<'_>) -> (X509, PKey<Private>) {
         let key = new_key();
