@@ -6,7 +6,7 @@
 //!
 //! It keeps 16 KiB for the next write from when it reads the server's session tickets, which come
 //! behind the request (RFC 8446 §4.6.1), until that write is done: for a stream that is its whole
-//! life. So the request's last record is reported to it as written only after something has come:
+//! life. So the request's last record is reported to it as written only when content has come:
 //!
 //! ```text
 //! AtOnce ──write──▶ Asked ──sent──▶ Unreported ──settle──▶ AtOnce
@@ -19,6 +19,9 @@ use native_tls::TlsStream;
 
 use super::socket::Watched;
 
+/// A record's header, and the type in it of encrypted content (RFC 8446 §5.2).
+const HEADER_BYTES: usize = 5;
+const APPLICATION_DATA: u8 = 23;
 /// The longest record's content (RFC 8446 §5.1).
 const RECORD_BYTES_MAX: usize = 16 * 1024;
 
@@ -30,7 +33,7 @@ pub struct UnderTls {
     /// How much of it was handed on.
     taken: usize,
     report: Report,
-    /// Whether tickets may still come: nothing was received since the handshake.
+    /// Whether tickets may still come: no content was received since the handshake.
     fresh: bool,
 }
 
@@ -46,8 +49,9 @@ enum Report {
         sealed: usize,
         /// Length of its content.
         content: usize,
-        /// Whether something came since.
-        heard: bool,
+        /// Whether a record came that OpenSSL may have to answer before there is any content: a
+        /// call to renegotiate. What TLS 1.3 sends, tickets among it, looks like content.
+        called: bool,
     },
 }
 
@@ -95,8 +99,8 @@ impl Read for UnderTls {
             // Not cleared: a connection that waits keeps nothing.
             (self.ahead, self.taken) = (Vec::new(), 0);
         }
-        if let Report::Unreported { heard, .. } = &mut self.report {
-            *heard = true;
+        if let Report::Unreported { called, .. } = &mut self.report {
+            *called |= buffer.len() == HEADER_BYTES && buffer[0] != APPLICATION_DATA;
         }
         Ok(count)
     }
@@ -111,7 +115,7 @@ impl Write for UnderTls {
                 if count < bytes.len() {
                     return Ok(count);
                 }
-                self.report = Report::Unreported { sealed: count, content: 0, heard: false };
+                self.report = Report::Unreported { sealed: count, content: 0, called: false };
                 Err(io::ErrorKind::WouldBlock.into())
             }
             // Nothing may be written before this record, and it is out.
@@ -131,16 +135,13 @@ impl Write for UnderTls {
 /// Reads some bytes; 0 is the end of the stream.
 pub(super) fn read(stream: &mut TlsStream<UnderTls>, buffer: &mut [u8]) -> io::Result<usize> {
     let result = stream.read(buffer);
-    let waits = match &result {
-        Ok(count) => *count == 0,
-        Err(error) if error.kind() == io::ErrorKind::WouldBlock => true,
-        Err(_) => return result,
-    };
-    if let Report::Unreported { heard: true, .. } = stream.get_ref().report {
+    let Report::Unreported { called, .. } = stream.get_ref().report else { return result };
+    let waits = result.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock);
+    if matches!(result, Ok(1..)) || waits && called {
         settle(stream)?;
         stream.get_mut().fresh = false;
-        // What OpenSSL may have put off until its record is written, it does now.
         if waits {
+            // What OpenSSL has put off until its record is written, it does now.
             return stream.read(buffer);
         }
     }
