@@ -17,6 +17,7 @@ mod sources;
 mod timer;
 mod under_tls;
 mod waker;
+mod watched;
 
 #[cfg(test)]
 pub(crate) mod testing;
@@ -29,10 +30,10 @@ pub use self::reactor::Reactor;
 pub use self::semaphore::{Permit, Semaphore};
 pub use self::shutdown::Shutdown;
 pub use self::socket::{
-    end_when_unacknowledged, probe_when_quiet, Listener, Socket, Watched, QUIET_MAX,
-    UNACKNOWLEDGED_MAX,
+    end_when_unacknowledged, probe_when_quiet, Listener, Socket, QUIET_MAX, UNACKNOWLEDGED_MAX,
 };
 pub use self::sources::{Registration, SCRATCH_BYTES};
 pub use self::timer::{Clock, Label, Timer, Wait};
 pub use self::under_tls::UnderTls;
 pub(crate) use self::waker::set_waker;
+pub use self::watched::Watched;

@@ -17,7 +17,7 @@ use std::task::Context;
 
 use native_tls::TlsStream;
 
-use super::socket::Watched;
+use super::watched::Watched;
 
 /// A record's header, and the type in it of encrypted content (RFC 8446 §5.2).
 const HEADER_BYTES: usize = 5;
