@@ -10,7 +10,7 @@ use super::*;
 /// number of the connection. But for the first one, its handshakes wait for the second gate, and answers to what
 /// says `X-Hold` for the third.
 fn slow_tls(authority: &Authority, gates: &Gates, held: usize) -> Upstream {
-    let (acceptor, accepted) = (authority.acceptor(&GOOD), AtomicUsize::new(0));
+    let (acceptor, accepted) = (authority.openssl(&GOOD).build(), AtomicUsize::new(0));
     let [answers, handshakes, held_back] = gates.clone();
     let wrap = move |socket| {
         if accepted.fetch_add(1, Ordering::SeqCst) > 0 {
