@@ -67,10 +67,7 @@ impl Places {
         let places = Places { bundle: found.cert_file?, directories: found.cert_dir };
         let mut links = places.directories.iter().flat_map(|directory| links(directory));
         links.next()?;
-        let lines = BufReader::new(File::open(&places.bundle).ok()?).split(b'\n');
-        let mut begins =
-            lines.map_while(Result::ok).filter(|line| line.starts_with(b"-----BEGIN "));
-        begins.all(|line| line.trim_ascii_end() == BEGIN).then_some(places)
+        is_plain(File::open(&places.bundle).ok()?).is_ok_and(|plain| plain).then_some(places)
     }
 
     /// Read anew each time: both change while the program runs.
@@ -94,6 +91,28 @@ impl Places {
                 Err(text!("CA {file}: {error}", "CA {file}: {error}"))
             }
         }
+    }
+}
+
+/// Whether a PEM file has no blocks but plain certificates. Every start asks: piece by piece, and not by lines.
+fn is_plain(mut file: impl Read) -> io::Result<bool> {
+    let mut window = [0; 8 * 1024];
+    let mut kept = 0;
+    loop {
+        let count = file.read(&mut window[kept..])?;
+        let bytes = &window[..kept + count];
+        // One that is cut off here is looked at again with what follows.
+        let mut begins = memmem::find_iter(bytes, b"-----BEGIN ")
+            .filter_map(|at| bytes.get(at..at + BEGIN.len()));
+        if begins.any(|begin| begin != BEGIN) {
+            return Ok(false);
+        }
+        if count == 0 {
+            return Ok(true);
+        }
+        let end = bytes.len();
+        kept = end.min(BEGIN.len() - 1);
+        window.copy_within(end - kept..end, 0);
     }
 }
 

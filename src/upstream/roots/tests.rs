@@ -173,3 +173,29 @@ fn native_tls_reads_a_bundle_beside_which_no_directory_is_hashed_or_that_is_not_
         assert!(dir.places().is_none(), "{kind}");
     }
 }
+
+/// Hands out so many bytes at a time.
+struct Pieces<'b>(&'b [u8], usize);
+
+impl Read for Pieces<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.1.min(buffer.len());
+        self.0.read(&mut buffer[..count])
+    }
+}
+
+#[test]
+fn blocks_that_are_no_plain_certificates_are_seen_in_any_pieces() {
+    let plain = "# a comment\n-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
+    let other = "-----BEGIN TRUSTED CERTIFICATE-----\nAAAA\n-----END TRUSTED CERTIFICATE-----\n";
+    for (text, expected) in [
+        (plain.repeat(300), true),
+        (plain.repeat(300) + other + plain, false),
+        (other.to_owned(), false),
+        (String::new(), true),
+    ] {
+        for size in [1, 7, 26, 27, 28, 4096, usize::MAX] {
+            assert_eq!(is_plain(Pieces(text.as_bytes(), size)).unwrap(), expected, "{size}");
+        }
+    }
+}
