@@ -1,9 +1,9 @@
 //! An answer's head and body: the same bytes in any split are the same answer.
 #![no_main]
 
-use ai_proxy::wire::{BodyError, Decoder, Framing};
-use ai_proxy::wire::{ResponseHead, HeadError, HeadScanner};
-use ai_proxy_fuzz::fields;
+use ai_proxy::wire::{BodyError, Content, Decoder, Framing, HeadError, HeadScanner, ResponseHead};
+use ai_proxy_fuzz::fields::{self, Foreign};
+use ai_proxy_fuzz::names;
 use ai_proxy_fuzz::plan::Plan;
 use ai_proxy_fuzz::unframe::{unframe, End};
 use libfuzzer_sys::fuzz_target;
@@ -11,11 +11,16 @@ use libfuzzer_sys::fuzz_target;
 /// The proxy's own limits, which the grammar does not know.
 const EXTENSION_BYTES_MAX: usize = 4 * 1024;
 const TRAILER_BYTES_MAX: usize = 16 * 1024;
+/// What `Connection` may name.
+const NAMED_MAX: usize = 16;
 
 fuzz_target!(|input: &[u8]| {
     let Some(plan) = Plan::new(input) else { return };
     let message = &plan.message;
-    let _ = ResponseHead::parse(message).is_ok();
+    let first = ResponseHead::parse(message).map(|(_, length)| length);
+    if let Ok(length) = first {
+        assert_eq!(fields::end_of_head(message), Ok(Some(length)));
+    }
 
     let whole = read(message, &[message.len()]);
     let pieces = read(message, &plan.ends());
@@ -32,8 +37,18 @@ fuzz_target!(|input: &[u8]| {
     let mut from = 0;
     while let Ok(Some(length)) = fields::end_of_head(&message[from..]) {
         let head = &message[from..from + length];
-        let Ok((parsed, _)) = ResponseHead::parse(head) else { break };
-        check_head(head, &parsed);
+        let foreign = fields::answer_by_httparse(head);
+        let (parsed, parsed_length) = match ResponseHead::parse(head) {
+            Ok(parsed) => parsed,
+            Err(reason) => {
+                let why = foreign.as_ref().map(refusal);
+                assert_ne!(why, Some(None), "refused without need: {reason}");
+                break;
+            }
+        };
+        assert_eq!(parsed_length, length);
+        check_head(head, &foreign.expect("httparse takes what was accepted"), &parsed);
+        check_bodiless(head, &parsed);
         from += length;
         if parsed.status >= 200 {
             check_body(parsed.framing, &message[from..], &bytes);
@@ -95,8 +110,7 @@ fn next_head(
     scanner: &mut HeadScanner,
     buffer: &mut Vec<u8>,
 ) -> Result<Option<ResponseHead>, HeadError> {
-    let Some(length) = scanner.scan(buffer)? else { return Ok(None) };
-    let (head, _) = ResponseHead::parse(&buffer[..length])?;
+    let Some((head, length)) = scanner.read(buffer, ResponseHead::parse)? else { return Ok(None) };
     buffer.drain(..length);
     Ok(Some(head))
 }
@@ -152,33 +166,82 @@ fn finish(decoder: &mut Decoder, read: &mut Read) {
     assert_eq!(decoder.chunks(), read.chunks);
 }
 
-fn check_head(head: &[u8], parsed: &ResponseHead) {
+/// Why a head is refused that httparse takes, `None` where there is no reason.
+fn refusal(head: &Foreign<'_>) -> Option<&'static str> {
+    match &head.start.0 {
+        status if status.len() < 3 => Some("status"),
+        _ if fields::named(&head.fields).len() > NAMED_MAX => Some("names in Connection"),
+        _ => fields::framing(&head.fields, head.minor).err(),
+    }
+}
+
+fn check_head(head: &[u8], foreign: &Foreign<'_>, parsed: &ResponseHead) {
     let (start, all) = fields::read_answer(head);
+    assert_eq!(all, foreign.fields, "a head is read in two ways");
     let minor = u8::from(start.starts_with(b"HTTP/1.1 "));
     let (version, rest) = start.split_at(b"HTTP/1.x ".len());
     assert!(minor == 1 || version == b"HTTP/1.0 ");
     assert!(rest.starts_with(parsed.status.to_string().as_bytes()));
     assert!((100..=999).contains(&parsed.status));
+    assert_eq!((parsed.status.to_string(), minor), (foreign.start.0.clone(), foreign.minor));
+    assert_eq!(refusal(foreign), None);
 
-    let framing = fields::framing(&all, minor);
+    let framing = fields::framing(&all, minor).expect("one framing");
     let bodiless = parsed.status < 200 || matches!(parsed.status, 204 | 304);
     let expected = if bodiless { Framing::None } else { framing.unwrap_or(Framing::UntilClose) };
     assert_eq!(parsed.framing, expected);
-    let framed = expected != Framing::UntilClose;
-    assert_eq!(parsed.keep_alive, framed && fields::persists(&all, minor));
-    for (name, noted) in [
-        ("x-request-id", parsed.has_request_id),
-        ("cache-control", parsed.has_cache_control),
-        ("x-accel-buffering", parsed.has_accel_buffering),
-    ] {
-        let there = !fields::values(&fields::end_to_end(&all, &[]), name).is_empty();
-        assert_eq!(noted, there, "{name}");
-    }
+    assert_eq!(parsed.keep_alive, fields::persists(&all, minor));
+    let there = |name: &str| !fields::values(&all, name).is_empty();
+    assert_eq!(parsed.has_request_id, there("x-request-id"));
+    assert_eq!(parsed.has_cache_control, there("cache-control"));
+    assert_eq!(parsed.has_accel_buffering, there("x-accel-buffering"));
+    let plain = |coding: &[u8]| coding.is_empty() || coding.eq_ignore_ascii_case(b"identity");
+    assert_eq!(parsed.encoded, !fields::values(&all, "content-encoding").into_iter().all(plain));
+    let redirects = matches!(parsed.status, 300..=303 | 305 | 307 | 308);
+    let location = fields::values(&all, "location").pop().filter(|_| redirects);
+    let location = location.map(|value| String::from_utf8_lossy(value).into_owned());
+    assert_eq!(
+        (parsed.is_redirect(), parsed.location.as_deref()),
+        (redirects, location.as_deref())
+    );
+
+    let types = fields::values(&all, "content-type");
+    let is_of = |media: &str| {
+        let parts = types.iter().filter_map(|value| value.split(|byte| *byte == b';').next());
+        { parts }.any(|part| fields::trim(part).eq_ignore_ascii_case(media.as_bytes()))
+    };
+    let known = bodiless || matches!(framing, Some(Framing::Length(_)));
+    let content = match parsed.content {
+        Content::Events => is_of("text/event-stream"),
+        Content::Whole => !is_of("text/event-stream") && (known || is_of("application/json")),
+        Content::Other => !is_of("text/event-stream") && !known && !is_of("application/json"),
+    };
+    assert!(content, "{:?}", parsed.content);
 
     let relayed = [&parsed.relayed[..], b"\r\n"].concat();
     let (start, passed) = fields::read_relayed(&relayed);
-    assert!(start.starts_with(format!("HTTP/1.1 {} ", parsed.status).as_bytes()));
-    assert_eq!(passed, fields::end_to_end(&all, &["content-length"]));
+    let wanted_start = format!("HTTP/1.1 {} {}", parsed.status, foreign.start.1);
+    assert_eq!(start, wanted_start.as_bytes());
+    let mut wanted = fields::end_to_end(&all, names::is_private_of_answer);
+    // The length of what the client has already.
+    let length = match (parsed.status, framing) {
+        (304, Some(Framing::Length(length))) => Some(length.to_string()),
+        _ => None,
+    };
+    wanted.extend(length.iter().map(|length| ("content-length", length.as_bytes())));
+    assert_eq!(passed, wanted);
+}
+
+/// The same head in answer to `HEAD`: it tells the length, and nothing follows.
+fn check_bodiless(head: &[u8], parsed: &ResponseHead) {
+    let (mut bodiless, _) = ResponseHead::parse(head).ok().expect("it was accepted before");
+    bodiless.set_bodiless();
+    assert_eq!((bodiless.framing, bodiless.content), (Framing::None, Content::Whole));
+    let length = match parsed.framing {
+        Framing::Length(length) => format!("content-length: {length}\r\n"),
+        _ => String::new(),
+    };
+    assert_eq!(bodiless.relayed, [&parsed.relayed[..], length.as_bytes()].concat());
 }
 
 /// Compares with the second opinion.

@@ -86,11 +86,11 @@ fn check(config: &Config) {
     let config_shows = [&config.host]
         .into_iter()
         .chain(&warnings)
-        .chain(config.tokens.iter().map(|token| &token.description))
         .chain(config.providers.iter().flat_map(shown_parts))
         .chain(config.aliases.iter().flat_map(alias_parts))
         .chain(&config.retry_on.codes)
         .map(String::as_str)
+        .chain(config.tokens.iter().map(|token| &*token.description))
         .chain(config.supported_models.iter().map(|regex| regex.as_str()))
         .any(|part| part.contains(MARKER));
     assert!(config_shows || !shown.contains(MARKER), "{shown}");

@@ -1,7 +1,6 @@
 //! A second opinion on heads: the strictest reading of RFC 9110 and 9112, of bytes and nothing else.
 
-use ai_proxy::wire::Framing;
-use ai_proxy::wire::HEAD_BYTES_MAX;
+use ai_proxy::wire::{Framing, FIELDS_MAX, HEAD_BYTES_MAX};
 
 /// One field line.
 pub type Field<'h> = (&'h str, &'h [u8]);
@@ -115,27 +114,43 @@ pub fn members(fields: &[Field<'_>], name: &str) -> Vec<Vec<u8>> {
     members.map(|m| trim(m).to_ascii_lowercase()).filter(|m| !m.is_empty()).collect()
 }
 
-/// The one framing that the fields of an accepted head can mean; `None` when they name none.
-/// Panics when there is more than one way to read them.
-pub fn framing(fields: &[Field<'_>], minor: u8) -> Option<Framing> {
+/// The one framing that the fields can mean, `None` when they name none; or why there is more than
+/// one way to read them.
+pub fn framing(fields: &[Field<'_>], minor: u8) -> Result<Option<Framing>, &'static str> {
     let codings = values(fields, "transfer-encoding");
     let lengths = values(fields, "content-length");
-    if !codings.is_empty() {
-        assert!(lengths.is_empty(), "a length beside a coding was accepted");
-        assert_eq!(minor, 1, "a coding in HTTP/1.0 was accepted");
-        assert_eq!(members(fields, "transfer-encoding"), [b"chunked"], "an unknown coding");
-        return Some(Framing::Chunked);
+    if let Some(first) = codings.first() {
+        return match members(fields, "transfer-encoding") {
+            _ if !lengths.is_empty() => Err("a length beside a coding"),
+            _ if minor == 0 => Err("a coding in HTTP/1.0"),
+            // Empty members are passed over (RFC 9110 §5.6.1.2), but not instead of a first one.
+            _ if first.iter().all(|byte| b", \t".contains(byte)) => Err("no coding"),
+            codings if codings == [b"chunked"] => Ok(Some(Framing::Chunked)),
+            _ => Err("an unknown coding"),
+        };
     }
     let mut found = None;
     for value in lengths.iter().flat_map(|value| value.split(|byte| *byte == b',')) {
         let digits = trim(value);
-        assert!(!digits.is_empty() && digits.iter().all(u8::is_ascii_digit), "no number");
+        if digits.is_empty() || !digits.iter().all(u8::is_ascii_digit) {
+            return Err("no number");
+        }
         let text = std::str::from_utf8(digits).expect("ASCII");
-        let length: u64 = text.parse().expect("a length that fits");
-        assert!(found.is_none_or(|other| other == length), "two lengths were accepted");
+        let length: u64 = text.parse().map_err(|_| "a length that does not fit")?;
+        if found.is_some_and(|other| other != length) {
+            return Err("two lengths");
+        }
         found = Some(length);
     }
-    found.map(Framing::Length)
+    Ok(found.map(Framing::Length))
+}
+
+/// The fields that `Connection` names, as often as it does (RFC 9110 §7.6.1); the other members of its
+/// list are options.
+pub fn named(fields: &[Field<'_>]) -> Vec<Vec<u8>> {
+    let mut named = members(fields, "connection");
+    named.retain(|name| name != b"close" && name != b"keep-alive");
+    named
 }
 
 /// Whether the connection stays open (RFC 9112 §9.3).
@@ -145,33 +160,66 @@ pub fn persists(fields: &[Field<'_>], minor: u8) -> bool {
     !says(b"close") && (minor > 0 || says(b"keep-alive"))
 }
 
-/// The end-to-end fields: all but the hop-by-hop ones and those named in `private`.
-pub fn end_to_end<'h>(fields: &[Field<'h>], private: &[&str]) -> Vec<Field<'h>> {
-    let named = members(fields, "connection");
+/// The end-to-end fields: all but the hop-by-hop ones and those whose name, in lower case, `is_private`.
+pub fn end_to_end<'h>(fields: &[Field<'h>], is_private: impl Fn(&str) -> bool) -> Vec<Field<'h>> {
+    let named = named(fields);
     let stays = |name: &str| {
         let name = name.to_ascii_lowercase();
         HOP_BY_HOP.contains(&name.as_str())
-            || private.contains(&name.as_str())
-            // These two are options, not names (RFC 9110 §7.6.1).
-            || named.iter().any(|n| n == name.as_bytes() && n != b"close" && n != b"keep-alive")
+            || is_private(&name)
+            || named.iter().any(|other| other == name.as_bytes())
     };
     fields.iter().filter(|(name, _)| !stays(name)).copied().collect()
 }
 
+/// A head as httparse reads it.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Foreign<'h> {
+    /// Method and target, or status and reason.
+    pub start: (String, &'h str),
+    /// Of HTTP/1.
+    pub minor: u8,
+    /// In their order, without white space around the values.
+    pub fields: Vec<Field<'h>>,
+}
+
+/// What httparse says of a head that is all of `head`; `None` when it refuses it.
+pub fn request_by_httparse(head: &[u8]) -> Option<Foreign<'_>> {
+    let mut room = [httparse::EMPTY_HEADER; FIELDS_MAX];
+    let mut request = httparse::Request::new(&mut room);
+    complete(request.parse(head), head)?;
+    let start = (request.method?.to_owned(), request.path?);
+    Some(Foreign { start, minor: request.version?, fields: trimmed(request.headers) })
+}
+
+/// The same of an answer, in which white space may stand before a colon.
+pub fn answer_by_httparse(head: &[u8]) -> Option<Foreign<'_>> {
+    let mut room = [httparse::EMPTY_HEADER; FIELDS_MAX];
+    let mut answer = httparse::Response::new(&mut room);
+    let mut parser = httparse::ParserConfig::default();
+    parser.allow_spaces_after_header_name_in_responses(true);
+    complete(parser.parse_response(&mut answer, head), head)?;
+    let start = (answer.code?.to_string(), answer.reason?);
+    Some(Foreign { start, minor: answer.version?, fields: trimmed(answer.headers) })
+}
+
+/// Half a head is none, and neither is one behind empty lines, which are passed over elsewhere.
+fn complete(found: httparse::Result<usize>, head: &[u8]) -> Option<()> {
+    (found == Ok(httparse::Status::Complete(head.len())) && !head.starts_with(b"\r")).then_some(())
+}
+
+fn trimmed<'h>(fields: &[httparse::Header<'h>]) -> Vec<Field<'h>> {
+    fields.iter().map(|field| (field.name, trim(field.value))).collect()
+}
+
 /// Reads a relayed head with httparse, as a stranger would, and with [`read`].
-pub fn read_relayed<'h>(head: &'h [u8]) -> (&'h [u8], Vec<Field<'h>>) {
+pub fn read_relayed(head: &[u8]) -> (&[u8], Vec<Field<'_>>) {
     let ours = read(head);
-    let mut room = [httparse::EMPTY_HEADER; 256];
-    let start = std::str::from_utf8(ours.0).expect("a relayed start line is UTF-8");
-    let theirs: Vec<Field<'h>> = if start.starts_with("HTTP/") {
-        let mut answer = httparse::Response::new(&mut room);
-        assert_eq!(answer.parse(head), Ok(httparse::Status::Complete(head.len())));
-        answer.headers.iter().map(|field| (field.name, trim(field.value))).collect()
-    } else {
-        let mut request = httparse::Request::new(&mut room);
-        assert_eq!(request.parse(head), Ok(httparse::Status::Complete(head.len())));
-        request.headers.iter().map(|field| (field.name, trim(field.value))).collect()
+    let theirs = match ours.0.starts_with(b"HTTP/") {
+        true => answer_by_httparse(head),
+        false => request_by_httparse(head),
     };
-    assert_eq!(ours.1, theirs, "a relayed head is read in two ways");
+    let theirs = theirs.expect("httparse takes a relayed head");
+    assert_eq!(ours.1, theirs.fields, "a relayed head is read in two ways");
     ours
 }

@@ -3,5 +3,6 @@
 
 pub mod fields;
 pub mod json;
+pub mod names;
 pub mod plan;
 pub mod unframe;

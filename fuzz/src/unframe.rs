@@ -152,9 +152,8 @@ fn trailers(reader: &mut Reader<'_>, body: &mut Body) -> Result<(), End> {
 }
 
 fn field_line(reader: &mut Reader<'_>) -> Result<(), End> {
-    let name = reader.run(|byte| {
-        byte.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(char::from(byte))
-    })?;
+    let name = reader
+        .run(|byte| byte.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(char::from(byte)))?;
     if name.is_empty() || reader.peek()? != b':' {
         return Err(End::Broken);
     }
