@@ -63,6 +63,27 @@ fn the_largest_head_is_found_in_any_split() {
     assert_eq!(scan(&bare, 0), Scan::Malformed);
 }
 
+/// Places in a head are 16 bits wide, and the first look sees what follows a head.
+#[test]
+fn the_last_field_of_the_largest_head_is_read_in_any_split() {
+    let end = "\r\nLast: z\r\n\r\n";
+    for (length, fits) in
+        [(HEAD_BYTES_MAX - 1, true), (HEAD_BYTES_MAX, true), (HEAD_BYTES_MAX + 1, false)]
+    {
+        let bytes = [&head(length, end)[..], b"GET / HTTP/1.1\r\n\r\n"].concat();
+        for first in (0..100).chain(length - 20..bytes.len()) {
+            let mut scanner = HeadScanner::default();
+            let parse = |bytes: &[u8]| RequestHead::parse(bytes, &|_| false);
+            let early = scanner.read(&bytes[..first], parse).transpose();
+            let found = early.or_else(|| scanner.read(&bytes, parse).transpose());
+            let found = found.expect("all is there").ok();
+            let found =
+                found.map(|(head, length)| (head.relayed.ends_with(b"\r\nLast: z\r\n"), length));
+            assert_eq!(found, fits.then_some((true, length)), "{length} bytes, {first} first");
+        }
+    }
+}
+
 /// `request_head`: a fragment was searched for the path (RFC 3986 §3.2: an authority ends at `/`,
 /// `?` or `#`).
 #[test]
