@@ -202,7 +202,8 @@ fn what_passes_through_is_held_up_to_256_kib_and_longer_bodies_have_one_attempt(
             (status, course),
             "{length}"
         );
-        let log = world.proxy.log();
+        // The request's own line is behind that of the warning.
+        let log = world.proxy.wait_for_log("结束:");
         assert_eq!(log.contains("只尝试一次"), status == 429, "{length}: {log}");
     }
 }
