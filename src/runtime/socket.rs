@@ -32,7 +32,8 @@ impl Socket {
     }
 
     /// A connection whose TLS handshake is done.
-    pub fn tls(stream: native_tls::TlsStream<UnderTls>) -> Socket {
+    pub fn tls(mut stream: native_tls::TlsStream<UnderTls>) -> Socket {
+        stream.get_mut().begin();
         Socket(Kind::Tls(stream))
     }
 

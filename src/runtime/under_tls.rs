@@ -33,7 +33,8 @@ pub struct UnderTls {
     /// How much of it was handed on.
     taken: usize,
     report: Report,
-    /// Whether tickets may still come: no content was received since the handshake.
+    /// Whether OpenSSL has read nothing since the handshake: tickets are still to come, and the next
+    /// record that it makes is content, not its answer to a `KeyUpdate` or to a call to renegotiate.
     fresh: bool,
 }
 
@@ -59,7 +60,12 @@ impl UnderTls {
     /// A connection that is about to speak TLS.
     pub fn new(watched: Watched) -> UnderTls {
         let (ahead, report) = (Vec::new(), Report::AtOnce);
-        UnderTls { watched, ahead, taken: 0, report, fresh: true }
+        UnderTls { watched, ahead, taken: 0, report, fresh: false }
+    }
+
+    /// The handshake is done.
+    pub(super) fn begin(&mut self) {
+        self.fresh = true;
     }
 
     /// Wakes the task on any readiness: TLS may want to read in order to write.
@@ -99,6 +105,7 @@ impl Read for UnderTls {
             // Not cleared: a connection that waits keeps nothing.
             (self.ahead, self.taken) = (Vec::new(), 0);
         }
+        self.fresh = false;
         if let Report::Unreported { called, .. } = &mut self.report {
             *called |= buffer.len() == HEADER_BYTES && buffer[0] != APPLICATION_DATA;
         }
@@ -139,7 +146,6 @@ pub(super) fn read(stream: &mut TlsStream<UnderTls>, buffer: &mut [u8]) -> io::R
     let waits = result.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock);
     if matches!(result, Ok(1..)) || waits && called {
         settle(stream)?;
-        stream.get_mut().fresh = false;
         if waits {
             // What OpenSSL has put off until its record is written, it does now.
             return stream.read(buffer);

@@ -83,6 +83,19 @@ fn a_record_that_is_reported_late_goes_out_at_once_and_only_once() {
 }
 
 #[test]
+fn what_is_written_after_a_read_is_reported_at_once() {
+    let (reactor, mut transport, mut there) = pair();
+    transport.begin();
+    assert_eq!(read(&mut transport, 5), Err(io::ErrorKind::WouldBlock));
+    assert!(transport.fresh, "nothing came");
+    // A `KeyUpdate`, say: its answer is the next record that OpenSSL makes, and no content.
+    there.write_all(b"head1").unwrap();
+    reactor.look();
+    assert_eq!(read(&mut transport, 5).as_deref(), Ok("head1"));
+    assert!(!transport.fresh);
+}
+
+#[test]
 fn a_record_that_the_kernel_takes_in_part_is_reported_in_part() {
     let (_reactor, mut transport, mut there) = pair();
     let large = vec![b'x'; 4 << 20];
