@@ -9,7 +9,7 @@
 //! life. So the request's last record is reported to it as written only when content has come:
 //!
 //! ```text
-//! AtOnce ──write──▶ Asked ──sent──▶ Unreported ──settle──▶ AtOnce
+//! AtOnce ──write──▶ Asked ──sent──▶ Unreported ──settle──▶ Reported ──▶ AtOnce
 //! ```
 
 use std::io::{self, IoSliceMut, Read, Write};
@@ -54,6 +54,8 @@ enum Report {
         /// call to renegotiate. What TLS 1.3 sends, tickets among it, looks like content.
         called: bool,
     },
+    /// It was told just now: nothing else may be written before it has taken note.
+    Reported,
 }
 
 impl UnderTls {
@@ -127,10 +129,10 @@ impl Write for UnderTls {
             }
             // Nothing may be written before this record, and it is out.
             Report::Unreported { sealed, .. } if sealed == bytes.len() => {
-                self.report = Report::AtOnce;
+                self.report = Report::Reported;
                 Ok(sealed)
             }
-            Report::Unreported { .. } => Err(io::ErrorKind::InvalidInput.into()),
+            Report::Unreported { .. } | Report::Reported => Err(io::ErrorKind::InvalidInput.into()),
         }
     }
 
@@ -177,8 +179,12 @@ pub(super) fn settle(stream: &mut TlsStream<UnderTls>) -> io::Result<()> {
     let Report::Unreported { content, .. } = stream.get_ref().report else { return Ok(()) };
     // OpenSSL looks at the length only: the record is made.
     let written = stream.write(&vec![0; content])?;
-    match stream.get_ref().report {
-        Report::AtOnce if written == content => Ok(()),
+    let report = &mut stream.get_mut().report;
+    match report {
+        Report::Reported if written == content => {
+            *report = Report::AtOnce;
+            Ok(())
+        }
         _ => Err(io::ErrorKind::InvalidData.into()),
     }
 }

@@ -78,6 +78,10 @@ fn a_record_that_is_reported_late_goes_out_at_once_and_only_once() {
     assert_eq!(other, Err(io::ErrorKind::InvalidInput));
     assert_eq!(transport.write(b"record").unwrap(), 6);
     assert_eq!(there.read(&mut found).unwrap_err().kind(), io::ErrorKind::WouldBlock);
+    // What OpenSSL would make of the call that reports it must not get out.
+    let made_up = transport.write(b"made up").map_err(|error| error.kind());
+    assert_eq!(made_up, Err(io::ErrorKind::InvalidInput));
+    transport.report = Report::AtOnce;
     assert_eq!(transport.write(b"next").unwrap(), 4);
     assert_eq!(there.read(&mut found).unwrap(), 4);
 }
