@@ -22,6 +22,8 @@ use super::watched::Watched;
 /// A record's header, and the type in it of encrypted content (RFC 8446 §5.2).
 const HEADER_BYTES: usize = 5;
 const APPLICATION_DATA: u8 = 23;
+/// A record whose rest is shorter holds no ticket, but perhaps a `KeyUpdate`.
+const TICKET_BYTES_MIN: u16 = 64;
 /// The longest record's content (RFC 8446 §5.1).
 const RECORD_BYTES_MAX: usize = 16 * 1024;
 
@@ -50,8 +52,9 @@ enum Report {
         sealed: usize,
         /// Length of its content.
         content: usize,
-        /// Whether a record came that OpenSSL may have to answer before there is any content: a
-        /// call to renegotiate. What TLS 1.3 sends, tickets among it, looks like content.
+        /// Whether a record came that OpenSSL may have to answer: a call to renegotiate, or a
+        /// `KeyUpdate`. It is handed on behind the report, for OpenSSL 3.0 fails on the next message
+        /// if it owes an answer and has a record to write.
         called: bool,
     },
     /// It was told just now: nothing else may be written before it has taken note.
@@ -96,6 +99,14 @@ impl UnderTls {
     }
 }
 
+/// Whether a record that begins so may be neither content nor a ticket.
+fn may_need_answer(header: &[u8]) -> bool {
+    match *header {
+        [APPLICATION_DATA, _, _, high, low] => u16::from_be_bytes([high, low]) < TICKET_BYTES_MIN,
+        _ => true,
+    }
+}
+
 impl Read for UnderTls {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let count = if self.ahead.is_empty() {
@@ -103,13 +114,18 @@ impl Read for UnderTls {
         } else {
             (&self.ahead[self.taken..]).read(buffer).inspect(|count| self.taken += count)?
         };
+        self.fresh = false;
+        if let Report::Unreported { called, .. } = &mut self.report {
+            if buffer.len() == HEADER_BYTES && may_need_answer(&buffer[..count]) {
+                *called = true;
+                self.ahead = [&buffer[..count], &self.ahead[self.taken..]].concat();
+                self.taken = 0;
+                return Err(io::ErrorKind::WouldBlock.into());
+            }
+        }
         if self.taken == self.ahead.len() && self.taken > 0 {
             // Not cleared: a connection that waits keeps nothing.
             (self.ahead, self.taken) = (Vec::new(), 0);
-        }
-        self.fresh = false;
-        if let Report::Unreported { called, .. } = &mut self.report {
-            *called |= buffer.len() == HEADER_BYTES && buffer[0] != APPLICATION_DATA;
         }
         Ok(count)
     }
@@ -149,7 +165,7 @@ pub(super) fn read(stream: &mut TlsStream<UnderTls>, buffer: &mut [u8]) -> io::R
     if matches!(result, Ok(1..)) || waits && called {
         settle(stream)?;
         if waits {
-            // What OpenSSL has put off until its record is written, it does now.
+            // What was kept from OpenSSL until its record was reported, it reads now.
             return stream.read(buffer);
         }
     }

@@ -100,6 +100,27 @@ fn what_is_written_after_a_read_is_reported_at_once() {
 }
 
 #[test]
+fn what_may_need_an_answer_is_handed_on_behind_the_report() {
+    let content = [23, 3, 3, 1, 0];
+    for header in [&[22, 3, 3, 1, 0][..], &[23, 3, 3, 0, 22], &[23, 3], &content] {
+        let (_reactor, mut transport, mut there) = pair();
+        transport.report = Report::Asked;
+        transport.write(b"record").unwrap_err();
+        let came = [header, b"rest"].concat();
+        there.write_all(&came[..if header.len() < 5 { header.len() } else { came.len() }]).unwrap();
+        let mut found = [0; HEADER_BYTES];
+        if header != content {
+            let kept = transport.read(&mut found).map_err(|error| error.kind());
+            assert_eq!(kept, Err(io::ErrorKind::WouldBlock), "{header:?}");
+            assert!(matches!(transport.report, Report::Unreported { called: true, .. }));
+            assert_eq!(transport.write(b"record").unwrap(), 6);
+        }
+        assert_eq!(transport.read(&mut found).unwrap(), header.len());
+        assert_eq!(found[..header.len()], *header);
+    }
+}
+
+#[test]
 fn a_record_that_the_kernel_takes_in_part_is_reported_in_part() {
     let (_reactor, mut transport, mut there) = pair();
     let large = vec![b'x'; 4 << 20];
