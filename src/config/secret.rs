@@ -43,7 +43,7 @@ impl Secret {
         if ours.len() != theirs.len() {
             return false;
         }
-        // Eight bytes at once: for single ones subtle takes a tenth of what a head takes to be read.
+        // Eight bytes at once: subtle takes 14 instructions for each that it compares.
         let (mut ours, mut theirs) = (ours.chunks_exact(8), theirs.chunks_exact(8));
         let word = |bytes: &[u8]| bytes.first_chunk().map_or(0, |eight| u64::from_le_bytes(*eight));
         let words = ours.by_ref().zip(theirs.by_ref());
